@@ -1,0 +1,123 @@
+"""Segmentation losses on soft targets with a weight for every pixel (CromSS, section III-D).
+
+A pixel of weight 0 has no influence on any of them; where all weights are 0, values and gradients are 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from cromss.types import IGNORE_INDEX, Prediction
+
+
+def one_hot(labels: Tensor, num_classes: int) -> Tensor:
+    """Hard labels as distributions.
+
+    Args:
+        labels: ``(B, H, W)`` integers, classes from 0, 255 where there is no label.
+        num_classes: C.
+
+    Returns:
+        ``(B, C, H, W)`` float32; zero in all classes where there is no label.
+    """
+    labelled = labels != IGNORE_INDEX
+    zeros = torch.zeros(labels.shape[0], num_classes, *labels.shape[1:], device=labels.device)
+    return zeros.scatter_(1, (labels.long() * labelled)[:, None], labelled.float()[:, None])
+
+
+def weighted_mean(loss: Tensor, weight: Tensor) -> Tensor:
+    """``sum(w loss) / sum(w)`` over pixels, and 0 where all weights are 0.
+
+    Args:
+        loss: ``(B, H, W)``, finite.
+        weight: ``(B, H, W)``, >= 0.
+
+    Returns:
+        A scalar.
+    """
+    return (loss * weight).sum() / weight.sum().clamp(min=torch.finfo(weight.dtype).tiny)
+
+
+def cross_entropy(prediction: Prediction, target: Tensor, weight: Tensor) -> Tensor:
+    """Cross-entropy ``-sum_c y log p``, the weighted mean over pixels in nats.
+
+    Args:
+        prediction: Of ``(B, C, H, W)`` logits.
+        target: Distributions ``(B, C, H, W)``.
+        weight: ``(B, H, W)``, >= 0.
+
+    Returns:
+        A scalar >= 0.
+    """
+    return -weighted_mean((target * prediction.log_probs).sum(1), weight)
+
+
+def dice(prediction: Prediction, target: Tensor, weight: Tensor) -> Tensor:
+    """Soft Dice loss: ``1 - 2 sum(w p y) / sum(w p + w y)`` per class over batch and pixels, then the classes' mean.
+
+    A class without a single target pixel of weight > 0 contributes 0 (Milletari et al. 2016, as in
+    segmentation_models_pytorch).
+
+    Args:
+        prediction: Of ``(B, C, H, W)`` logits.
+        target: Distributions ``(B, C, H, W)``.
+        weight: ``(B, H, W)``, >= 0.
+
+    Returns:
+        A scalar in [0, 1].
+    """
+    overlap, predicted, present = _ClassSums.apply(prediction.probs, target, weight)
+    score = 2 * overlap / (predicted + present).clamp(min=torch.finfo(weight.dtype).tiny)
+    return ((1 - score) * (present > 0)).mean()
+
+
+class _ClassSums(torch.autograd.Function):
+    """Sums of ``w p y``, ``w p`` and ``w y`` over batch and pixels, each ``(C,)``, with gradient to p only.
+
+    By hand because allocating memory is what costs here: one map each way instead of autograd's three and three.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, probs: Tensor, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        weight = weight[:, None]
+        ctx.save_for_backward(target, weight)
+        pixels = (0, 2, 3)
+        weighted = target * weight
+        present = weighted.sum(pixels)
+        overlap = weighted.mul_(probs).sum(pixels)
+        predicted = torch.mul(probs, weight, out=weighted).sum(pixels)
+        ctx.mark_non_differentiable(present)
+        return overlap, predicted, present
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, overlap: Tensor, predicted: Tensor, present: Tensor) -> tuple[Tensor, None, None]:
+        target, weight = ctx.saved_tensors
+        per_class = (-1, 1, 1)
+        grad = torch.addcmul(predicted.view(per_class), overlap.view(per_class), target).mul_(weight)
+        return grad, None, None
+
+
+def focal(prediction: Prediction, target: Tensor, weight: Tensor) -> Tensor:
+    """Focal loss, every class against the rest by its sigmoid: ``(1 - q)^2 (-log q)`` summed over classes.
+
+    ``-log q`` is the binary cross-entropy of a class, gamma is 2 and there is no alpha (Lin et al. 2017, as in
+    segmentation_models_pytorch). It is published for hard labels only; since it grows with the binary cross-entropy,
+    it has the same minimum, sigmoid = target, for soft ones, and so it goes with every kind of smoothing.
+
+    Args:
+        prediction: Of ``(B, C, H, W)`` logits.
+        target: Distributions ``(B, C, H, W)``.
+        weight: ``(B, H, W)``, >= 0.
+
+    Returns:
+        A scalar >= 0, the weighted mean over pixels.
+    """
+    with torch.autocast(target.device.type, enabled=False):
+        surprise = F.binary_cross_entropy_with_logits(prediction.logits.float(), target, reduction="none")
+    return weighted_mean((torch.expm1(-surprise).square() * surprise).sum(1), weight)

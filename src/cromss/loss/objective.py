@@ -1,0 +1,150 @@
+"""The objective of a training step: segmentation of every branch plus consistency, as one sum with named terms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from cromss.loss.consistency import CONSISTENCIES, cross_modal_consistency
+from cromss.loss.functional import cross_entropy, dice, focal, one_hot
+from cromss.types import MODALITIES, Logits, Prediction, as_prediction
+
+SEGMENTATION: dict[str, Callable[[Prediction, Tensor, Tensor], Tensor]] = {
+    "ce": cross_entropy,
+    "dice": dice,
+    "focal": focal,
+}
+"""Name -> segmentation loss of a prediction against a target distribution with pixel weights."""
+
+
+class PixelWeights(Protocol):
+    """What selection returns: per modality, how much each pixel counts, ``(B, H, W)`` in [0, 1]."""
+
+    @property
+    def label(self) -> Mapping[str, Tensor]:
+        """Weights of the segmentation loss of a branch; a branch without any counts every pixel alike."""
+        ...
+
+    @property
+    def prediction(self) -> Mapping[str, Tensor]:
+        """Weights of the consistency loss towards a modality."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Alike:
+    label: Mapping[str, Tensor] = field(default_factory=dict)
+    prediction: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+_ALIKE = _Alike()
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss and its parts.
+
+    Attributes:
+        total: Scalar with gradient.
+        terms: Name -> detached scalar: ``<branch>/loss_<ce|dice|focal>``, their sum ``<branch>/loss_seg``,
+            ``<branch>/loss_consistency`` of the branch that is taught, and the sum of these, ``loss_consistency``.
+    """
+
+    total: Tensor
+    terms: Mapping[str, Tensor]
+
+
+class Objective:
+    """Segmentation loss of every branch plus weighted consistency between ``"s1"`` and ``"s2"``.
+
+    Pixels without a label have no influence, neither on segmentation nor on consistency; with nothing labelled the
+    total is 0 and so are its gradients.
+
+    Args:
+        segmentation: ``"ce"``, ``"dice"``, ``"focal"`` or several joined by ``_``, which are added up.
+        consistency: ``"ce"``, ``"kl"``, ``"mse"`` or ``"none"``, see `cross_modal_consistency`.
+        consistency_weight: Factor of the consistency loss, >= 0.
+        num_classes: C.
+
+    Raises:
+        ValueError: A value that is not allowed.
+    """
+
+    def __init__(
+        self,
+        segmentation: str = "ce_dice",
+        consistency: str = "ce",
+        consistency_weight: float = 1.0,
+        num_classes: int = 9,
+    ) -> None:
+        parts = segmentation.split("_")
+        if not set(parts) <= set(SEGMENTATION) or len(set(parts)) < len(parts):
+            raise ValueError(
+                f"segmentation loss {segmentation!r} is unknown: join any of {', '.join(SEGMENTATION)} by '_', "
+                "each at most once, e.g. loss=ce_dice"
+            )
+        if consistency not in (*CONSISTENCIES, "none"):
+            raise ValueError(f"loss.consistency={consistency} is unknown; choose {', '.join(CONSISTENCIES)} or none")
+        if not consistency_weight >= 0:
+            raise ValueError(f"loss.consistency_weight={consistency_weight} is not allowed: a number >= 0")
+        self.segmentation, self.consistency = segmentation, consistency
+        self.consistency_weight, self.num_classes = consistency_weight, num_classes
+        self._parts = {part: SEGMENTATION[part] for part in parts}
+        self._consistency = _no_consistency if consistency == "none" else self._cross_modal
+
+    def __call__(self, logits: Logits, target: Tensor, weights: PixelWeights | None = None) -> Loss:
+        """Compares the branches with the target and with each other.
+
+        Args:
+            logits: Branch -> ``(B, C, H, W)``. The softmax of a `Prediction` that was used before is used again.
+            target: Hard labels ``(B, H, W)`` integers with 255 where there is none, or distributions
+                ``(B, C, H, W)`` that are zero in all classes where there is none.
+            weights: From selection; None counts every labelled pixel alike.
+
+        Raises:
+            ValueError: Shapes that do not fit, or consistency without both modalities.
+        """
+        branches = {name: as_prediction(branch) for name, branch in logits.items()}
+        target = target.float() if target.ndim == 4 else one_hot(target, self.num_classes)
+        for name, branch in branches.items():
+            if branch.logits.shape != target.shape or target.shape[1] != self.num_classes:
+                raise ValueError(
+                    f"{name} logits {tuple(branch.logits.shape)}, target {tuple(target.shape)} and "
+                    f"num_classes={self.num_classes} do not fit: all need the same (B, C, H, W)"
+                )
+        weights = _ALIKE if weights is None else weights
+        labelled = (target.sum(1) > 0).float()
+        terms: dict[str, Tensor] = {}
+        segmentation, consistency = labelled.new_zeros(()), labelled.new_zeros(())
+        for name, branch in branches.items():
+            weight = weights.label.get(name, labelled) * labelled
+            parts = {f"{name}/loss_{part}": loss(branch, target, weight) for part, loss in self._parts.items()}
+            terms |= parts | {f"{name}/loss_seg": torch.stack(list(parts.values())).sum()}
+            segmentation = segmentation + terms[f"{name}/loss_seg"]
+        for student, loss in self._consistency(branches, weights, labelled).items():
+            terms[f"{student}/loss_consistency"] = loss
+            consistency = consistency + loss
+        terms["loss_consistency"] = consistency
+        total = segmentation + self.consistency_weight * consistency
+        return Loss(total, {name: term.detach() for name, term in terms.items()})
+
+    def _cross_modal(
+        self, branches: Mapping[str, Prediction], weights: PixelWeights, labelled: Tensor
+    ) -> Mapping[str, Tensor]:
+        if not set(MODALITIES) <= set(branches):
+            raise ValueError(
+                f"loss.consistency={self.consistency} compares s1 with s2, but the network predicts only "
+                f"{', '.join(branches)}: choose loss.consistency=none, or fusion=mid or late"
+            )
+        trust = {name: weights.prediction.get(name, labelled) * labelled for name in MODALITIES}
+        return cross_modal_consistency(branches, trust, self.consistency)
+
+
+def _no_consistency(
+    branches: Mapping[str, Prediction], weights: PixelWeights, labelled: Tensor
+) -> Mapping[str, Tensor]:
+    return {}

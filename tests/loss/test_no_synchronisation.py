@@ -1,0 +1,49 @@
+"""On an accelerator nothing asks for a value before the step is over: shown on tensors that have no values."""
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
+
+from cromss.loss import Objective
+from cromss.selection import CrossModalSelection
+from cromss.smoothing import LabelSmoothing
+from cromss.smoothing.prior import _gaussian_blocks
+from cromss.types import Prediction
+
+
+@pytest.fixture
+def device():
+    _gaussian_blocks.cache_clear()
+    with FakeTensorMode():
+        yield torch.device("cuda")
+    _gaussian_blocks.cache_clear()
+
+
+def test_the_probe_notices(device):
+    with pytest.raises(DataDependentOutputException):
+        torch.zeros(2, device=device).sum().item()
+    with pytest.raises(DataDependentOutputException):
+        bool(torch.zeros((), device=device) > 0)
+    with pytest.raises(DynamicOutputShapeException):
+        torch.zeros(2, device=device)[torch.zeros(2, device=device) > 0]
+
+
+@pytest.mark.parametrize("kind", ["spatiotemporal", "spatial", "temporal"])
+@pytest.mark.parametrize("class_balanced", [True, False])
+@pytest.mark.parametrize("consistency", ["ce", "kl", "mse", "none"])
+def test_a_whole_forward_pass(device, kind, class_balanced, consistency):
+    logits = {name: torch.randn(2, 5, 60, 50, device=device, requires_grad=True) for name in ("s1", "s2", "common")}
+    labels = torch.zeros(2, 4, 60, 50, dtype=torch.uint8, device=device)
+    smoothing = LabelSmoothing(kind, (0.15, 0.05), 5)
+    select = CrossModalSelection(0.5, "exp", 80, "entropy", entangle=True, class_balanced=class_balanced)
+
+    branches = {name: Prediction(branch) for name, branch in logits.items()}
+    target = smoothing.target(labels[:, 0], smoothing.prior(labels, torch.zeros(2, dtype=torch.long, device=device)))
+    weights = select(branches, labels[:, 0], epoch=30)
+    loss = Objective("ce_dice_focal", consistency, num_classes=5)(branches, target, weights)
+    assert loss.total.device.type == "cuda"
+    assert loss.total.requires_grad
