@@ -1,0 +1,114 @@
+"""Convolutional segmentation networks from segmentation_models_pytorch, described by plain values."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import segmentation_models_pytorch as smp
+import timm
+from segmentation_models_pytorch.base import SegmentationModel
+
+DECODERS = (
+    "unet",
+    "unetplusplus",
+    "deeplabv3",
+    "deeplabv3plus",
+    "pspnet",
+    "linknet",
+    "fpn",
+    "pan",
+    "manet",
+    "upernet",
+)
+"""The decoders that take any convolutional encoder."""
+
+CHANNEL_KEYWORDS = {"fpn": "decoder_pyramid_channels", "pspnet": "psp_out_channels"}
+"""Decoders that call their ``decoder_channels`` otherwise."""
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """An encoder and a decoder, not yet built: how many bands and classes they see is the fusion's matter.
+
+    No weights are downloaded: a network starts from random numbers.
+
+    Attributes:
+        encoder: A name of segmentation_models_pytorch, e.g. ``"resnet50"``, or ``"tu-"`` and a name of timm.
+        decoder: One of `DECODERS`.
+        encoder_depth: Stages of the encoder, each halving the size; None takes the decoder's usual number.
+        decoder_channels: Channels of the decoder, a number a block for unet, unetplusplus and manet, else one number;
+            None takes the decoder's usual ones, for unet 256 128 64 32 16 as published.
+
+    Raises:
+        ValueError: Unknown encoder or decoder (the message names close ones), or channels for a decoder without any.
+    """
+
+    encoder: str
+    decoder: str
+    encoder_depth: int | None
+    decoder_channels: int | Sequence[int] | None
+
+    def __post_init__(self) -> None:
+        if self.decoder not in DECODERS:
+            raise ValueError(_unknown("decoder", self.decoder, DECODERS))
+        if self.encoder.startswith("tu-"):
+            if not timm.is_model(self.encoder.removeprefix("tu-")):
+                raise ValueError(_unknown("encoder", self.encoder, (f"tu-{name}" for name in timm.list_models())))
+        elif self.encoder not in smp.encoders.get_encoder_names():
+            raise ValueError(_unknown("encoder", self.encoder, smp.encoders.get_encoder_names()))
+        if self.decoder_channels is not None and self._channel_keyword not in self._parameters:
+            raise ValueError(f"decoder={self.decoder} has no decoder_channels to set: set decoder_channels to null")
+
+    def network(self, bands: int, classes: int) -> SegmentationModel:
+        """Builds encoder, decoder and head with random weights.
+
+        Args:
+            bands: Number of input bands K.
+            classes: Number of classes C.
+
+        Returns:
+            A module with parts ``encoder``, ``decoder`` and ``segmentation_head``: ``(B, K, H, W)`` to logits
+            ``(B, C, H, W)``.
+        """
+        options: dict[str, Any] = {}
+        if self.encoder_depth is not None:
+            options["encoder_depth"] = self.encoder_depth
+        if self.decoder_channels is not None:
+            options[self._channel_keyword] = self.decoder_channels
+        return smp.create_model(
+            self.decoder, self.encoder, encoder_weights=None, in_channels=bands, classes=classes, **options
+        )
+
+    @property
+    def required_multiple(self) -> int:
+        """Height and width of an image must be multiples of this many pixels; 1 where any size will do."""
+        if not self._architecture.requires_divisible_input_shape:
+            return 1
+        depth = self.encoder_depth or self._parameters["encoder_depth"].default
+        # Dilated encoders stop halving at their output stride.
+        dilated = self._parameters.get("encoder_output_stride")
+        return min(2**depth, dilated.default if dilated else 32)
+
+    @property
+    def _architecture(self) -> type[SegmentationModel]:
+        return smp.MODEL_ARCHITECTURES_MAPPING[self.decoder]
+
+    @property
+    def _parameters(self) -> dict[str, inspect.Parameter]:
+        return dict(inspect.signature(self._architecture.__init__).parameters)
+
+    @property
+    def _channel_keyword(self) -> str:
+        return CHANNEL_KEYWORDS.get(self.decoder, "decoder_channels")
+
+
+def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=5)
+    if close:
+        return f"{kind}={name!r} is unknown: did you mean {' or '.join(close)}?"
+    return f"{kind}={name!r} is unknown: choose one of {', '.join(known)}"

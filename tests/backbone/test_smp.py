@@ -1,0 +1,64 @@
+import pytest
+import torch
+
+from cromss.backbone import DECODERS, Backbone
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_every_decoder_gives_logits_of_the_image_size(decoder):
+    backbone = Backbone("resnet18", decoder, encoder_depth=None, decoder_channels=None)
+    network = backbone.network(bands=2, classes=9).eval()
+    with torch.no_grad():
+        logits = network(torch.rand(1, 2, 128, 128))
+        features = network.decoder(network.encoder(torch.rand(1, 2, 128, 128)))
+        assert network.segmentation_head(features).shape == logits.shape == (1, 9, 128, 128)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_the_required_multiple_is_the_smallest_that_works(decoder):
+    backbone = Backbone("resnet18", decoder, encoder_depth=None, decoder_channels=None)
+    network = backbone.network(bands=2, classes=3).eval()
+    multiple = backbone.required_multiple
+    side = 128 + multiple
+    with torch.no_grad():
+        assert network(torch.rand(1, 2, side, side)).shape == (1, 3, side, side)
+        if multiple > 1:
+            with pytest.raises(RuntimeError, match="divisible"):
+                network(torch.rand(1, 2, 128 + multiple // 2, 128))
+
+
+def test_depth_and_channels_reach_the_decoder():
+    network = Backbone("resnet18", "unet", encoder_depth=3, decoder_channels=[32, 16, 8]).network(4, 5)
+    assert len(network.decoder.blocks) == 3
+    assert network.segmentation_head[0].weight.shape[:2] == (5, 8)
+    assert network.encoder.conv1.weight.shape[1] == 4
+    pyramid = Backbone("resnet18", "fpn", encoder_depth=None, decoder_channels=64).network(4, 5)
+    assert pyramid.decoder.p5.weight.shape[0] == 64
+    assert Backbone("resnet18", "fpn", encoder_depth=4, decoder_channels=None).required_multiple == 16
+
+
+def test_unet_has_the_published_channels():
+    network = Backbone("resnet50", "unet", encoder_depth=None, decoder_channels=None).network(13, 9)
+    channels = [block.conv2[0].weight.shape[0] for block in network.decoder.blocks]
+    assert channels == [256, 128, 64, 32, 16]
+
+
+def test_timm_encoders_are_known_by_name():
+    network = Backbone("tu-resnet18", "unet", encoder_depth=None, decoder_channels=None).network(2, 3).eval()
+    with torch.no_grad():
+        assert network(torch.rand(1, 2, 64, 64)).shape == (1, 3, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "channels", "message"),
+    [
+        ("resnet55", "unet", None, "encoder='resnet55' is unknown: did you mean .*resnet50"),
+        ("tu-resnet19", "unet", None, "did you mean .*tu-resnet18"),
+        ("resnet50", "unett", None, "decoder='unett' is unknown: did you mean unet"),
+        ("resnet50", "xyz", None, "choose one of unet, "),
+        ("resnet50", "linknet", 64, "decoder_channels to null"),
+    ],
+)
+def test_unknown_names_are_answered_with_close_ones(encoder, decoder, channels, message):
+    with pytest.raises(ValueError, match=message):
+        Backbone(encoder, decoder, encoder_depth=None, decoder_channels=channels)
