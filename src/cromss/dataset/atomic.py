@@ -1,0 +1,74 @@
+"""Writes a directory beside its place and moves it there when it is complete, so that no half of it is ever seen."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import re
+import secrets
+import shutil
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+def sibling(target: Path, role: str) -> Path:
+    """A new hidden name beside `target` that tells who uses it: this process on this host."""
+    return target.with_name(f".{target.name}.{role}-{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def move_into_place(partial: Path, target: Path) -> None:
+    """Makes `partial` durable and renames it to `target`; a directory that stands there is removed afterwards.
+
+    Raises:
+        OSError: It cannot be moved; what stood there stands there again.
+    """
+    _fsync_directory(partial)
+    if target.exists():
+        replaced = sibling(target, "replaced")
+        target.rename(replaced)
+        try:
+            partial.rename(target)
+        except OSError:
+            replaced.rename(target)
+            raise
+        shutil.rmtree(replaced, ignore_errors=True)
+    else:
+        partial.rename(target)
+    _fsync_directory(target.parent)
+
+
+def remove_leftovers(target: Path) -> None:
+    """Removes what killed writers to `target` left on this host.
+
+    What was about to be replaced goes only where its successor stands: otherwise it is the last copy.
+    """
+    roles = "partial|replaced" if target.exists() else "partial"
+    # Hosts may share a disk, and a process number means nothing on another host.
+    pattern = re.compile(
+        rf"\.{re.escape(target.name)}\.(?:{roles})-{re.escape(platform.node())}-(?P<pid>\d+)-[0-9a-f]{{8}}"
+    )
+    for child in list(target.parent.iterdir()):
+        match = pattern.fullmatch(child.name)
+        if match and not _is_alive(int(match["pid"])):
+            log.info("removing %s, left behind by a writer that was killed", child)
+            shutil.rmtree(child)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _fsync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

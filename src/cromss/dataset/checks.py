@@ -1,0 +1,53 @@
+"""What has to be true of the values that this project stores or reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from cromss.dataset.reader import DatasetInfo
+from cromss.types import IGNORE_INDEX, MODALITIES
+
+DTYPES = ("uint8", "uint16", "float32", "float64")
+"""Types that images may have."""
+
+
+def check_finite(where: str, image: np.ndarray, bands: Sequence[str]) -> None:
+    """Raises ValueError, starting with `where`, unless all pixels of ``(T, K, H, W)`` are finite."""
+    if image.dtype.kind == "f" and not np.isfinite(image).all():
+        season, band = np.argwhere(~np.isfinite(image))[0][:2]
+        raise ValueError(
+            f"{where}, season {season}, band {bands[band]} holds NaN or infinite pixels: "
+            "fill them in the source or leave the location out"
+        )
+
+
+def check_labels(where: str, labels: np.ndarray, num_classes: int) -> None:
+    """Raises ValueError, starting with `where`, unless all labels are ``0 .. num_classes - 1`` or 255."""
+    wrong = (labels >= num_classes) & (labels != IGNORE_INDEX)
+    if labels.dtype.kind != "u":
+        wrong |= labels < 0
+    if wrong.any():
+        values = np.unique(labels[wrong])[:10].tolist()
+        raise ValueError(f"{where}: values {values} are none of 0..{num_classes - 1} (classes) and 255 (no label)")
+
+
+def check_array(where: str, array: np.ndarray, shape: tuple[int, ...], dtype: str) -> None:
+    """Raises ValueError, starting with `where`, unless shape and type are as declared."""
+    if array.shape != shape or array.dtype != dtype:
+        raise ValueError(f"{where} is {array.dtype} {array.shape}: the store holds {dtype} {shape}")
+
+
+def check_info(info: DatasetInfo) -> None:
+    """Raises ValueError unless a store can hold what `info` describes."""
+    unknown = [name for name in info.modalities if name not in MODALITIES]
+    if unknown or not info.modalities:
+        raise ValueError(f"modalities {list(info.modalities)}: a store holds some of {', '.join(MODALITIES)}")
+    for name, stored in info.modalities.items():
+        if stored.dtype not in DTYPES or not stored.bands:
+            raise ValueError(f"{name} has {len(stored.bands)} bands of {stored.dtype}: allowed are {', '.join(DTYPES)}")
+    if not 0 < len(info.classes) <= IGNORE_INDEX:
+        raise ValueError(f"{len(info.classes)} classes: 1 to {IGNORE_INDEX} are possible")
+    if info.seasons < 1 or min(info.size) < 1:
+        raise ValueError(f"{info.seasons} seasons of {info.size} px: both have to be positive")

@@ -1,0 +1,221 @@
+"""Reads this project's store: one season of one location at a time, checked, in constant memory.
+
+`store_format` describes the bytes, `StoreWriter` writes them.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import accumulate
+from math import prod
+from pathlib import Path
+
+import lmdb
+import numpy as np
+
+from cromss.dataset.lmdb_env import LmdbReader
+from cromss.dataset.reader import DatasetInfo
+from cromss.dataset.statistics import combine
+from cromss.dataset.store_format import (
+    CODECS,
+    LONGEST_ID,
+    META_KEY,
+    Meta,
+    decode_meta,
+    field_key,
+    image_key,
+    open_value,
+)
+from cromss.dataset.store_writer import StoreWriter
+
+__all__ = ["Store", "StoreWriter", "open_store"]
+
+_EQUAL_IN_SHARDS = ("modalities", "classes", "seasons", "size", "has_truth")
+
+
+class Store:
+    """A `cromss.dataset.reader.LocationReader` over one store, or over several shards in the order of their names.
+
+    Memory does not grow with the number of locations. Safe to fork, to pickle and to read from many processes.
+
+    Args:
+        path: The store, as users name it.
+        shards: What it consists of; all agree in their description.
+    """
+
+    def __init__(self, path: Path, shards: Sequence[_Shard]) -> None:
+        self.path = path
+        self._shards = tuple(shards)
+        self._starts = (0, *accumulate(shard.meta.count for shard in shards))
+        info = shards[0].meta.info
+        bands = {name: len(stored.bands) for name, stored in info.modalities.items()}
+        whole = combine([shard.meta.info.statistics for shard in shards], bands, len(info.classes))
+        self.info: DatasetInfo = replace(info, statistics={**info.statistics, **whole})
+
+    def __len__(self) -> int:
+        """Number of locations."""
+        return self._starts[-1]
+
+    def location_id(self, index: int) -> str:
+        """The name of a location in its source."""
+        shard, local = self._locate(index)
+        with shard.payload(field_key(local, "id"), LONGEST_ID, index) as payload:
+            return bytes(payload).decode()
+
+    def read_images(
+        self,
+        index: int,
+        season: int,
+        modality: str,
+        bands: Sequence[int] | None = None,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Reads one season of one modality; see `cromss.dataset.reader.LocationReader`."""
+        stored = self.info.modalities.get(modality)
+        if stored is None:
+            raise ValueError(f"{self.path} has no modality {modality!r}: it holds {', '.join(self.info.modalities)}")
+        if not 0 <= season < self.info.seasons:
+            raise ValueError(f"{self.path} has no season {season}: it holds {self.info.seasons}, numbered from 0")
+        if bands is not None and not all(0 <= band < len(stored.bands) for band in bands):
+            raise ValueError(f"{modality} bands {list(bands)}: {self.path} holds positions 0..{len(stored.bands) - 1}")
+        shape = (len(stored.bands), *self.info.size)
+        wanted = shape if bands is None else (len(bands), *self.info.size)
+        if out is None:
+            out = np.empty(wanted, stored.dtype)
+        elif out.shape != wanted or out.dtype != stored.dtype:
+            raise ValueError(f"out is {out.dtype} {out.shape}: {modality} needs {stored.dtype} {wanted}")
+        shard, local = self._locate(index)
+        with shard.array(image_key(local, modality, season), modality, shape, stored.dtype, index) as image:
+            if bands is None:
+                out[...] = image
+            else:
+                for position, band in enumerate(bands):
+                    out[position] = image[band]
+        return out
+
+    def read_labels(self, index: int) -> np.ndarray:
+        """Noisy labels of all seasons, uint8 ``(T, H, W)``: a class from 0, or 255 where there is none."""
+        return self._read_labels(index, "labels")
+
+    def read_truth(self, index: int) -> np.ndarray:
+        """Exact labels of all seasons, uint8 ``(T, H, W)``; ValueError where the store has none."""
+        if not self.info.has_truth:
+            raise ValueError(f"{self.path} holds no exact labels beside the noisy ones")
+        return self._read_labels(index, "truth")
+
+    def _read_labels(self, index: int, field: str) -> np.ndarray:
+        shard, local = self._locate(index)
+        shape = (self.info.seasons, *self.info.size)
+        with shard.array(field_key(local, field), field, shape, "uint8", index) as labels:
+            return labels.copy()
+
+    def _locate(self, index: int) -> tuple[_Shard, int]:
+        if not 0 <= index < len(self):
+            raise IndexError(f"location {index} of {len(self)} in {self.path}")
+        shard = bisect_right(self._starts, index) - 1
+        return self._shards[shard], index - self._starts[shard]
+
+
+class _Shard:
+    """One LMDB of a store."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lmdb = LmdbReader(path)
+        with self._reading() as txn:
+            value = _view(txn, META_KEY)
+            if value is None:
+                raise ValueError(
+                    f"{path} is an LMDB but no store. Published LMDBs are read by "
+                    "`cromss.dataset.open_reference(path, kind)` and converted by `python -m cromss.prepare "
+                    "source=reference path=… out=…`; what an interrupted writer left behind has to be written again"
+                )
+            try:
+                self.meta: Meta = decode_meta(value)
+            except ValueError as error:
+                raise ValueError(f"{path} cannot be read: {error}") from error
+        if self._lmdb.entries != self.meta.entries:
+            raise ValueError(
+                f"{path} is damaged: it holds {self._lmdb.entries} values where its {self.meta.count} locations "
+                f"need {self.meta.entries}; create the store again"
+            )
+
+    @contextmanager
+    def payload(self, key: bytes, longest: int, index: int) -> Iterator[memoryview]:
+        """The checked payload under a key, as a view that ends with the context."""
+        with self._reading() as txn:
+            value = _view(txn, key)
+            if value is None:
+                raise self._damaged(key, index, "the value is missing")
+            try:
+                payload = open_value(key, value, longest)
+            except ValueError as error:
+                raise self._damaged(key, index, str(error)) from error
+            yield payload
+
+    @contextmanager
+    def array(self, key: bytes, field: str, shape: tuple[int, ...], dtype: str, index: int) -> Iterator[np.ndarray]:
+        """The checked and decoded array under a key, as a view that ends with the context."""
+        codec = CODECS[self.meta.compression[field]]
+        size = prod(shape) * np.dtype(dtype).itemsize
+        with self.payload(key, codec.longest(size), index) as payload:
+            data = codec.decode(payload)
+            if len(data) != size:
+                raise self._damaged(key, index, f"it holds {len(data)} bytes instead of {size}")
+            yield np.frombuffer(data, dtype).reshape(shape)
+
+    @contextmanager
+    def _reading(self) -> Iterator[lmdb.Transaction]:
+        try:
+            with self._lmdb.begin() as txn:
+                yield txn
+        except lmdb.Error as error:
+            raise ValueError(f"{self.path} is damaged ({error}); create the store again") from error
+
+    def _damaged(self, key: bytes, index: int, reason: str) -> ValueError:
+        return ValueError(
+            f"store {self.path}, location {index}, key {key.decode()}: {reason}. The store is damaged: "
+            f"`python -m cromss.prepare action=verify path={self.path}` lists all damage; then create the store again"
+        )
+
+
+def open_store(path: str | Path) -> Store:
+    """Opens a store to read from.
+
+    Args:
+        path: The directory of a store, or one that holds several of them as ``*.lmdb``, which then are one dataset.
+
+    Raises:
+        ValueError: There is no store, it is damaged or of a newer version, or its shards disagree.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise ValueError(f"{path} does not exist: give the directory that `python -m cromss.prepare` wrote")
+    parts = sorted(path.glob("*.lmdb")) if path.is_dir() and not (path / "data.mdb").exists() else [path]
+    if not parts:
+        raise ValueError(f"{path} is no store: it holds neither data.mdb nor shards (*.lmdb). {_advice(path)}")
+    shards = [_Shard(part) for part in parts]
+    first = shards[0]
+    for shard in shards[1:]:
+        for name in _EQUAL_IN_SHARDS:
+            ours, theirs = getattr(first.meta.info, name), getattr(shard.meta.info, name)
+            if ours != theirs:
+                raise ValueError(
+                    f"{first.path} and {shard.path} are no shards of one dataset, they disagree in {name}: "
+                    f"{ours} and {theirs}. Keep them in different directories"
+                )
+    return Store(path, shards)
+
+
+def _view(txn: lmdb.Transaction, key: bytes) -> memoryview | None:
+    value = txn.get(key)
+    return None if value is None else memoryview(value)
+
+
+def _advice(path: Path) -> str:
+    if next(path.rglob("*.tif"), None) is not None:
+        return f"Convert its GeoTIFFs: `python -m cromss.prepare source=folder path={path} out=STORE`"
+    return "Create one with `python -m cromss.prepare`"

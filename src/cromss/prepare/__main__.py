@@ -1,0 +1,80 @@
+"""The command line of `python -m cromss.prepare`."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from cromss.config import UserError, register_resolvers
+from cromss.dataset.store_writer import check_target
+from cromss.paths import config_dir
+from cromss.prepare import SOURCES, convert, verify
+
+log = logging.getLogger(__name__)
+_MOST_MESSAGES = 50
+
+
+@hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="prepare")
+def main(cfg: DictConfig) -> None:
+    """Converts or verifies, and shows a mistake of the user as its message alone."""
+    try:
+        run(OmegaConf.to_container(cfg, resolve=True))
+    except (ValueError, OSError) as error:
+        raise UserError(str(error)) from error
+
+
+def run(settings: Any) -> None:
+    """Does what `conf/prepare.yaml`, as a plain dict, says.
+
+    Raises:
+        ValueError: A setting is missing or unknown, the source cannot be read, or `verify` found damage.
+        OSError: The disk is full, or a path cannot be written.
+    """
+    _choose("action", settings["action"], ACTIONS)(settings)
+
+
+def _convert(settings: Mapping[str, Any]) -> None:
+    open_source = _choose("source", settings["source"], SOURCES)
+    out = _given(settings, "out")
+    # All that can fail at once fails before the first location is read.
+    check_target(out, settings["overwrite"])
+    reader = open_source(_given(settings, "path"), **settings[settings["source"]])
+    convert(reader, out, settings["quantise"], settings["compression"], settings["overwrite"])
+    log.info("%d locations written to %s", len(reader), out)
+
+
+def _verify(settings: Mapping[str, Any]) -> None:
+    damages = verify(_given(settings, "out" if settings["path"] is None else "path"), _MOST_MESSAGES)
+    if damages.total:
+        raise ValueError(f"{damages}. Create the store again")
+    log.info("%s", damages)
+
+
+ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {"convert": _convert, "verify": _verify}
+
+
+def _choose(key: str, value: Any, table: Mapping[str, Any]) -> Any:
+    if value not in table:
+        raise ValueError(f"{key}={value} is unknown: choose one of {', '.join(table)}")
+    return table[value]
+
+
+def _given(settings: Mapping[str, Any], key: str) -> Any:
+    if settings[key] is None:
+        raise ValueError(f"{key}=… is missing; `python -m cromss.prepare --help` shows examples")
+    value = settings[key]
+    return value if isinstance(value, Mapping) else Path(str(value)).expanduser()
+
+
+if __name__ == "__main__":
+    register_resolvers()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("interrupted: nothing was changed")
