@@ -1,0 +1,88 @@
+"""Keeps generated locations in a store, so that they are made once and read like any other dataset."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from cromss.dataset.store import Store, open_store
+from cromss.dataset.synthetic.reader import SyntheticReader
+from cromss.prepare.convert import convert
+
+log = logging.getLogger(__name__)
+
+
+def open_synthetic(
+    cache: str | Path,
+    locations: int,
+    seed: int,
+    size: int,
+    seasons: int,
+    noise: float,
+    scene: Mapping[str, Any],
+    noise_rates: Mapping[str, Any],
+) -> Store:
+    """Opens the embedded dataset, and generates it first where the cache does not hold it.
+
+    Args:
+        cache: Folder of the cache; each set of parameters has a store of its own there.
+        locations: See `SyntheticReader`, likewise all others.
+        seed: Which world.
+        size: Side of a patch in pixels.
+        seasons: Number of seasons T.
+        noise: Factor on all noise rates.
+        scene: Rates of the landscape.
+        noise_rates: Rates of the label errors.
+
+    Returns:
+        A store of quantised images, noisy labels and truth.
+
+    Raises:
+        ValueError: A parameter is out of range.
+        OSError: The cache cannot be written.
+    """
+    parameters = {
+        "locations": locations,
+        "seed": seed,
+        "size": size,
+        "seasons": seasons,
+        "noise": noise,
+        "scene": _plain(scene),
+        "noise_rates": _plain(noise_rates),
+    }
+    reader = SyntheticReader(**parameters)
+    path = Path(cache).expanduser() / f"synthetic-{locations}x{size}px-{_digest(parameters)}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(path):
+        if not path.exists():
+            log.info("generating the embedded dataset, once: %s", path)
+            convert(reader, path, quantised=True, compression={"labels": "zstd", "truth": "zstd"}, overwrite=False)
+    return open_store(path)
+
+
+def _digest(parameters: Mapping[str, Any]) -> str:
+    """Tells datasets apart by their parameters and by the code that makes them: other code makes other pixels."""
+    content = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        content.update(source.read_bytes())
+    return content.hexdigest()[:12]
+
+
+def _plain(node: Mapping[str, Any]) -> Any:
+    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Of several processes that start at once, one generates and the others wait for it."""
+    with path.with_name(f".{path.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
