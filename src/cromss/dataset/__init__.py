@@ -1,0 +1,27 @@
+"""From files to batches: readers of every format, bands and their scaling; the data module has a file of its own."""
+
+from cromss.dataset.bands import quantise, reflectance, standardise
+from cromss.dataset.folder import FolderReader
+from cromss.dataset.nol import open_dataset
+from cromss.dataset.reader import DatasetInfo, LocationReader, ModalityInfo
+from cromss.dataset.reference import open_reference
+from cromss.dataset.store import Store, StoreWriter, open_store
+from cromss.dataset.synthetic import SyntheticReader
+from cromss.dataset.synthetic.cache import open_synthetic
+
+__all__ = [
+    "DatasetInfo",
+    "FolderReader",
+    "LocationReader",
+    "ModalityInfo",
+    "Store",
+    "StoreWriter",
+    "SyntheticReader",
+    "open_dataset",
+    "open_reference",
+    "open_store",
+    "open_synthetic",
+    "quantise",
+    "reflectance",
+    "standardise",
+]

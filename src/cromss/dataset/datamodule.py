@@ -1,0 +1,283 @@
+"""From a reader of locations to batches on the device: splits, loaders, and what is done once a batch."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from cromss.dataset.augment import CentreCrop, Geometry, RandomGeometry
+from cromss.dataset.bands import Scale, band_positions, select_bands
+from cromss.dataset.reader import DatasetInfo, LocationReader
+from cromss.dataset.sampling import Draw, EvaluationDraws, TrainingDraws, split
+from cromss.types import IGNORE_INDEX, RANDOM_SEASON, Batch, RawBatch
+
+Images = dict[str, Tensor]
+
+
+class Prior(Protocol):
+    """What the data module needs of the smoothing: the class distribution of whole patches."""
+
+    def prior(self, labels: Tensor, season: Tensor) -> Tensor | None:
+        """``(B, T, H, W)`` labels and ``(B,)`` seasons -> ``(B, C, H, W)``, or None where none is needed."""
+        ...
+
+
+class LocationDataset(Dataset[RawBatch]):
+    """Reads whole batches: every value is copied once, from the file's pages to its place in the batch.
+
+    Args:
+        reader: Source of locations.
+        bands: Modality -> positions of the wanted bands in the stored order.
+    """
+
+    def __init__(self, reader: LocationReader, bands: Mapping[str, Sequence[int]]) -> None:
+        self.reader = reader
+        self.bands = dict(bands)
+
+    def __len__(self) -> int:
+        """Number of locations."""
+        return len(self.reader)
+
+    def __getitems__(self, draws: list[Draw]) -> RawBatch:
+        """Reads one batch."""
+        info = self.reader.info
+        images = {}
+        for modality, bands in self.bands.items():
+            stored = info.modalities[modality]
+            # None asks for all bands in stored order, which a reader serves with one plain copy.
+            wanted = None if list(bands) == list(range(len(stored.bands))) else bands
+            out = np.empty((len(draws), len(bands), *info.size), dtype=stored.dtype)
+            for draw, image in zip(draws, out, strict=True):
+                self.reader.read_images(draw.location, draw.season, modality, wanted, image)
+            images[modality] = torch.from_numpy(out)
+        labels = np.stack([self.reader.read_labels(draw.location) for draw in draws])
+        for draw, sample in zip(draws, labels, strict=True):
+            if draw.padding:
+                sample[:] = IGNORE_INDEX
+        truth = None
+        if info.has_truth:
+            truth = torch.from_numpy(np.stack([self.reader.read_truth(draw.location)[draw.season] for draw in draws]))
+        return RawBatch(
+            images=images,
+            labels=torch.from_numpy(labels),
+            season=torch.tensor([draw.season for draw in draws]),
+            truth=truth,
+            seed=draws[0].seed,
+        )
+
+
+class BatchView:
+    """What happens to a raw batch on the device before the network sees it.
+
+    The prior is built from the whole patch, before the crop: pixels just outside the crop are neighbours too.
+
+    Args:
+        geometry: Crop, flips and rotation of images, prior and labels together.
+        smoothing: Builds the prior.
+        scaling: Makes the model input of stored values.
+    """
+
+    def __init__(self, geometry: Geometry, smoothing: Prior, scaling: Scale) -> None:
+        self.geometry = geometry
+        self.smoothing = smoothing
+        # Quantised pixels are a quarter of the bytes to move, and their scaling commutes with moving them. Raw units
+        # come first: their outliers are found in the whole patch.
+        compact = all(scaling.quantised.values())
+        self.before: Callable[[Images], Images] = dict if compact else scaling
+        self.after: Callable[[Images], Images] = scaling if compact else dict
+
+    @torch.no_grad()
+    def __call__(self, raw: RawBatch) -> Batch:
+        """Raw batch -> batch, on the device that the raw batch lies on."""
+        rows = torch.arange(len(raw.season), device=raw.labels.device)
+        moved = self.geometry(
+            self.before(raw.images),
+            raw.labels[rows, raw.season],
+            torch.Generator().manual_seed(raw.seed),
+            truth=raw.truth,
+            prior=self.smoothing.prior(raw.labels, raw.season),
+        )
+        truth = None if moved.truth is None else moved.truth.long()
+        return Batch(self.after(moved.images), moved.labels.long(), moved.prior, truth)
+
+
+class NoPrior:
+    """Evaluation compares with the labels as they are."""
+
+    def prior(self, labels: Tensor, season: Tensor) -> None:
+        """None, whatever the labels."""
+
+
+class LocationDataModule(L.LightningDataModule):
+    """Training and evaluation views of one source of locations.
+
+    Args:
+        reader: Source of locations.
+        modalities: Which modalities to read.
+        bands: Number or name of the S2 band subset, see `cromss.dataset.bands`.
+        classes: Class names of the task; a dataset with more classes is refused.
+        season: ``"random"`` draws one a sample; a number fixes it. Training only.
+        eval_season: The season of the validation.
+        normalisation: ``"quantise"``, ``"standardise"`` or ``"reflectance"``.
+        crop: Side of the crop in pixels, for training (random) and evaluation (centre); ``"auto"`` takes the largest
+            multiple of 32 that fits.
+        flip: Probability of a flip in [0, 1].
+        rotate: Probability of a rotation in [0, 1].
+        degrees: Largest angle of a rotation.
+        val_fraction: Share of the locations for validation in [0, 1).
+        split_seed: Seed of the split.
+        smoothing: Builds the prior of a training batch.
+        batch_size: Samples a batch on each process.
+        workers: Loader processes; 0 reads in the training process.
+        seed: The run's seed.
+
+    Raises:
+        ValueError: The dataset does not fit the settings; the message names the key to change.
+    """
+
+    def __init__(
+        self,
+        reader: LocationReader,
+        *,
+        modalities: Sequence[str],
+        bands: int | str,
+        classes: Sequence[str],
+        season: int | str,
+        eval_season: int,
+        normalisation: str,
+        crop: int | str,
+        flip: float,
+        rotate: float,
+        degrees: float,
+        val_fraction: float,
+        split_seed: int,
+        smoothing: Prior,
+        batch_size: int,
+        workers: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.reader = reader
+        self.season = season
+        self.eval_season = eval_season
+        self.batch_size = batch_size
+        self.workers = workers
+        self.seed = seed
+        info = reader.info
+        _check_seasons(season, eval_season, info.seasons)
+        _check_classes(classes, info.classes)
+        self.crop = _crop(crop, info.size)
+        positions = {modality: band_positions(modality, bands) for modality in modalities}
+        self.dataset = LocationDataset(reader, {m: _stored_positions(info, m, p) for m, p in positions.items()})
+        self.train_locations, self.val_locations = split(len(reader), val_fraction, split_seed)
+        scaling = Scale(normalisation, positions, {m: info.modalities[m].quantised for m in modalities})
+        self.train_view = BatchView(RandomGeometry(self.crop, flip, rotate, degrees), smoothing, scaling)
+        self.eval_view = BatchView(CentreCrop(self.crop), NoPrior(), scaling)
+
+    def train_dataloader(self) -> DataLoader:
+        """Loader of training batches; built anew for each fit, when rank and epoch are known."""
+        trainer = self.trainer
+        assert trainer is not None
+        return self._loader(
+            TrainingDraws(
+                self.train_locations,
+                self.reader.info.seasons,
+                self.season,
+                self.batch_size,
+                self.seed,
+                # On resume `current_epoch` still lags when the first batches are read; this counter does not.
+                lambda: trainer.fit_loop.epoch_progress.current.processed,  # type: ignore[attr-defined]
+                trainer.global_rank,
+                trainer.world_size,
+            )
+        )
+
+    def val_dataloader(self) -> DataLoader | list:
+        """Loader of validation batches; an empty list where no location is held out."""
+        if len(self.val_locations) == 0:
+            return []
+        assert self.trainer is not None
+        rank, world_size = self.trainer.global_rank, self.trainer.world_size
+        return self._loader(EvaluationDraws(self.val_locations, self.eval_season, self.batch_size, rank, world_size))
+
+    def on_after_batch_transfer(self, batch: RawBatch, dataloader_idx: int) -> Batch:
+        """Scales, builds the prior and moves all together, on the device, for the whole batch."""
+        assert self.trainer is not None
+        return self.train_view(batch) if self.trainer.training else self.eval_view(batch)
+
+    def _loader(self, draws: Sampler[list[Draw]]) -> DataLoader:
+        # Indexing with a list of draws gives a whole batch, so there is nothing left to collate.
+        return DataLoader(
+            self.dataset,
+            batch_sampler=draws,
+            num_workers=self.workers,
+            collate_fn=_as_read,
+            pin_memory=torch.cuda.is_available(),
+            worker_init_fn=ignore_signals,
+        )
+
+
+def ignore_signals(worker: int) -> None:
+    """Leaves every signal to the training process.
+
+    A scheduler or a terminal signals all processes of a job. A worker that dies of it, or runs a handler that it
+    inherited, breaks the orderly end of the training.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _as_read(batch: Any) -> Any:
+    return batch
+
+
+def _stored_positions(info: DatasetInfo, modality: str, positions: Sequence[int]) -> list[int]:
+    """Where the wanted bands stand in the stored order, by name."""
+    if modality not in info.modalities:
+        raise ValueError(
+            f"the dataset holds {', '.join(info.modalities)} and no {modality}: train on what is there by fusion=single"
+        )
+    stored = info.modalities[modality].bands
+    wanted = [band.name for band in select_bands(modality, positions)]
+    missing = [name for name in wanted if name not in stored]
+    if missing:
+        raise ValueError(
+            f"dataset.bands wants {len(wanted)} bands of {modality}, and the dataset lacks {', '.join(missing)} of "
+            f"them; it holds {', '.join(stored)}: choose a subset of these"
+        )
+    return [stored.index(name) for name in wanted]
+
+
+def _crop(crop: int | str, size: tuple[int, int]) -> int:
+    if crop == "auto":
+        # Every encoder halves the size five times.
+        crop = min(size) // 32 * 32 or min(size)
+    if int(crop) > min(size):
+        raise ValueError(
+            f"dataset.crop={crop} is larger than the patches of {size[0]} x {size[1]} px: "
+            f"set dataset.crop to at most {min(size)}, or to auto"
+        )
+    return int(crop)
+
+
+def _check_seasons(season: int | str, eval_season: int, seasons: int) -> None:
+    for key, value in (("season", season), ("eval_season", eval_season)):
+        if value == RANDOM_SEASON and key == "season":
+            continue
+        if not isinstance(value, int) or not 0 <= value < seasons:
+            raise ValueError(f"dataset.{key}={value}: the dataset has {seasons} season(s), 0 to {seasons - 1}")
+
+
+def _check_classes(wanted: Sequence[str], stored: Sequence[str]) -> None:
+    if len(stored) > len(wanted):
+        raise ValueError(
+            f"the dataset has {len(stored)} classes ({', '.join(stored)}) and dataset.classes names {len(wanted)} "
+            f"({', '.join(wanted)}): name all of them in dataset.classes"
+        )

@@ -1,0 +1,201 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from cromss.dataset.datamodule import LocationDataModule, NoPrior
+from cromss.dataset.reader import DatasetInfo, ModalityInfo
+from cromss.types import IGNORE_INDEX
+
+S2 = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12")
+
+
+class CountingReader:
+    """Pixels tell where they come from: location * 16 + season, plus the band's position."""
+
+    def __init__(self, locations=10, seasons=4, size=40, s2_bands=S2, classes=("a", "b"), has_truth=False):
+        self.info = DatasetInfo(
+            modalities={"s1": ModalityInfo(("VV", "VH"), "uint8", True), "s2": ModalityInfo(s2_bands, "uint8", True)},
+            classes=classes,
+            seasons=seasons,
+            size=(size, size),
+            has_truth=has_truth,
+        )
+        self.locations = locations
+
+    def __len__(self):
+        return self.locations
+
+    def location_id(self, index):
+        return str(index)
+
+    def read_images(self, index, season, modality, bands=None, out=None):
+        stored = len(self.info.modalities[modality].bands)
+        image = np.empty((stored, *self.info.size), np.uint8)
+        image[:] = (index * 16 + season + np.arange(stored))[:, None, None]
+        image = image if bands is None else image[list(bands)]
+        if out is None:
+            return image
+        out[...] = image
+        return out
+
+    def read_labels(self, index):
+        seasons = np.arange(self.info.seasons, dtype=np.uint8) % 2
+        return np.broadcast_to(seasons[:, None, None], (self.info.seasons, *self.info.size)).copy()
+
+    def read_truth(self, index):
+        return 1 - self.read_labels(index)
+
+
+class SeasonPrior:
+    """A prior that tells which labels it was given."""
+
+    def prior(self, labels, season):
+        assert labels.shape[-2:] == (40, 40), "the prior sees the whole patch, before the crop"
+        return torch.ones(len(labels), 2, *labels.shape[-2:]) * season[:, None, None, None]
+
+
+def module(reader=None, *, training=True, **changes):
+    settings = {
+        "modalities": ("s1", "s2"),
+        "bands": 13,
+        "classes": ("a", "b"),
+        "season": "random",
+        "eval_season": 0,
+        "normalisation": "quantise",
+        "crop": 32,
+        "flip": 0.5,
+        "rotate": 0.2,
+        "degrees": 90,
+        "val_fraction": 0.2,
+        "split_seed": 0,
+        "smoothing": NoPrior(),
+        "batch_size": 4,
+        "workers": 0,
+        "seed": 1,
+    }
+    data = LocationDataModule(reader or CountingReader(), **(settings | changes))
+    data.trainer = SimpleNamespace(
+        training=training,
+        global_rank=0,
+        world_size=1,
+        fit_loop=SimpleNamespace(epoch_progress=SimpleNamespace(current=SimpleNamespace(processed=0))),
+    )
+    return data
+
+
+def first_batch(data):
+    raw = next(iter(data.train_dataloader() if data.trainer.training else data.val_dataloader()))
+    return raw, data.on_after_batch_transfer(raw, 0)
+
+
+def test_images_and_labels_are_those_of_the_drawn_season():
+    raw, batch = first_batch(module())
+    assert batch.images["s1"].shape == (4, 2, 32, 32)
+    assert batch.images["s2"].shape == (4, 13, 32, 32)
+    assert batch.labels.shape == (4, 32, 32)
+    assert batch.labels.dtype == torch.int64
+    for i, season in enumerate(raw.season.tolist()):
+        assert (batch.labels[i] == season % 2).all()
+        pixel = round(float(batch.images["s2"][i, 0, 0, 0]) * 255)
+        assert pixel % 16 == season
+        assert int(raw.images["s2"][i, 0, 0, 0]) == pixel
+
+
+@pytest.mark.parametrize(
+    ("bands", "positions"), [(3, [3, 2, 1]), ("9_rgb_first", [3, 2, 1, 4, 5, 6, 7, 11, 12]), (13, list(range(13)))]
+)
+def test_band_subsets_come_in_their_published_order(bands, positions):
+    raw, _ = first_batch(module(bands=bands))
+    first = raw.images["s2"][:, :1, 0, 0].int()
+    assert (raw.images["s2"][:, :, 0, 0].int() - first).tolist() == [[p - positions[0] for p in positions]] * 4
+
+
+def test_bands_are_found_by_name_whatever_the_stored_order():
+    stored = tuple(reversed(S2))
+    raw, _ = first_batch(module(CountingReader(s2_bands=stored), bands=3))
+    wanted = [stored.index(name) for name in ("B4", "B3", "B2")]
+    offsets = raw.images["s2"][0, :, 0, 0].int() - raw.images["s1"][0, 0, 0, 0].int()
+    assert offsets.tolist() == wanted
+
+
+def test_a_missing_band_is_named():
+    with pytest.raises(ValueError, match="lacks B10 .*B11, B12"):
+        module(CountingReader(s2_bands=tuple(b for b in S2 if b != "B10")))
+    module(CountingReader(s2_bands=tuple(b for b in S2 if b != "B10")), bands=12)
+
+
+def test_validation_is_deterministic_and_of_one_season():
+    data = module(training=False, eval_season=3)
+    (raw, batch), (_, again) = first_batch(data), first_batch(data)
+    assert raw.season.tolist() == [3, 3]
+    assert torch.equal(batch.images["s2"], again.images["s2"])
+    assert batch.prior is None
+
+
+def test_validation_crops_the_centre():
+    reader = CountingReader()
+    marked = reader.read_labels(0)
+    marked[:, 4:36, 4:36] = 1
+    marked[:, :4], marked[:, 36:], marked[:, :, :4], marked[:, :, 36:] = 0, 0, 0, 0
+    reader.read_labels = lambda index: marked.copy()
+    _, batch = first_batch(module(reader, training=False))
+    assert (batch.labels == 1).all()
+
+
+def test_the_prior_is_built_from_all_seasons_of_the_whole_patch():
+    raw, batch = first_batch(module(smoothing=SeasonPrior()))
+    assert torch.equal(batch.prior[:, 0, 0, 0], raw.season.float())
+
+
+def test_truth_is_of_the_same_season():
+    _, batch = first_batch(module(CountingReader(has_truth=True)))
+    assert torch.equal(batch.truth, 1 - batch.labels)
+
+
+def test_padding_is_ignored_everywhere():
+    data = module(training=False)
+    data.trainer.world_size, data.trainer.global_rank = 4, 3
+    raw = next(iter(data.val_dataloader()))
+    assert (raw.labels == IGNORE_INDEX).all()
+
+
+def test_the_same_seed_and_epoch_give_the_same_pixels_and_another_epoch_does_not():
+    data = module()
+    one, same = first_batch(data)[1], first_batch(data)[1]
+    assert torch.equal(one.images["s2"], same.images["s2"])
+    data.trainer.fit_loop.epoch_progress.current.processed = 1
+    assert not torch.equal(one.images["s2"], first_batch(data)[1].images["s2"])
+
+
+def test_workers_read_the_same_as_the_process_itself():
+    alone, helped = module(), module(workers=2)
+    for one, other in zip(alone.train_dataloader(), helped.train_dataloader(), strict=True):
+        assert torch.equal(one.images["s2"], other.images["s2"])
+        assert one.seed == other.seed
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"crop": 41}, "dataset.crop=41 is larger than the patches of 40 x 40 px"),
+        ({"season": 4}, r"dataset.season=4: the dataset has 4 season\(s\), 0 to 3"),
+        ({"season": "summer"}, "dataset.season=summer"),
+        ({"eval_season": "random"}, "dataset.eval_season=random"),
+        ({"classes": ("a",)}, "2 classes .* dataset.classes names 1"),
+        ({"normalisation": "standardise"}, "quantise=false"),
+        ({"bands": 7}, "bands=7"),
+        ({"val_fraction": 0.96}, "leaves none to train on"),
+    ],
+)
+def test_settings_that_do_not_fit_the_data_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        module(**changes)
+
+
+def test_a_dataset_of_one_modality_says_what_to_do():
+    reader = CountingReader()
+    del reader.info.modalities["s1"]
+    with pytest.raises(ValueError, match="no s1: train on what is there by fusion=single"):
+        module(reader)
