@@ -1,0 +1,110 @@
+"""The command line of `train.py`: Hydra's, with errors that say what to do.
+
+Nothing heavy is imported before the config stands, so that help and mistakes come back at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import hydra
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, InstantiationException
+from omegaconf import DictConfig, OmegaConf
+
+from cromss.config import UserError, register_resolvers, suggest_keys
+from cromss.paths import config_dir
+
+log = logging.getLogger(__name__)
+
+# At import: a job of a sweep that starts in another process resolves the folders' names there.
+register_resolvers()
+
+
+HELP = """\
+Pretrain satellite segmentation encoders on noisy labels (CromSS).
+
+Usage: python train.py [group=option ...] [key=value ...]
+
+Groups and their options (* is the default):
+{groups}
+
+Examples:
+  python train.py                                                # the embedded dataset, minutes on a CPU
+  python train.py fusion=late selection.prop=0.5                 # another fusion, another share of labels kept
+  python train.py selection=none smoothing=none                  # the baseline that learns from all labels
+  python train.py dataset=nol dataset.path=STORE trainer=smoke   # your own data, a run of seconds
+  python train.py -m selection.prop=0.3,0.5,0.7 seed=1,2,3       # a sweep
+
+All keys of a run:    python train.py --cfg job [overrides]
+Hydra's own options:  python train.py --hydra-help
+"""
+
+
+def main() -> None:
+    """Runs `train.py`: composes the config from the command line, then starts the run or the sweep."""
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        sys.stdout.write(HELP.format(groups=_groups(config_dir())))
+        return
+    try:
+        _train()
+    except SystemExit as end:
+        if end.code:
+            sys.stderr.writelines(f"{sentence}\n" for sentence in _unknown_keys(sys.argv[1:]))
+        raise
+
+
+def _groups(root: Path) -> str:
+    """One line a group. Hydra's own list would show the files that options share as if they could be chosen."""
+    defaults = {
+        key: value
+        for entry in OmegaConf.load(root / "config.yaml").defaults
+        if entry != "_self_"
+        for key, value in entry.items()
+    }
+    lines = []
+    for folder in sorted(path for path in (*root.glob("*/"), *root.glob("trainer/*/")) if path.name != "hydra"):
+        group = folder.relative_to(root).as_posix()
+        names = sorted(path.stem for path in folder.glob("[!_]*.yaml"))
+        lines.append(
+            f"  {group:18} " + "  ".join(f"{name}*" if name == defaults.get(group) else name for name in names)
+        )
+    return "\n".join(lines)
+
+
+@hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")
+def _train(cfg: DictConfig) -> float:
+    """One run; the return value is what sweepers minimise."""
+    from cromss.run import run
+
+    try:
+        return run(cfg)
+    except (ValueError, OSError, InstantiationException) as error:
+        log.debug("The run ended with an error", exc_info=True)
+        raise UserError(_message(error)) from error
+
+
+def _message(error: Exception) -> str:
+    """What went wrong, without the wrapping that Hydra puts around an error of a part that it builds."""
+    cause = error.__cause__
+    return str(cause) if isinstance(error, InstantiationException) and isinstance(cause, ValueError) else str(error)
+
+
+def _unknown_keys(arguments: list[str]) -> list[str]:
+    """Suggestions for keys that do not exist; none where the config could be composed or was never the trouble."""
+    overrides = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
+    GlobalHydra.instance().clear()
+    try:
+        parsed = zip(overrides, OverridesParser.create().parse_overrides(overrides), strict=True)
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            options = GlobalHydra.instance().config_loader().get_group_options
+            groups = [typed for typed, override in parsed if options(override.key_or_group)]
+            chosen = [group for group in groups if "," not in group]
+            return suggest_keys(compose("config", chosen), [typed for typed in overrides if typed not in groups])
+    except HydraException:
+        # The message that Hydra gave already names the group or the syntax at fault.
+        return []

@@ -1,0 +1,236 @@
+"""One run, from the config to the summary: data, module, Trainer, fit."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from lightning.fabric.utilities.warnings import PossibleUserWarning
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig, OmegaConf
+
+from cromss.config import check
+from cromss.dataset.datamodule import LocationDataModule
+from cromss.trainer.metrics_file import MetricsFile
+from cromss.trainer.module import SegmentationModule
+from cromss.trainer.panels import PanelPictures
+from cromss.trainer.resume import CHECKPOINTS, LAST, check_checkpoint, find_checkpoint
+from cromss.trainer.summary import Summary
+from cromss.trainer.wandb_run import finish_wandb, wandb_logger
+
+log = logging.getLogger(__name__)
+
+# Which devices there are, and tips: `_announce` says what matters.
+logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+
+
+class ProgressBar(TQDMProgressBar):
+    """Lightning's bar with the scores alone: a version number tells nobody anything."""
+
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        """What stands behind the bar."""
+        return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
+
+
+class ConfigInCheckpoint(Callback):
+    """Puts the resolved config into every checkpoint, under ``config``.
+
+    Args:
+        config: Plain dictionaries, lists and numbers, so that the checkpoint loads without running code.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Adds the config to what is saved."""
+        checkpoint["config"] = self.config
+
+
+class Interrupted(SystemExit):
+    """The end of a run by Ctrl-C, with the shell's code for it.
+
+    Args:
+        folder: The run's folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(130)
+        if (folder / CHECKPOINTS / LAST).exists():
+            log.info("\nStopped. The same command with trainer.resume=auto goes on after the last whole epoch.")
+        else:
+            log.info("\nStopped within the first epoch: there is nothing to resume.")
+
+
+def run(cfg: DictConfig) -> float:
+    """Trains as the config says.
+
+    Args:
+        cfg: The composed config.
+
+    Returns:
+        The best value of the monitored metric, for a sweeper to minimise.
+
+    Raises:
+        ValueError: Settings, data or a checkpoint that do not fit; nothing has been trained or written by then but the
+            config itself.
+    """
+    check(cfg)
+    started = time.monotonic()
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    checkpoint = find_checkpoint(cfg.trainer.resume, folder)
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+
+    net = instantiate(cfg.fusion)
+    smoothing = instantiate(cfg.smoothing)
+    data = _data(cfg, list(net.bands), smoothing)
+    _check_crop(data.crop, net.required_multiple)
+    module = SegmentationModule(
+        net,
+        branches=net.branches,
+        smoothing=smoothing,
+        selection=instantiate(cfg.selection),
+        objective=instantiate(cfg.loss),
+        optimizer=instantiate(cfg.trainer.optimizer),
+        scheduler=instantiate(cfg.trainer.scheduler),
+        classes=cfg.dataset.classes,
+        has_truth=data.reader.info.has_truth,
+        check_finite_every=cfg.trainer.check_finite_every,
+    )
+    if checkpoint is not None:
+        check_checkpoint(checkpoint, module)
+
+    config: Any = OmegaConf.to_container(cfg, resolve=True)
+    try:
+        trainer = _trainer(cfg, config, folder)
+        if trainer.is_global_zero:
+            OmegaConf.save(config, folder / "config.yaml")
+        _announce(cfg, module, data, checkpoint, folder)
+        trainer.fit(module, data, ckpt_path=checkpoint)
+    except SystemExit as end:
+        # Lightning turns Ctrl-C into an exit of its own; everything but the epoch under way is saved by then.
+        raise (Interrupted(folder) if isinstance(end.__context__, KeyboardInterrupt) else end) from end
+    finally:
+        wandb_folder = finish_wandb()
+
+    if trainer.is_global_zero:
+        pictures = next(c for c in trainer.callbacks if isinstance(c, PanelPictures))  # type: ignore[attr-defined]
+        summary = Summary(
+            metrics=folder / "metrics.csv",
+            checkpoint=folder / CHECKPOINTS / LAST,
+            best_checkpoint=folder / CHECKPOINTS / "best.ckpt",
+            picture=pictures.path(cfg.trainer.epochs - 1),
+            wandb=wandb_folder,
+            seconds=time.monotonic() - started,
+        )
+        summary.save(folder / "summary.json")
+        log.info("%s", summary.text(net.branches))
+    best = next(c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor)
+    return float("nan") if best.best_model_score is None else float(best.best_model_score)
+
+
+def _check_crop(crop: int, multiple: int) -> None:
+    if crop % multiple:
+        nearest = max(multiple, crop // multiple * multiple)
+        raise ValueError(f"dataset.crop={crop} must be a multiple of {multiple} for this decoder: say {nearest}")
+
+
+def _data(cfg: DictConfig, modalities: list[str], smoothing: Any) -> LocationDataModule:
+    dataset = cfg.dataset
+    return LocationDataModule(
+        instantiate(dataset.reader),
+        modalities=modalities,
+        bands=dataset.bands,
+        classes=list(dataset.classes),
+        season=dataset.season,
+        eval_season=dataset.eval_season,
+        normalisation=dataset.normalisation,
+        crop=dataset.crop,
+        flip=dataset.flip,
+        rotate=dataset.rotate,
+        degrees=dataset.degrees,
+        val_fraction=dataset.val_fraction,
+        split_seed=dataset.split_seed,
+        smoothing=smoothing,
+        batch_size=cfg.trainer.batch_size,
+        workers=cfg.trainer.workers,
+        seed=cfg.seed,
+    )
+
+
+def _trainer(cfg: DictConfig, config: dict[str, Any], folder: Path) -> L.Trainer:
+    settings = cfg.trainer
+    checkpoints: dict[str, Any] = {
+        "dirpath": folder / CHECKPOINTS,
+        "auto_insert_metric_name": False,
+        "enable_version_counter": False,
+        # At the end of an epoch, not of the validation inside it: only there a run resumes exactly.
+        "save_on_train_epoch_end": True,
+    }
+    callbacks: list[Callback] = [
+        ConfigInCheckpoint(config),
+        PanelPictures(
+            every=settings.panels_every,
+            samples=settings.panel_samples,
+            bands=cfg.dataset.bands,
+            classes=cfg.dataset.classes,
+            colours=cfg.dataset.colours,
+            folder=folder / "panels",
+        ),
+        LearningRateMonitor(logging_interval="epoch"),
+        ModelCheckpoint(filename="best", monitor=settings.monitor, save_last=True, **checkpoints),
+        ModelCheckpoint(
+            filename="epoch-{epoch:03d}", every_n_epochs=settings.checkpoint_every, save_top_k=-1, **checkpoints
+        ),
+    ]
+    if settings.progress_bar:
+        callbacks.append(ProgressBar())
+    loggers: list[Logger] = [MetricsFile(folder / "metrics.csv")]
+    loggers += wandb_logger(settings.wandb, settings.wandb_project, folder, config)
+    # A read takes a fraction of a millisecond a sample: on a CPU no workers are needed.
+    warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers", PossibleUserWarning)
+    # Lightning's own use of torch, which its users cannot change: https://github.com/Lightning-AI/pytorch-lightning
+    warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\)", FutureWarning)
+    return L.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.num_nodes,
+        precision=settings.precision,
+        strategy=settings.strategy,
+        max_epochs=settings.epochs,
+        limit_train_batches=settings.limit_batches,
+        limit_val_batches=settings.limit_batches,
+        logger=loggers,
+        callbacks=callbacks,
+        default_root_dir=folder,
+        use_distributed_sampler=False,  # the data module's own samplers know rank, epoch and padding
+        log_every_n_steps=1,  # nothing is logged within an epoch; this keeps Lightning from saying so
+        num_sanity_val_steps=0,  # settings and data are checked before
+        enable_model_summary=False,
+        enable_progress_bar=settings.progress_bar,
+        benchmark=True,
+    )
+
+
+def _announce(
+    cfg: DictConfig, module: SegmentationModule, data: LocationDataModule, checkpoint: Path | None, folder: Path
+) -> None:
+    choices = HydraConfig.get().runtime.choices
+    parameters = sum(parameter.numel() for parameter in module.parameters()) / 1e6
+    log.info("%s", "  ".join(f"{group}={choices[group]}" for group in ("dataset", "backbone", "fusion")))
+    log.info("%s", "  ".join(f"{group}={choices[group]}" for group in ("loss", "selection", "smoothing", "trainer")))
+    log.info(
+        "%d locations to train on, %d to validate; %.1f M parameters; %d epochs; %s",
+        len(data.train_locations),
+        len(data.val_locations),
+        parameters,
+        cfg.trainer.epochs,
+        folder if checkpoint is None else f"goes on from {checkpoint}",
+    )

@@ -1,0 +1,68 @@
+"""The run's own record of its metrics: a CSV that needs no account and survives a kill."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lightning.fabric.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.loggers.logger import Logger
+
+
+class MetricsFile(Logger):
+    """Writes one row an epoch, whole, by a rename: a reader never sees half a file.
+
+    A resumed run goes on in the same file: epochs that are trained again replace their rows.
+
+    Args:
+        path: The CSV file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self._rows: dict[int, dict[str, float]] = {}
+        self._pending: dict[str, float] = {}
+        if path.exists():
+            with path.open(newline="") as file:
+                for row in csv.DictReader(file):
+                    self._rows[int(row["epoch"])] = {name: float(value) for name, value in row.items() if value}
+
+    @property
+    def name(self) -> str:
+        """Name of this record."""
+        return "metrics"
+
+    @property
+    def version(self) -> str:
+        """A run has one record."""
+        return ""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Adds to the row of the epoch that `metrics` names; without one, to the row that comes next."""
+        values = {name: float(value) for name, value in metrics.items()}
+        if "epoch" not in values:
+            self._pending |= values
+            return
+        row = self._rows.setdefault(int(values["epoch"]), {})
+        row |= self._pending | values | ({} if step is None else {"step": step})
+        self._pending = {}
+        self._write()
+
+    @rank_zero_only
+    def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:
+        """The resolved config is saved beside this file, whole."""
+
+    def _write(self) -> None:
+        names = sorted({name for row in self._rows.values() for name in row} - {"epoch", "step"})
+        partial = self.path.with_suffix(".partial")
+        with partial.open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["epoch", "step", *names])
+            writer.writeheader()
+            for epoch in sorted(self._rows):
+                row = self._rows[epoch]
+                writer.writerow(row | {key: int(row[key]) for key in ("epoch", "step") if key in row})
+        partial.replace(self.path)

@@ -1,0 +1,195 @@
+"""Pictures of what the network sees, is told, and predicts: a PNG a time, and images with masks for W&B."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.loggers import WandbLogger
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from torch import Tensor
+
+from cromss.dataset.bands import RGB, band_names
+from cromss.dataset.datamodule import LocationDataModule
+from cromss.dataset.sampling import Draw
+from cromss.trainer.module import SegmentationModule
+from cromss.types import IGNORE_INDEX, Batch
+
+UNLABELLED = "#000000"
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One column of the picture for all samples.
+
+    Attributes:
+        title: Heading.
+        kind: ``"image"`` (B, H, W, 3) in [0, 1], ``"classes"`` (B, H, W) or ``"weight"`` (B, H, W) in [0, 1].
+        values: The pixels.
+    """
+
+    title: str
+    kind: str
+    values: np.ndarray
+
+
+class PanelPictures(L.Callback):
+    """Draws the same few patches every few epochs and at the end of the training.
+
+    Args:
+        every: Epochs between two pictures.
+        samples: Number of patches.
+        bands: The S2 band subset, to find red, green and blue in.
+        classes: Class names.
+        colours: A colour a class.
+        folder: Where ``epoch-<n>.png`` goes.
+    """
+
+    def __init__(
+        self, every: int, samples: int, bands: int | str, classes: Sequence[str], colours: Sequence[str], folder: Path
+    ) -> None:
+        self.every = every
+        self.samples = samples
+        self.bands = bands
+        self.classes = list(classes)
+        self.colours = list(colours)
+        self.folder = folder
+
+    def path(self, epoch: int) -> Path:
+        """Where the picture of an epoch, counted from 0, lies."""
+        return self.folder / f"epoch-{epoch + 1:03d}.png"
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Draws where a picture is due."""
+        epoch = trainer.current_epoch
+        if (epoch + 1) % self.every and epoch + 1 != trainer.max_epochs:
+            return
+        assert isinstance(pl_module, SegmentationModule)
+        # On every process: the selection may gather its thresholds from all of them.
+        panels = self._panels(pl_module, trainer.datamodule)  # type: ignore[attr-defined]
+        if trainer.is_global_zero:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            draw_panels(panels, self.classes, self.colours).savefig(self.path(epoch), dpi=110)
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    logger.experiment.log({"panels": _wandb_images(panels, self.classes), "epoch": epoch})
+
+    @torch.no_grad()
+    def _panels(self, module: SegmentationModule, data: LocationDataModule) -> list[Panel]:
+        chosen = [*_spread(data.val_locations, self.samples), *_spread(data.train_locations, self.samples)]
+        raw = data.dataset.__getitems__([Draw(index, data.eval_season, 0) for index in chosen[: self.samples]])
+        batch = data.eval_view(data.transfer_batch_to_device(raw, module.device, 0))
+        was_training = module.training
+        module.eval()
+        with module.trainer.precision_plugin.forward_context():
+            predictions = module(batch.images)
+        weights = module.selection(predictions, batch.labels, module.current_epoch).label
+        module.train(was_training)
+
+        panels = self._image_panels(batch)
+        panels.append(Panel("noisy label", "classes", _array(batch.labels)))
+        if batch.truth is not None:
+            panels.append(Panel("truth", "classes", _array(batch.truth)))
+        for branch, prediction in predictions.items():
+            panels.append(Panel(f"prediction {branch}", "classes", _array(prediction.logits.argmax(dim=1))))
+        for branch in predictions:
+            if branch in weights:
+                panels.append(Panel(f"weight {branch}", "weight", _array(weights[branch])))
+        return panels
+
+    def _image_panels(self, batch: Batch) -> list[Panel]:
+        panels = []
+        if "s2" in batch.images:
+            names = band_names("s2", self.bands)
+            rgb = batch.images["s2"][:, [names.index(name) for name in RGB]]
+            panels.append(Panel("Sentinel-2", "image", _stretch(_array(rgb))))
+        if "s1" in batch.images:
+            vv, vh = _array(batch.images["s1"]).swapaxes(0, 1)
+            panels.append(Panel("Sentinel-1", "image", _stretch(np.stack([vv, vh, vv - vh], axis=1))))
+        return panels
+
+
+def draw_panels(panels: Sequence[Panel], classes: Sequence[str], colours: Sequence[str]) -> Figure:
+    """Draws one row a sample and one column a panel, with a legend of the classes.
+
+    Args:
+        panels: Columns, all with the same number of samples.
+        classes: Class names.
+        colours: A colour a class.
+
+    Returns:
+        A figure.
+    """
+    rows = len(panels[0].values)
+    height = 1.75 * rows + 0.9
+    figure = Figure(figsize=(1.75 * len(panels) + 0.3, height), layout="compressed")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, len(panels), squeeze=False)
+    palette = ListedColormap([*colours[: len(classes)], UNLABELLED])
+    for column, panel in enumerate(panels):
+        axes[0, column].set_title(panel.title, fontsize=9)
+        for row in range(rows):
+            axis = axes[row, column]
+            axis.set_axis_off()
+            values = panel.values[row]
+            if panel.kind == "classes":
+                shown = np.where(values == IGNORE_INDEX, len(classes), values)
+                axis.imshow(shown, cmap=palette, vmin=-0.5, vmax=len(classes) + 0.5, interpolation="nearest")
+            elif panel.kind == "weight":
+                mappable = axis.imshow(values, cmap="magma", vmin=0, vmax=1, interpolation="nearest")
+            else:
+                axis.imshow(values, interpolation="nearest")
+    if any(panel.kind == "weight" for panel in panels):
+        figure.colorbar(mappable, ax=axes, shrink=0.6, label="selection weight", pad=0.01)
+    handles = [Patch(color=colour, label=name) for name, colour in zip(classes, colours, strict=False)]
+    figure.legend(
+        handles=[*handles, Patch(color=UNLABELLED, label="unlabelled")],
+        loc="outside lower center",
+        ncols=min(5, len(handles) + 1),
+        fontsize=8,
+        frameon=False,
+    )
+    return figure
+
+
+def _spread(locations: Tensor, number: int) -> list[int]:
+    """Up to `number` of the locations, at even distances, as neighbours are often alike."""
+    if len(locations) == 0:
+        return []
+    return locations[torch.linspace(0, len(locations) - 1, min(number, len(locations))).round().long()].tolist()
+
+
+def _array(values: Tensor) -> np.ndarray:
+    return values.detach().float().cpu().numpy() if values.is_floating_point() else values.cpu().numpy()
+
+
+def _stretch(images: np.ndarray) -> np.ndarray:
+    """``(B, 3, H, W)`` -> ``(B, H, W, 3)`` in [0, 1]: from the 2nd to the 98th percentile of each image and channel."""
+    low, high = np.percentile(images, (2, 98), axis=(2, 3), keepdims=True)
+    # A nearly flat channel, such as snow, stays nearly flat.
+    stretched = np.clip((images - low) / np.maximum(high - low, 0.1), 0, 1)
+    return np.moveaxis(stretched, 1, -1)
+
+
+def _wandb_images(panels: Sequence[Panel], classes: Sequence[str]) -> list[Any]:
+    """One W&B image a sample, with the class panels as masks to switch on and off."""
+    import wandb
+
+    labels = dict(enumerate(classes)) | {IGNORE_INDEX: "unlabelled"}
+    image = next(panel for panel in panels if panel.kind == "image")
+    masks = [panel for panel in panels if panel.kind == "classes"]
+    return [
+        wandb.Image(
+            image.values[row],
+            masks={mask.title: {"mask_data": mask.values[row], "class_labels": labels} for mask in masks},
+        )
+        for row in range(len(image.values))
+    ]

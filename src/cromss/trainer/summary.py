@@ -1,0 +1,71 @@
+"""The last words of a run: what it reached and where everything lies."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Collects the end of a run; the numbers come from the metrics file, which also knows the epochs before a resume.
+
+    Attributes:
+        metrics: The metrics file.
+        checkpoint: The last checkpoint.
+        best_checkpoint: The checkpoint with the best monitored metric.
+        picture: The last picture.
+        wandb: Folder of the W&B run, if there is one.
+        seconds: Duration of this process's part of the run.
+    """
+
+    metrics: Path
+    checkpoint: Path
+    best_checkpoint: Path
+    picture: Path
+    wandb: Path | None
+    seconds: float
+
+    def last_epoch(self) -> dict[str, float]:
+        """All metrics of the last epoch, by name."""
+        with self.metrics.open(newline="") as file:
+            row = list(csv.DictReader(file))[-1]
+        return {name: float(value) for name, value in row.items() if value}
+
+    def save(self, path: Path) -> None:
+        """Writes everything as JSON."""
+        values = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
+        path.write_text(json.dumps(values | {"last_epoch": self.last_epoch()}, indent=1))
+
+    def text(self, branches: Sequence[str]) -> str:
+        """A short table and the paths.
+
+        Args:
+            branches: Columns of the table.
+        """
+        values = self.last_epoch()
+        rows = {
+            "validation mIoU against the truth": ("val/{}/miou_true", "{:.3f}"),
+            "validation mIoU against the noisy labels": ("val/{}/miou", "{:.3f}"),
+            "wrong labels among all": ("train/{}/wrong_all", "{:.1%}"),
+            "wrong labels among those of weight 1": ("train/{}/wrong_selected", "{:.1%}"),
+            "labels of weight 1": ("train/{}/selected", "{:.1%}"),
+        }
+        lines = ["", f"{'epoch ' + str(int(values['epoch']) + 1):42}" + "".join(f"{b:>9}" for b in branches)]
+        for title, (name, form) in rows.items():
+            cells = [form.format(values[key]) if (key := name.format(b)) in values else "-" for b in branches]
+            if set(cells) != {"-"}:
+                lines.append(f"{title:42}" + "".join(f"{cell:>9}" for cell in cells))
+        lines += [
+            "",
+            f"time         {int(self.seconds // 60)} min {int(self.seconds % 60)} s",
+            f"checkpoint   {self.checkpoint}",
+            f"  best       {self.best_checkpoint}",
+            f"metrics      {self.metrics}",
+            f"picture      {self.picture}",
+            f"W&B run      {self.wandb or 'disabled'}",
+        ]
+        return "\n".join(lines)

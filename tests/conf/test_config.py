@@ -1,0 +1,113 @@
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from cromss.config import UserError, check, register_resolvers, run_folder, run_name, suggest_keys
+from cromss.paths import config_dir
+
+register_resolvers()
+
+GROUPS = ("dataset", "backbone", "fusion", "loss", "selection", "smoothing", "trainer")
+NESTED = ("trainer/optimizer", "trainer/scheduler", "trainer/hardware")
+OPTIONS = [
+    f"{group}={path.stem}"
+    for group in (*GROUPS, *NESTED, "experiments")
+    for path in sorted((config_dir() / group).glob("[!_]*.yaml"))
+]
+
+
+def composed(*overrides):
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        return compose("config", list(overrides))
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_composes_and_resolves(option):
+    cfg = composed(option)
+    if OmegaConf.is_missing(cfg.dataset, "path"):
+        cfg.dataset.path = "somewhere"
+    OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+
+
+def test_every_group_has_options():
+    found = {option.split("=")[0] for option in OPTIONS}
+    assert found == {*GROUPS, *NESTED, "experiments"}
+
+
+def test_the_defaults_pass_the_checks():
+    check(composed())
+
+
+def test_band_counts_follow_the_bands():
+    assert composed("dataset.bands=9_rgb_first").fusion.bands.s2 == 9
+    assert composed().fusion.bands == {"s1": 2, "s2": 13}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["fusion=single", "loss.consistency=none"], "say selection=none"),
+        (["fusion=single", "selection=none"], "say loss.consistency=none"),
+        (["selection.prop=1.5"], r"selection: .*prop.*1\.5"),
+        (["selection.ramp=cubic"], "selection: .*ramp.*cubic"),
+        (["selection.confidence=guess"], "selection: .*confidence.*guess"),
+        (["loss.consistency=cos"], "loss: .*consistency.*cos"),
+        (["smoothing.factors=[0.9,0.9]"], "smoothing: .*factors"),
+        (["dataset.crop=0"], "dataset.crop=0"),
+        (["dataset.flip=2"], "dataset.flip=2"),
+        (["dataset.val_fraction=1"], "dataset.val_fraction=1"),
+        (["dataset.val_fraction=0"], "trainer.monitor watches: say trainer.monitor=train/loss"),
+        (["dataset.val_fraction=0"], "trainer.scheduler.monitor watches: say trainer/scheduler=none"),
+        (["trainer.epochs=0"], "trainer.epochs=0"),
+        (["trainer.batch_size=none"], "trainer.batch_size=none"),
+        (["trainer.workers=-1"], "trainer.workers=-1"),
+        (["trainer.wandb=maybe"], "trainer.wandb=maybe"),
+        (["seed=-1"], "seed=-1"),
+        (["dataset.classes=[a,b,c,d,e,f,g,h,i,j]"], "dataset.colours names 9 colours for 10"),
+    ],
+)
+def test_an_impossible_setting_names_itself_and_the_cure(overrides, message):
+    with pytest.raises(UserError, match=message):
+        check(composed(*overrides))
+
+
+def test_all_problems_come_in_one_message():
+    with pytest.raises(UserError) as error:
+        check(composed("selection.prop=1.5", "dataset.flip=2", "seed=-1"))
+    assert str(error.value).count("\n  - ") == 3
+
+
+def test_run_names_say_what_differs():
+    assert run_name("") == "defaults"
+    assert run_name("fusion=late,selection.prop=0.5") == "fusion=late,selection.prop=0.5"
+
+
+def test_run_names_keep_only_the_end_of_a_path_and_stay_apart():
+    one, other = run_name("dataset.path=/a/store"), run_name("dataset.path=/b/store")
+    assert one.startswith("dataset.path=store-")
+    assert one != other
+
+
+def test_run_names_fit_into_a_file_system():
+    name = run_name(",".join(f"key{i}=value{i}" for i in range(50)))
+    assert len(name) < 255
+    assert name != run_name(",".join(f"key{i}=value{i}" for i in range(49)))
+
+
+def test_a_run_never_takes_the_folder_of_another(tmp_path: Path):
+    root = str(tmp_path)
+    assert run_folder(root, "", None) == "defaults"
+    (tmp_path / "defaults").mkdir()
+    assert run_folder(root, "", None) == "defaults-2"
+    (tmp_path / "defaults-2").mkdir()
+    assert run_folder(root, "", None) == "defaults-3"
+    assert run_folder(root, "", "auto") == "defaults-2"
+
+
+def test_unknown_keys_get_suggestions():
+    (sentence,) = suggest_keys(composed(), ["selection.prp=0.5", "fusion=late", "seed=1"])
+    assert sentence.startswith("There is no key selection.prp: did you mean selection.prop")
+    (sentence,) = suggest_keys(composed(), ["prop=0.5"])
+    assert "selection.prop" in sentence

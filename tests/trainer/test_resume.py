@@ -1,0 +1,64 @@
+import argparse
+
+import pytest
+import torch
+from torch import nn
+
+from cromss.trainer.resume import check_checkpoint, find_checkpoint, load_checkpoint
+
+
+@pytest.fixture
+def run_folder(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    torch.save({"state_dict": nn.Linear(3, 2).state_dict()}, tmp_path / "checkpoints" / "last.ckpt")
+    return tmp_path
+
+
+def test_auto_takes_the_last_checkpoint_if_there_is_one(run_folder, tmp_path_factory):
+    assert find_checkpoint("auto", run_folder) == run_folder / "checkpoints" / "last.ckpt"
+    assert find_checkpoint("auto", tmp_path_factory.mktemp("empty")) is None
+
+
+def test_a_new_run_never_writes_over_an_old_one(run_folder, tmp_path_factory):
+    assert find_checkpoint(None, tmp_path_factory.mktemp("empty")) is None
+    with pytest.raises(ValueError, match="already holds a run.*trainer.resume=auto"):
+        find_checkpoint(None, run_folder)
+
+
+def test_a_wrong_path_says_so(tmp_path):
+    with pytest.raises(ValueError, match="nowhere.ckpt is no file"):
+        find_checkpoint(str(tmp_path / "nowhere.ckpt"), tmp_path)
+
+
+def test_its_own_checkpoint_passes(run_folder):
+    check_checkpoint(run_folder / "checkpoints" / "last.ckpt", nn.Linear(3, 2))
+
+
+def test_another_model_is_refused_with_the_keys_that_differ(run_folder):
+    with pytest.raises(
+        ValueError, match=r"another model; 1 of its keys differ:\n.*weight: checkpoint \(2, 3\), model \(2, 4\)"
+    ):
+        check_checkpoint(run_folder / "checkpoints" / "last.ckpt", nn.Linear(4, 2))
+    with pytest.raises(ValueError, match="bias: checkpoint .*, model has none"):
+        check_checkpoint(run_folder / "checkpoints" / "last.ckpt", nn.Linear(3, 2, bias=False))
+
+
+def test_a_truncated_file_is_refused(run_folder):
+    path = run_folder / "checkpoints" / "last.ckpt"
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(ValueError, match="cannot be read as a checkpoint"):
+        load_checkpoint(path)
+
+
+def test_a_file_that_carries_more_than_data_is_refused(tmp_path):
+    path = tmp_path / "namespace.ckpt"
+    torch.save({"state_dict": {}, "hyper_parameters": argparse.Namespace(lr=1)}, path)
+    with pytest.raises(ValueError, match="cannot be read as a checkpoint"):
+        load_checkpoint(path)
+
+
+def test_a_file_without_weights_is_refused(tmp_path):
+    path = tmp_path / "other.ckpt"
+    torch.save({"weights": {}}, path)
+    with pytest.raises(ValueError, match="holds no state_dict"):
+        load_checkpoint(path)
