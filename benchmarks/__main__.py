@@ -1,0 +1,95 @@
+"""`make bench`: every commitment on speed, memory and size, measured in one run, as ratios.
+
+A ratio within one run holds on any machine; the absolute times beside it are this machine's and mean nothing elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from benchmarks.data import compare_batch, compare_worker
+from benchmarks.head import compare_head, compare_prior
+from benchmarks.memory import compare_memory, compare_size
+from benchmarks.training import measure_step
+
+OUT = Path("outputs") / "bench.json"
+STEP_BATCH = 2
+
+
+@dataclass(frozen=True)
+class Row:
+    """One commitment: what was measured, what was promised, and the times behind it."""
+
+    name: str
+    measured: float
+    promised: str
+    met: bool
+    detail: str
+
+
+def at_least(name: str, values: dict[str, float], bound: float) -> Row:
+    """A row for ``values["ratio"]``, how many times faster than the published way."""
+    detail = f"{values['published_ms']:.2f} ms -> {values['ours_ms']:.2f} ms"
+    return Row(name, values["ratio"], f">= {bound:g} x", values["ratio"] >= bound, detail)
+
+
+def step_rows() -> list[Row]:
+    """Where the time of a ResNet-50 step goes."""
+    step = measure_step(STEP_BATCH, steps=4)
+    head = compare_head(STEP_BATCH)["ours_ms"] / 1000 / step["step_s"]
+    share = step["network_share"]
+    detail = f"of {step['step_s']:.2f} s for {STEP_BATCH} pairs of patches"
+    return [
+        Row("inside network forward and backward", share, ">= 95 %", share >= 0.95, detail),
+        Row("selection + smoothing + losses", head, "< 3 %", head < 0.03, detail),
+    ]
+
+
+def memory_row() -> Row:
+    """Memory of an epoch over ten times the locations."""
+    memory = compare_memory(locations=400)
+    detail = f"{memory['small_mib']:.0f} MiB for 400 locations, {memory['large_mib']:.0f} MiB for 4,000"
+    return Row("memory at 10 x the locations", memory["ratio"], "<= 1.05", memory["ratio"] <= 1.05, detail)
+
+
+def size_row() -> Row:
+    """Bytes of a store on disk beside those of its values."""
+    size = compare_size(locations=8)
+    detail = f"{size['raw_bytes'] / 1e6:.1f} MB -> {size['stored_bytes'] / 1e6:.1f} MB"
+    return Row("store size / raw bytes", size["ratio"], "<= 1.05", size["ratio"] <= 1.05, detail)
+
+
+MEASUREMENTS: tuple[Callable[[], list[Row]], ...] = (
+    lambda: [at_least("a ready batch, one core, per sample", compare_batch(), 10)],
+    lambda: [at_least("a worker's share (read, collate), per sample", compare_worker(), 100)],
+    lambda: [at_least("label prior, per sample", compare_prior(), 1)],
+    lambda: [at_least("selection + smoothing + losses, one core", compare_head(), 2)],
+    step_rows,
+    lambda: [memory_row()],
+    lambda: [size_row()],
+)
+
+
+def main() -> None:
+    """Measures, prints one table and writes it as JSON."""
+    rows: list[Row] = []
+    print(f"{'':46}{'measured':>10}  {'promised':9}")
+    for measure in MEASUREMENTS:
+        for row in measure():
+            rows.append(row)
+            shown = f"{row.measured:.1%}" if "%" in row.promised else f"{row.measured:.2f}"
+            print(f"{row.name:46}{shown:>10}  {row.promised:9} {'ok ' if row.met else 'NOT'}  {row.detail}", flush=True)
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    machine = {"machine": platform.machine(), "cpus": torch.get_num_threads(), "torch": torch.__version__}
+    OUT.write_text(json.dumps(machine | {"rows": [asdict(row) for row in rows]}, indent=1))
+    print(f"\n{OUT}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""How times are taken: on one thread, and of this process alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """Processor time that a call takes; what others do on the machine does not count."""
+    start = time.process_time()
+    run()
+    return time.process_time() - start
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch works on one thread within the context."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
