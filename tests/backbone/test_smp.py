@@ -1,12 +1,13 @@
 import pytest
 import torch
 
-from cromss.backbone import DECODERS, Backbone
+from backbones import backbone_of
+from cromss.backbone import DECODERS
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_every_decoder_gives_logits_of_the_image_size(decoder):
-    backbone = Backbone("resnet18", decoder, encoder_depth=None, decoder_channels=None)
+    backbone = backbone_of("resnet18", decoder)
     network = backbone.network(bands=2, classes=9).eval()
     with torch.no_grad():
         logits = network(torch.rand(1, 2, 128, 128))
@@ -16,7 +17,7 @@ def test_every_decoder_gives_logits_of_the_image_size(decoder):
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_the_required_multiple_is_the_smallest_that_works(decoder):
-    backbone = Backbone("resnet18", decoder, encoder_depth=None, decoder_channels=None)
+    backbone = backbone_of("resnet18", decoder)
     network = backbone.network(bands=2, classes=3).eval()
     multiple = backbone.required_multiple
     side = 128 + multiple
@@ -28,23 +29,23 @@ def test_the_required_multiple_is_the_smallest_that_works(decoder):
 
 
 def test_depth_and_channels_reach_the_decoder():
-    network = Backbone("resnet18", "unet", encoder_depth=3, decoder_channels=[32, 16, 8]).network(4, 5)
+    network = backbone_of("resnet18", "unet", encoder_depth=3, decoder_channels=[32, 16, 8]).network(4, 5)
     assert len(network.decoder.blocks) == 3
     assert network.segmentation_head[0].weight.shape[:2] == (5, 8)
     assert network.encoder.conv1.weight.shape[1] == 4
-    pyramid = Backbone("resnet18", "fpn", encoder_depth=None, decoder_channels=64).network(4, 5)
+    pyramid = backbone_of("resnet18", "fpn", decoder_channels=64).network(4, 5)
     assert pyramid.decoder.p5.weight.shape[0] == 64
-    assert Backbone("resnet18", "fpn", encoder_depth=4, decoder_channels=None).required_multiple == 16
+    assert backbone_of("resnet18", "fpn", encoder_depth=4).required_multiple == 16
 
 
 def test_unet_has_the_published_channels():
-    network = Backbone("resnet50", "unet", encoder_depth=None, decoder_channels=None).network(13, 9)
+    network = backbone_of("resnet50", "unet").network(13, 9)
     channels = [block.conv2[0].weight.shape[0] for block in network.decoder.blocks]
     assert channels == [256, 128, 64, 32, 16]
 
 
 def test_timm_encoders_are_known_by_name():
-    network = Backbone("tu-resnet18", "unet", encoder_depth=None, decoder_channels=None).network(2, 3).eval()
+    network = backbone_of("tu-resnet18", "unet").network(2, 3).eval()
     with torch.no_grad():
         assert network(torch.rand(1, 2, 64, 64)).shape == (1, 3, 64, 64)
 
@@ -61,4 +62,17 @@ def test_timm_encoders_are_known_by_name():
 )
 def test_unknown_names_are_answered_with_close_ones(encoder, decoder, channels, message):
     with pytest.raises(ValueError, match=message):
-        Backbone(encoder, decoder, encoder_depth=None, decoder_channels=channels)
+        backbone_of(encoder, decoder, decoder_channels=channels)
+
+
+def test_batch_norm_momentum_reaches_every_layer():
+    network = backbone_of("resnet18", "unet", batch_norm_momentum=0.02)
+    layers = [layer for layer in network.network(2, 3).modules() if isinstance(layer, torch.nn.BatchNorm2d)]
+    assert len(layers) > 20
+    assert {layer.momentum for layer in layers} == {0.02}
+
+
+@pytest.mark.parametrize("momentum", [0, 1.5, -0.1])
+def test_an_impossible_momentum_is_refused(momentum):
+    with pytest.raises(ValueError, match=r"not in \(0, 1\]"):
+        backbone_of("resnet18", "unet", batch_norm_momentum=momentum)

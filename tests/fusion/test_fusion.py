@@ -7,7 +7,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from cromss.backbone import Backbone
+from backbones import backbone_of
 from cromss.fusion import LateFusion, MidFusion, SingleFusion, build
 from shared import GOLDEN, needs_shared
 
@@ -94,7 +94,7 @@ def test_mid_shares_its_decoder_and_late_shares_nothing():
 
 @pytest.mark.parametrize(("modality", "number"), [("s1", 2), ("s2", 9)])
 def test_single_is_a_plain_network(modality, number):
-    backbone = Backbone("resnet18", "unet", encoder_depth=None, decoder_channels=None)
+    backbone = backbone_of("resnet18", "unet")
     net = SingleFusion(backbone, modality, {"s1": 2, "s2": 9}, 4).eval()
     plain = backbone.network(number, 4).eval()
     plain.load_state_dict(net.state_dict())
@@ -109,7 +109,7 @@ def test_unet_takes_any_size_and_others_say_which():
     unet = build("mid", "resnet18", 2, 3, 4).eval()
     with torch.no_grad():
         assert unet(images_of({"s1": 2, "s2": 3}, side=50))["s2"].shape == (2, 4, 50, 50)
-    backbone = Backbone("resnet18", "fpn", encoder_depth=None, decoder_channels=None)
+    backbone = backbone_of("resnet18", "fpn")
     for kind in (MidFusion, LateFusion):
         net = kind(backbone, {"s1": 2, "s2": 3}, 4, False).eval()
         with pytest.raises(ValueError, match=r"50 x 50 px .* multiples of 32: .*dataset.crop=32"):

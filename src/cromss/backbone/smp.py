@@ -11,6 +11,7 @@ from typing import Any
 import segmentation_models_pytorch as smp
 import timm
 from segmentation_models_pytorch.base import SegmentationModel
+from torch.nn import BatchNorm2d
 
 DECODERS = (
     "unet",
@@ -42,6 +43,8 @@ class Backbone:
         encoder_depth: Stages of the encoder, each halving the size; None takes the decoder's usual number.
         decoder_channels: Channels of the decoder, a number a block for unet, unetplusplus and manet, else one number;
             None takes the decoder's usual ones, for unet 256 128 64 32 16 as published.
+        batch_norm_momentum: Weight in (0, 1] of a batch in the running statistics that evaluation uses; None is
+            torch's 0.1, which remembers about ten batches: too few where batches are small and unlike each other.
 
     Raises:
         ValueError: Unknown encoder or decoder (the message names close ones), or channels for a decoder without any.
@@ -51,6 +54,7 @@ class Backbone:
     decoder: str
     encoder_depth: int | None
     decoder_channels: int | Sequence[int] | None
+    batch_norm_momentum: float | None
 
     def __post_init__(self) -> None:
         if self.decoder not in DECODERS:
@@ -60,6 +64,8 @@ class Backbone:
                 raise ValueError(_unknown("encoder", self.encoder, (f"tu-{name}" for name in timm.list_models())))
         elif self.encoder not in smp.encoders.get_encoder_names():
             raise ValueError(_unknown("encoder", self.encoder, smp.encoders.get_encoder_names()))
+        if self.batch_norm_momentum is not None and not 0 < self.batch_norm_momentum <= 1:
+            raise ValueError(f"batch_norm_momentum={self.batch_norm_momentum} is not in (0, 1]: e.g. 0.1, or null")
         if self.decoder_channels is not None and self._channel_keyword not in self._parameters:
             raise ValueError(f"decoder={self.decoder} has no decoder_channels to set: set decoder_channels to null")
 
@@ -79,9 +85,14 @@ class Backbone:
             options["encoder_depth"] = self.encoder_depth
         if self.decoder_channels is not None:
             options[self._channel_keyword] = self.decoder_channels
-        return smp.create_model(
+        network = smp.create_model(
             self.decoder, self.encoder, encoder_weights=None, in_channels=bands, classes=classes, **options
         )
+        if self.batch_norm_momentum is not None:
+            for layer in network.modules():
+                if isinstance(layer, BatchNorm2d):
+                    layer.momentum = self.batch_norm_momentum
+        return network
 
     @property
     def required_multiple(self) -> int:
