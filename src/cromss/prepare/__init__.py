@@ -6,8 +6,8 @@ into a `LocationReader`; `convert` does the rest, the same for all.
 
 from collections.abc import Callable, Mapping
 
+from cromss.dataset.convert import convert
 from cromss.dataset.reader import LocationReader
-from cromss.prepare.convert import convert
 from cromss.prepare.folder import open_folder
 from cromss.prepare.reference import open_published
 from cromss.prepare.verify import Damages, verify

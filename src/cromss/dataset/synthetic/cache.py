@@ -13,9 +13,9 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from cromss.dataset.convert import convert
 from cromss.dataset.store import Store, open_store
 from cromss.dataset.synthetic.reader import SyntheticReader
-from cromss.prepare.convert import convert
 
 log = logging.getLogger(__name__)
 
