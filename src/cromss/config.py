@@ -107,6 +107,12 @@ def check(cfg: DictConfig) -> None:
     Raises:
         UserError: One message with every problem found, each with its cure.
     """
+    missing = sorted(OmegaConf.missing_keys(cfg))
+    if missing:
+        # The other rules look at values, so they come after.
+        raise UserError(
+            "This run cannot start: " + "; ".join(f"{key} has no default: say {key}=..." for key in missing)
+        )
     problems = [problem for rule in RULES for problem in rule(cfg)]
     if problems:
         raise UserError("\n".join(["This run cannot start:", *(f"  - {problem}" for problem in problems)]))

@@ -21,14 +21,15 @@ from cromss.dataset.datamodule import LocationDataModule
 from cromss.trainer.metrics_file import MetricsFile
 from cromss.trainer.module import SegmentationModule
 from cromss.trainer.panels import PanelPictures
-from cromss.trainer.resume import CHECKPOINTS, LAST, check_checkpoint, find_checkpoint
+from cromss.trainer.resume import CHECKPOINTS, LAST, WholeCheckpoints, check_checkpoint, find_checkpoint
 from cromss.trainer.summary import Summary
 from cromss.trainer.wandb_run import finish_wandb, wandb_logger
 
 log = logging.getLogger(__name__)
 
 # Which devices there are, and tips: `_announce` says what matters.
-logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+for _name in ("lightning.pytorch", "lightning.fabric"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class ProgressBar(TQDMProgressBar):
@@ -112,7 +113,7 @@ def run(cfg: DictConfig) -> float:
         trainer = _trainer(cfg, config, folder)
         if trainer.is_global_zero:
             OmegaConf.save(config, folder / "config.yaml")
-        _announce(cfg, module, data, checkpoint, folder)
+            _announce(cfg, module, data, checkpoint, folder)
         trainer.fit(module, data, ckpt_path=checkpoint)
     except SystemExit as end:
         # Lightning turns Ctrl-C into an exit of its own; everything but the epoch under way is saved by then.
@@ -132,7 +133,7 @@ def run(cfg: DictConfig) -> float:
         )
         summary.save(folder / "summary.json")
         log.info("%s", summary.text(net.branches))
-    best = next(c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint) and c.monitor)
+    best = next(c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint))
     return float("nan") if best.best_model_score is None else float(best.best_model_score)
 
 
@@ -185,10 +186,12 @@ def _trainer(cfg: DictConfig, config: dict[str, Any], folder: Path) -> L.Trainer
             folder=folder / "panels",
         ),
         LearningRateMonitor(logging_interval="epoch"),
-        ModelCheckpoint(filename="best", monitor=settings.monitor, save_last=True, **checkpoints),
+        ModelCheckpoint(filename="best", monitor=settings.monitor, **checkpoints),
         ModelCheckpoint(
             filename="epoch-{epoch:03d}", every_n_epochs=settings.checkpoint_every, save_top_k=-1, **checkpoints
         ),
+        # After the others, so that it knows what they have saved. `save_last` would follow the best one alone.
+        ModelCheckpoint(filename=Path(LAST).stem, monitor="epoch", mode="max", **checkpoints),
     ]
     if settings.progress_bar:
         callbacks.append(ProgressBar())
@@ -196,6 +199,8 @@ def _trainer(cfg: DictConfig, config: dict[str, Any], folder: Path) -> L.Trainer
     loggers += wandb_logger(settings.wandb, settings.wandb_project, folder, config)
     # A read takes a fraction of a millisecond a sample: on a CPU no workers are needed.
     warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers", PossibleUserWarning)
+    # `find_checkpoint` has refused to write over another run's.
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
     # Lightning's own use of torch, which its users cannot change: https://github.com/Lightning-AI/pytorch-lightning
     warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\)", FutureWarning)
     return L.Trainer(
@@ -209,6 +214,7 @@ def _trainer(cfg: DictConfig, config: dict[str, Any], folder: Path) -> L.Trainer
         limit_val_batches=settings.limit_batches,
         logger=loggers,
         callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
         default_root_dir=folder,
         use_distributed_sampler=False,  # the data module's own samplers know rank, epoch and padding
         log_every_n_steps=1,  # nothing is logged within an epoch; this keeps Lightning from saying so

@@ -59,7 +59,10 @@ def test_band_counts_follow_the_bands():
         (["dataset.flip=2"], "dataset.flip=2"),
         (["dataset.val_fraction=1"], "dataset.val_fraction=1"),
         (["dataset.val_fraction=0"], "trainer.monitor watches: say trainer.monitor=train/loss"),
-        (["dataset.val_fraction=0"], "trainer.scheduler.monitor watches: say trainer/scheduler=none"),
+        (
+            ["dataset.val_fraction=0", "trainer/scheduler=plateau"],
+            "trainer.scheduler.monitor watches: say trainer/scheduler=none",
+        ),
         (["trainer.epochs=0"], "trainer.epochs=0"),
         (["trainer.batch_size=none"], "trainer.batch_size=none"),
         (["trainer.workers=-1"], "trainer.workers=-1"),

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ def cache(tmp_path_factory):
 def train(tmp_path, cache):
     """Runs train.py in an empty folder."""
 
-    def call(*overrides, check=True):
+    def call(*overrides, check=True, **options):
         done = subprocess.run(
             [sys.executable, str(ROOT / "train.py"), *overrides],
             cwd=tmp_path,
@@ -34,6 +35,7 @@ def train(tmp_path, cache):
             text=True,
             timeout=240,
             check=False,
+            **options,
         )
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
@@ -66,7 +68,7 @@ def test_a_run_leaves_everything_that_it_names(train, tmp_path):
     checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     assert checkpoint["config"]["dataset"]["locations"] == 12
     assert checkpoint["config"]["fusion"]["bands"] == {"s1": 2, "s2": 13}
-    assert "net.encoder1.conv1.weight" in checkpoint["state_dict"]
+    assert "net.encoder1.model.conv1.weight" in checkpoint["state_dict"]
 
 
 @pytest.mark.parametrize(
@@ -109,11 +111,9 @@ def test_a_resumed_run_equals_one_that_never_stopped(train, tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["selection.prp=0.5"], "did you mean selection.prop?"),
+        (["selection.prp=0.5"], "There is no key selection.prp: did you mean selection.prop"),
         (["fusion=lat"], "Could not find 'fusion/lat'"),
         (["selection.prop=1.5"], "prop"),
-        (["dataset=nol", "dataset.path=nowhere"], "nowhere"),
-        (["dataset=nol"], "dataset.path"),
         (["dataset.crop=48"], "dataset.crop=48"),
         (["fusion=single"], "selection=none"),
         (["trainer.resume=nowhere.ckpt"], "nowhere.ckpt is no file"),
@@ -127,6 +127,35 @@ def test_a_mistake_ends_at_once_with_a_reason_and_without_a_stack_trace(train, o
     assert done.returncode == 1
     assert message in output
     assert "Traceback" not in output
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["dataset.path=nowhere"], "nowhere"),
+        ([], "dataset.path"),
+        (["dataset.path=.", "dataset.locations=3"], "There is no key dataset.locations: did you mean"),
+    ],
+)
+def test_a_wrong_dataset_ends_at_once(train, overrides, message):
+    done = train("dataset=nol", "trainer=smoke", *overrides, check=False)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_ends_with_what_and_where(train, tmp_path):
+    def call_with_small_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
+
+    train(*SMALL, "trainer.epochs=1", "hydra.run.dir=run")
+    before = (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes()
+    done = train(*SMALL, "hydra.run.dir=run", "trainer.resume=auto", check=False, preexec_fn=call_with_small_files)
+    assert done.returncode == 1
+    assert "cannot write" in done.stderr
+    assert "free space" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes() == before
 
 
 def test_a_checkpoint_of_another_model_is_refused(train, tmp_path):
@@ -165,8 +194,11 @@ def test_ctrl_c_ends_cleanly_and_the_run_goes_on_later(train, tmp_path, cache):
 def test_help_is_short_and_names_every_group(train):
     done = train("--help")
     assert len(done.stdout.splitlines()) < 45
-    for word in ("dataset:", "fusion: late, mid, single", "selection: cromss, none", "python train.py -m"):
-        assert word in done.stdout
+    options = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line.startswith("  ")}
+    assert options["fusion"] == ["late", "mid*", "single"]
+    assert options["selection"] == ["cromss*", "none"]
+    assert "synthetic*" in options["dataset"]
+    assert done.stdout.count("python train.py ") >= 5
 
 
 def test_a_sweep_runs_its_jobs_in_folders_named_after_what_differs(train, tmp_path):

@@ -13,7 +13,7 @@ from typing import Self
 import lmdb
 import numpy as np
 
-from cromss.dataset.atomic import move_into_place, remove_leftovers, sibling
+from cromss.atomic import move_into_place, remove_leftovers, sibling
 from cromss.dataset.checks import check_array, check_finite, check_info, check_labels
 from cromss.dataset.lmdb_env import LmdbReader
 from cromss.dataset.reader import DatasetInfo

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers.logger import Logger
+
+from cromss.atomic import write_file
 
 
 class MetricsFile(Logger):
@@ -58,11 +61,10 @@ class MetricsFile(Logger):
 
     def _write(self) -> None:
         names = sorted({name for row in self._rows.values() for name in row} - {"epoch", "step"})
-        partial = self.path.with_suffix(".partial")
-        with partial.open("w", newline="") as file:
-            writer = csv.DictWriter(file, ["epoch", "step", *names])
-            writer.writeheader()
-            for epoch in sorted(self._rows):
-                row = self._rows[epoch]
-                writer.writerow(row | {key: int(row[key]) for key in ("epoch", "step") if key in row})
-        partial.replace(self.path)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, ["epoch", "step", *names])
+        writer.writeheader()
+        for epoch in sorted(self._rows):
+            row = self._rows[epoch]
+            writer.writerow(row | {key: int(row[key]) for key in ("epoch", "step") if key in row})
+        write_file(self.path, text.getvalue().encode())

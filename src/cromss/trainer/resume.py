@@ -1,17 +1,46 @@
-"""Which checkpoint a run goes on from, checked before any work starts."""
+"""Checkpoints: written whole or not at all; which one a run goes on from, checked before any work starts."""
 
 from __future__ import annotations
 
+import io
 import pickle
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.plugins import TorchCheckpointIO
 from torch import nn
+
+from cromss.atomic import write_file
 
 CHECKPOINTS = "checkpoints"
 LAST = "last.ckpt"
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Replaces a checkpoint only by a whole one.
+
+    Lightning's own way builds the file in the system's folder for temporary files: moving it from there to another
+    file system is a copy, which a kill or a full disk leaves half done.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        """Writes a checkpoint.
+
+        Args:
+            checkpoint: What Lightning collected.
+            path: A local file.
+            storage_options: Not used.
+
+        Raises:
+            OSError: It cannot be written; an earlier checkpoint of this name is as it was.
+        """
+        # In memory first: torch turns a full disk into an error that does not say so.
+        content = io.BytesIO()
+        torch.save(checkpoint, content)
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        write_file(Path(path), content.getbuffer())
 
 
 def find_checkpoint(resume: str | None, folder: Path) -> Path | None:

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from cromss.atomic import write_file
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -38,7 +40,7 @@ class Summary:
     def save(self, path: Path) -> None:
         """Writes everything as JSON."""
         values = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(self).items()}
-        path.write_text(json.dumps(values | {"last_epoch": self.last_epoch()}, indent=1))
+        write_file(path, json.dumps(values | {"last_epoch": self.last_epoch()}, indent=1).encode())
 
     def text(self, branches: Sequence[str]) -> str:
         """A short table and the paths.

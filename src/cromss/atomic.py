@@ -1,4 +1,4 @@
-"""Writes a directory beside its place and moves it there when it is complete, so that no half of it is ever seen."""
+"""Writes files and directories beside their places and moves them there when complete: no half is ever seen."""
 
 from __future__ import annotations
 
@@ -11,6 +11,30 @@ import shutil
 from pathlib import Path
 
 log = logging.getLogger(__name__)
+
+
+def write_file(target: Path, content: bytes | memoryview) -> None:
+    """Writes a file as a whole: `target` holds its old content or all of the new, even after a crash.
+
+    Args:
+        target: File to write or to replace; its folder exists.
+        content: All bytes of the file.
+
+    Raises:
+        OSError: It cannot be written; what stood there still stands there.
+    """
+    partial = sibling(target, "partial")
+    try:
+        with partial.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OSError(
+            f"cannot write {target}: {error.strerror}. What was there before is unharmed; free space or write elsewhere"
+        ) from error
 
 
 def sibling(target: Path, role: str) -> Path:
