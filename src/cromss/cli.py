@@ -16,14 +16,17 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
-from cromss.config import UserError, register_resolvers, suggest_keys
+from cromss.config import UserError, suggest_keys
 from cromss.paths import config_dir
+from cromss.resolvers import register_resolvers
 
 log = logging.getLogger(__name__)
 
 # At import: a job of a sweep that starts in another process resolves the folders' names there.
 register_resolvers()
 
+_composed: list[bool] = []
+"""Not empty once a config could be composed: trouble that comes later is not a mistyped key."""
 
 HELP = """\
 Pretrain satellite segmentation encoders on noisy labels (CromSS).
@@ -50,12 +53,17 @@ def main() -> None:
     if {"--help", "-h"} & set(sys.argv[1:]):
         sys.stdout.write(HELP.format(groups=_groups(config_dir())))
         return
+    _composed.clear()
     try:
         _train()
     except SystemExit as end:
-        if end.code:
+        if end.code and not _composed:
             sys.stderr.writelines(f"{sentence}\n" for sentence in _unknown_keys(sys.argv[1:]))
         raise
+    except KeyboardInterrupt:
+        # Within the training `run` has better words.
+        sys.stderr.write("\nStopped before the training began.\n")
+        sys.exit(130)
 
 
 def _groups(root: Path) -> str:
@@ -78,12 +86,13 @@ def _groups(root: Path) -> str:
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")
 def _train(cfg: DictConfig) -> float:
-    """One run; the return value is what sweepers minimise."""
-    from cromss.run import run
+    """One run; the return value is for sweepers."""
+    _composed.append(True)
+    from cromss.run import MISTAKES, run
 
     try:
         return run(cfg)
-    except (ValueError, OSError, InstantiationException) as error:
+    except (InstantiationException, *MISTAKES) as error:
         log.debug("The run ended with an error", exc_info=True)
         raise UserError(_message(error)) from error
 
@@ -91,7 +100,11 @@ def _train(cfg: DictConfig) -> float:
 def _message(error: Exception) -> str:
     """What went wrong, without the wrapping that Hydra puts around an error of a part that it builds."""
     cause = error.__cause__
-    return str(cause) if isinstance(error, InstantiationException) and isinstance(cause, ValueError) else str(error)
+    return (
+        str(cause)
+        if isinstance(error, InstantiationException) and isinstance(cause, ValueError | OSError)
+        else str(error)
+    )
 
 
 def _unknown_keys(arguments: list[str]) -> list[str]:

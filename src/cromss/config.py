@@ -1,76 +1,22 @@
-"""What Hydra needs to know of this project, and the checks that span several groups."""
+"""Checks of a whole config before any work: what spans several groups, and what is mistyped."""
 
 from __future__ import annotations
 
 import difflib
-import hashlib
+import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from hydra.errors import CompactHydraException, InstantiationException
-from hydra.utils import instantiate
+from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
-
-LONGEST_NAME = 120
-"""Characters of a run's name; file systems allow 255 for a folder."""
+from omegaconf.errors import InterpolationResolutionError
 
 
 class UserError(CompactHydraException, ValueError):
     """A mistake in what the user asked for: shown as its message alone, without a stack trace."""
-
-
-def register_resolvers() -> None:
-    """Makes the functions known that the YAML files call."""
-    resolvers: dict[str, Callable[..., Any]] = {
-        "cromss.run_name": run_name,
-        "cromss.run_folder": run_folder,
-        "cromss.band_count": _band_count,
-        "cromss.classes": _classes,
-        "cromss.colours": _colours,
-        "cromss.len": len,
-    }
-    for name, function in resolvers.items():
-        # Cached: a folder's name, once given, must not change when the folder comes to exist.
-        OmegaConf.register_new_resolver(name, function, replace=True, use_cache=name == "cromss.run_folder")
-
-
-def run_name(overrides: str) -> str:
-    """Names a run after what differs from the defaults.
-
-    Args:
-        overrides: Comma-separated ``key=value`` pairs, as Hydra's ``override_dirname`` gives them.
-
-    Returns:
-        A file name, the same for the same overrides: ``"defaults"`` without any. Of paths only the last part is kept,
-        and a long name is cut and ends in a hash of the whole.
-    """
-    shortened = ",".join(_without_folders(part) for part in overrides.split(","))
-    name = re.sub(r"[^\w.,=+-]", "_", shortened) or "defaults"
-    # The name drops folders and signs, so whatever it dropped must tell runs apart by other means.
-    lossless = name in (overrides, "defaults") and len(name) <= LONGEST_NAME
-    digest = hashlib.sha256(overrides.encode()).hexdigest()[:8]
-    return name if lossless else f"{name[:LONGEST_NAME]}-{digest}"
-
-
-def run_folder(root: str, overrides: str, resume: str | None) -> str:
-    """Folder name of a single run below `root`, which never overwrites another run.
-
-    Args:
-        root: Where runs lie.
-        overrides: See `run_name`.
-        resume: ``"auto"`` goes on in the newest folder of this name; anything else takes the first unused one.
-
-    Returns:
-        ``name``, ``name-2``, ``name-3``, ...
-    """
-    name = run_name(overrides)
-    used, number = [], 1
-    while (Path(root) / _numbered(name, number)).exists():
-        used.append(_numbered(name, number))
-        number += 1
-    return used[-1] if used and resume == "auto" else _numbered(name, number)
 
 
 def suggest_keys(cfg: DictConfig, overrides: Sequence[str]) -> list[str]:
@@ -90,7 +36,7 @@ def suggest_keys(cfg: DictConfig, overrides: Sequence[str]) -> list[str]:
     sentences = []
     for override in overrides:
         key = override.split("=", 1)[0].lstrip("+~")
-        if "/" in key or key in known:
+        if "/" in key or key.startswith("hydra.") or key in known:
             continue
         close = difflib.get_close_matches(key, known, n=3) + by_last_part.get(key.rsplit(".", 1)[-1], [])
         hint = f"did you mean {' or '.join(dict.fromkeys(close))}?" if close else "see `python train.py --cfg job`"
@@ -107,15 +53,24 @@ def check(cfg: DictConfig) -> None:
     Raises:
         UserError: One message with every problem found, each with its cure.
     """
-    missing = sorted(OmegaConf.missing_keys(cfg))
-    if missing:
-        # The other rules look at values, so they come after.
-        raise UserError(
-            "This run cannot start: " + "; ".join(f"{key} has no default: say {key}=..." for key in missing)
-        )
-    problems = [problem for rule in RULES for problem in rule(cfg)]
+    try:
+        # The ranges of values that are missing or of another kind are not worth a look.
+        problems = _missing(cfg) or list(_check_kinds(cfg)) or [problem for rule in RULES for problem in rule(cfg)]
+    except InterpolationResolutionError as error:
+        problems = [str(error.__cause__ or error)]
     if problems:
         raise UserError("\n".join(["This run cannot start:", *(f"  - {problem}" for problem in problems)]))
+
+
+def _missing(cfg: DictConfig) -> list[str]:
+    # Not OmegaConf.missing_keys, which follows references and stumbles over one to a missing value.
+    unset = [key for key in _keys(cfg) if OmegaConf.is_missing(*_parent_and_name(cfg, key))]
+    return [f"{key} has no default: say {key}=..." for key in unset]
+
+
+def _parent_and_name(cfg: DictConfig, key: str) -> tuple[DictConfig, str]:
+    parent, _, name = key.rpartition(".")
+    return (OmegaConf.select(cfg, parent) if parent else cfg), name
 
 
 def _check_modalities(cfg: DictConfig) -> Iterator[str]:
@@ -127,6 +82,46 @@ def _check_modalities(cfg: DictConfig) -> Iterator[str]:
             f"loss.consistency={cfg.loss.consistency} compares two modalities and fusion=single has one: "
             "say loss.consistency=none"
         )
+
+
+def _check_kinds(cfg: DictConfig) -> Iterator[str]:
+    """Compares values with the annotations of what they are handed to: YAML 1.2 takes off and no for strings."""
+    for key, node in _instantiated(cfg):
+        target: Any = get_object(node._target_)
+        hints = get_type_hints(inspect.getattr_static(target, "__init__") if inspect.isclass(target) else target)
+        unresolved: Any = OmegaConf.to_container(node, resolve=False)
+        for name in unresolved:
+            value = node[name]
+            allowed = _scalars(hints.get(name))
+            if allowed and not OmegaConf.is_config(value) and not isinstance(value, allowed):
+                # `trainer.ramp_epochs`, where the part's own key only refers to it.
+                reference = _REFERENCE.fullmatch(str(unresolved[name]))
+                kinds = " or ".join(_KINDS[kind] for kind in allowed if kind is not int or float not in allowed)
+                yield f"{reference[1] if reference else f'{key}.{name}'}={value} must be {kinds}"
+    if not isinstance(cfg.trainer.progress_bar, bool):
+        yield f"trainer.progress_bar={cfg.trainer.progress_bar} must be {_KINDS[bool]}"
+
+
+_REFERENCE = re.compile(r"\$\{([\w.]+)\}")
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a word", type(None): "null"}
+
+
+def _instantiated(node: DictConfig, prefix: str = "") -> Iterator[tuple[str, DictConfig]]:
+    """Every node that Hydra builds something of, by its dotted key."""
+    if "_target_" in node:
+        yield prefix, node
+    for name, child in node.items():
+        if isinstance(child, DictConfig):
+            yield from _instantiated(child, f"{prefix}.{name!s}".lstrip("."))
+
+
+def _scalars(hint: Any) -> tuple[type, ...]:
+    """The types that an annotation of plain values allows; empty where it allows others, too."""
+    allowed = get_args(hint) if isinstance(hint, UnionType) or get_origin(hint) is Union else (hint,)
+    if not set(allowed) <= _KINDS.keys():
+        return ()
+    # A whole number is a number.
+    return (*allowed, int) if float in allowed else allowed
 
 
 def _check_parts(cfg: DictConfig) -> Iterator[str]:
@@ -147,14 +142,27 @@ def _check_ranges(cfg: DictConfig) -> Iterator[str]:
     crop = cfg.dataset.crop
     if crop != "auto" and (not isinstance(crop, int) or crop < 1):
         yield f"dataset.crop={crop} must be a whole number of pixels, or auto"
-    for key in ("epochs", "ramp_epochs", "batch_size", "checkpoint_every", "panels_every", "panel_samples"):
+    counts = ("epochs", "ramp_epochs", "batch_size", "checkpoint_every", "panels_every", "panel_samples")
+    for key in (*counts, "check_finite_every", "limit_batches"):
         value = cfg.trainer[key]
+        if key == "limit_batches" and value is None:
+            continue
         if not isinstance(value, int) or value < 1:
             yield f"trainer.{key}={value} must be a whole number of at least 1"
     if not isinstance(cfg.trainer.workers, int) or cfg.trainer.workers < 0:
         yield f"trainer.workers={cfg.trainer.workers} must be a whole number of at least 0"
     if not isinstance(cfg.seed, int) or not 0 <= cfg.seed < 2**31:
         yield f"seed={cfg.seed} must be a whole number in [0, 2147483647]"
+
+
+def _check_devices(cfg: DictConfig) -> Iterator[str]:
+    import torch
+
+    wanted, there = cfg.trainer.accelerator, torch.cuda.device_count()
+    if wanted in ("gpu", "cuda") and not there:
+        yield f"trainer.accelerator={wanted} and torch sees no GPU: say trainer/hardware=cpu, or look at nvidia-smi"
+    elif wanted in ("gpu", "cuda") and isinstance(cfg.trainer.devices, int) and cfg.trainer.devices > there:
+        yield f"trainer.devices={cfg.trainer.devices} and torch sees {there} GPU(s): lower trainer.devices"
 
 
 def _check_monitor(cfg: DictConfig) -> Iterator[str]:
@@ -188,37 +196,8 @@ RULES: tuple[Rule, ...] = (
     _check_monitor,
     _check_colours,
     _check_wandb,
+    _check_devices,
 )
-
-
-# The resolvers import late: the dataset room brings torch along, which help and mistyped keys need not wait for.
-
-
-def _classes(table: str) -> list[str]:
-    from cromss.dataset.classes import CLASSES
-
-    return list(CLASSES[table])
-
-
-def _colours(table: str) -> list[str]:
-    from cromss.dataset.classes import CLASSES
-
-    return list(CLASSES[table].values())
-
-
-def _band_count(bands: int | str) -> int:
-    from cromss.dataset.bands import band_positions
-
-    return len(band_positions("s2", bands))
-
-
-def _without_folders(pair: str) -> str:
-    key, separator, value = pair.partition("=")
-    return f"{key}{separator}{value.rstrip('/').rsplit('/', 1)[-1]}"
-
-
-def _numbered(name: str, number: int) -> str:
-    return name if number == 1 else f"{name}-{number}"
 
 
 def _keys(node: Any, prefix: str = "") -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import time
 import warnings
@@ -9,27 +10,49 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import wandb
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from cromss.config import check
 from cromss.dataset.datamodule import LocationDataModule
+from cromss.resolvers import CHECKPOINTS, LAST
 from cromss.trainer.metrics_file import MetricsFile
 from cromss.trainer.module import SegmentationModule
+from cromss.trainer.optim import better
 from cromss.trainer.panels import PanelPictures
-from cromss.trainer.resume import CHECKPOINTS, LAST, WholeCheckpoints, check_checkpoint, find_checkpoint
+from cromss.trainer.resume import SeedEpochs, WholeCheckpoints, check_checkpoint, find_checkpoint
 from cromss.trainer.summary import Summary
 from cromss.trainer.wandb_run import finish_wandb, wandb_logger
 
 log = logging.getLogger(__name__)
 
 # Which devices there are, and tips: `_announce` says what matters.
-for _name in ("lightning.pytorch", "lightning.fabric"):
+for _name in ("lightning.pytorch", "lightning.fabric", "matplotlib"):
     logging.getLogger(_name).setLevel(logging.WARNING)
+
+
+MISTAKES = (ValueError, OSError, MisconfigurationException, wandb.Error)
+"""What a user can cause, and reads as a message without a stack trace."""
+
+VIEW = (
+    "bands",
+    "season",
+    "eval_season",
+    "normalisation",
+    "crop",
+    "flip",
+    "rotate",
+    "degrees",
+    "val_fraction",
+    "split_seed",
+)
+"""Keys of the dataset group that say how patches become batches, whatever the source."""
 
 
 class ProgressBar(TQDMProgressBar):
@@ -77,7 +100,7 @@ def run(cfg: DictConfig) -> float:
         cfg: The composed config.
 
     Returns:
-        The best value of the monitored metric, for a sweeper to minimise.
+        The best value of the monitored metric, for a sweeper.
 
     Raises:
         ValueError: Settings, data or a checkpoint that do not fit; nothing has been trained or written by then but the
@@ -89,26 +112,12 @@ def run(cfg: DictConfig) -> float:
     checkpoint = find_checkpoint(cfg.trainer.resume, folder)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
 
-    net = instantiate(cfg.fusion)
-    smoothing = instantiate(cfg.smoothing)
-    data = _data(cfg, list(net.bands), smoothing)
-    _check_crop(data.crop, net.required_multiple)
-    module = SegmentationModule(
-        net,
-        branches=net.branches,
-        smoothing=smoothing,
-        selection=instantiate(cfg.selection),
-        objective=instantiate(cfg.loss),
-        optimizer=instantiate(cfg.trainer.optimizer),
-        scheduler=instantiate(cfg.trainer.scheduler),
-        classes=cfg.dataset.classes,
-        has_truth=data.reader.info.has_truth,
-        check_finite_every=cfg.trainer.check_finite_every,
-    )
-    if checkpoint is not None:
-        check_checkpoint(checkpoint, module)
-
+    module, data = build(cfg)
     config: Any = OmegaConf.to_container(cfg, resolve=True)
+    _check_monitors(cfg, module.validation_names() if len(data.val_locations) else [])
+    if checkpoint is not None:
+        check_checkpoint(checkpoint, module, config)
+
     try:
         trainer = _trainer(cfg, config, folder)
         if trainer.is_global_zero:
@@ -132,38 +141,62 @@ def run(cfg: DictConfig) -> float:
             seconds=time.monotonic() - started,
         )
         summary.save(folder / "summary.json")
-        log.info("%s", summary.text(net.branches))
+        log.info("%s", summary.text(module.branches))
     best = next(c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint))
     return float("nan") if best.best_model_score is None else float(best.best_model_score)
 
 
-def _check_crop(crop: int, multiple: int) -> None:
-    if crop % multiple:
-        nearest = max(multiple, crop // multiple * multiple)
-        raise ValueError(f"dataset.crop={crop} must be a multiple of {multiple} for this decoder: say {nearest}")
+def build(cfg: DictConfig) -> tuple[SegmentationModule, LocationDataModule]:
+    """Makes what a run trains and what it trains on.
 
+    Args:
+        cfg: The composed config, checked.
 
-def _data(cfg: DictConfig, modalities: list[str], smoothing: Any) -> LocationDataModule:
-    dataset = cfg.dataset
-    return LocationDataModule(
-        instantiate(dataset.reader),
-        modalities=modalities,
-        bands=dataset.bands,
-        classes=list(dataset.classes),
-        season=dataset.season,
-        eval_season=dataset.eval_season,
-        normalisation=dataset.normalisation,
-        crop=dataset.crop,
-        flip=dataset.flip,
-        rotate=dataset.rotate,
-        degrees=dataset.degrees,
-        val_fraction=dataset.val_fraction,
-        split_seed=dataset.split_seed,
+    Returns:
+        The module and the data.
+
+    Raises:
+        ValueError: The data do not fit the settings.
+    """
+    net = instantiate(cfg.fusion)
+    smoothing = instantiate(cfg.smoothing)
+    data = LocationDataModule(
+        instantiate(cfg.dataset.reader),
+        modalities=list(net.bands),
         smoothing=smoothing,
         batch_size=cfg.trainer.batch_size,
         workers=cfg.trainer.workers,
         seed=cfg.seed,
+        classes=list(cfg.dataset.classes),
+        **{name: cfg.dataset[name] for name in VIEW},
     )
+    if data.crop % net.required_multiple:
+        nearest = max(net.required_multiple, data.crop // net.required_multiple * net.required_multiple)
+        raise ValueError(
+            f"dataset.crop={data.crop} must be a multiple of {net.required_multiple} for this decoder: say {nearest}"
+        )
+    module = SegmentationModule(
+        net,
+        branches=net.branches,
+        smoothing=smoothing,
+        selection=instantiate(cfg.selection),
+        objective=instantiate(cfg.loss),
+        optimizer=instantiate(cfg.trainer.optimizer),
+        scheduler=instantiate(cfg.trainer.scheduler),
+        classes=cfg.dataset.classes,
+        has_truth=data.reader.info.has_truth,
+        check_finite_every=cfg.trainer.check_finite_every,
+    )
+    return module, data
+
+
+def _check_monitors(cfg: DictConfig, logged: list[str]) -> None:
+    logged = [*logged, "train/loss"]
+    for key in ("trainer.monitor", "trainer.scheduler.monitor"):
+        name = OmegaConf.select(cfg, key)
+        if name is not None and name not in logged:
+            close = difflib.get_close_matches(name, logged) or logged
+            raise ValueError(f"{key}={name} is never measured: choose e.g. {', '.join(close[:6])}")
 
 
 def _trainer(cfg: DictConfig, config: dict[str, Any], folder: Path) -> L.Trainer:
@@ -177,6 +210,7 @@ def _trainer(cfg: DictConfig, config: dict[str, Any], folder: Path) -> L.Trainer
     }
     callbacks: list[Callback] = [
         ConfigInCheckpoint(config),
+        SeedEpochs(cfg.seed),
         PanelPictures(
             every=settings.panels_every,
             samples=settings.panel_samples,
@@ -186,7 +220,7 @@ def _trainer(cfg: DictConfig, config: dict[str, Any], folder: Path) -> L.Trainer
             folder=folder / "panels",
         ),
         LearningRateMonitor(logging_interval="epoch"),
-        ModelCheckpoint(filename="best", monitor=settings.monitor, **checkpoints),
+        ModelCheckpoint(filename="best", monitor=settings.monitor, mode=better(settings.monitor), **checkpoints),
         ModelCheckpoint(
             filename="epoch-{epoch:03d}", every_n_epochs=settings.checkpoint_every, save_top_k=-1, **checkpoints
         ),
@@ -201,6 +235,8 @@ def _trainer(cfg: DictConfig, config: dict[str, Any], folder: Path) -> L.Trainer
     warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers", PossibleUserWarning)
     # `find_checkpoint` has refused to write over another run's.
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+    # All that processes share is added up by the metrics of the module, before it is logged.
+    warnings.filterwarnings("ignore", "It is recommended to use .*sync_dist=True", PossibleUserWarning)
     # Lightning's own use of torch, which its users cannot change: https://github.com/Lightning-AI/pytorch-lightning
     warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\)", FutureWarning)
     return L.Trainer(

@@ -76,6 +76,16 @@ class RawBatch:
     truth: Tensor | None
     seed: int
 
+    def pin_memory(self) -> RawBatch:
+        """The same batch in page-locked memory, from where a copy to a GPU does not hold up the host."""
+        return RawBatch(
+            {name: image.pin_memory() for name, image in self.images.items()},
+            self.labels.pin_memory(),
+            self.season.pin_memory(),
+            None if self.truth is None else self.truth.pin_memory(),
+            self.seed,
+        )
+
 
 @dataclass
 class Batch:

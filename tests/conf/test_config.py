@@ -4,8 +4,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from cromss.config import UserError, check, register_resolvers, run_folder, run_name, suggest_keys
+from cromss.config import UserError, check, suggest_keys
 from cromss.paths import config_dir
+from cromss.resolvers import register_resolvers, run_folder, run_name
 
 register_resolvers()
 
@@ -106,7 +107,11 @@ def test_a_run_never_takes_the_folder_of_another(tmp_path: Path):
     assert run_folder(root, "", None) == "defaults-2"
     (tmp_path / "defaults-2").mkdir()
     assert run_folder(root, "", None) == "defaults-3"
-    assert run_folder(root, "", "auto") == "defaults-2"
+    # Only a folder with a checkpoint can be gone on in, not that of a run that ended before its first epoch.
+    assert run_folder(root, "", "auto") == "defaults-3"
+    (tmp_path / "defaults" / "checkpoints").mkdir()
+    (tmp_path / "defaults" / "checkpoints" / "last.ckpt").touch()
+    assert run_folder(root, "", "auto") == "defaults"
 
 
 def test_unknown_keys_get_suggestions():

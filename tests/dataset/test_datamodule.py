@@ -155,10 +155,29 @@ def test_truth_is_of_the_same_season():
 
 
 def test_padding_is_ignored_everywhere():
-    data = module(training=False)
+    data = module(CountingReader(has_truth=True), training=False)
     data.trainer.world_size, data.trainer.global_rank = 4, 3
     raw = next(iter(data.val_dataloader()))
     assert (raw.labels == IGNORE_INDEX).all()
+    assert (raw.truth == IGNORE_INDEX).all()
+
+
+def test_fewer_locations_than_processes_are_refused():
+    data = module()
+    data.trainer.world_size = 9
+    with pytest.raises(ValueError, match="8 location.* cannot be shared by 9 processes: lower trainer.devices"):
+        data.train_dataloader()
+
+
+def test_a_batch_can_be_pinned():
+    raw, _ = first_batch(module(CountingReader(has_truth=True)))
+    # Where torch sees no GPU there is nothing to pin for, and it says so.
+    if not torch.cuda.is_available():
+        pytest.skip("torch sees no GPU")
+    pinned = raw.pin_memory()
+    assert all(image.is_pinned() for image in pinned.images.values())
+    assert all(part.is_pinned() for part in (pinned.labels, pinned.season, pinned.truth))
+    assert pinned.seed == raw.seed
 
 
 def test_the_same_seed_and_epoch_give_the_same_pixels_and_another_epoch_does_not():
@@ -184,6 +203,7 @@ def test_workers_read_the_same_as_the_process_itself():
         ({"season": "summer"}, "dataset.season=summer"),
         ({"eval_season": "random"}, "dataset.eval_season=random"),
         ({"classes": ("a",)}, "2 classes .* dataset.classes names 1"),
+        ({"classes": ("b", "a")}, r"2 classes \(a, b\) and dataset.classes names 2 \(b, a\)"),
         ({"normalisation": "standardise"}, "quantise=false"),
         ({"bands": 7}, "bands=7"),
         ({"val_fraction": 0.96}, "leaves none to train on"),

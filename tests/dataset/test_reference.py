@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from cromss.dataset.bands import quantise
+from cromss.dataset.datamodule import LocationDataset
 from cromss.dataset.reference import open_reference
 from cromss.dataset.reference_formats import FORMATS
 from cromss.dataset.safe_pickle import load_plain
+from cromss.dataset.sampling import Draw
 from shared import GOLDEN, needs_shared
 
 LMDBS = GOLDEN / "lmdb"
@@ -223,8 +225,18 @@ def test_ids_that_disagree_are_found(tmp_path):
     reader = open_reference(write_nol(tmp_path, values), "nol")
     reader.read_labels(1)
     reader.read_images(1, 0, "s1")
-    with pytest.raises(ValueError, match=r"location 1: s1 belongs to '0000008' .* and s2 to '0000099' .*nol_s2c"):
+    with pytest.raises(ValueError, match=r"location 1: labels belongs to '0000008' .* and s2 to '0000099' .*nol_s2c"):
         reader.read_images(1, 0, "s2")
+
+
+def test_ids_that_disagree_are_found_in_a_batch(tmp_path):
+    values = nol_values(count=3)
+    data, shape, _ = values["labels"]["2"]
+    values["labels"]["2"] = (data, shape, 99)
+    reader = open_reference(write_nol(tmp_path, values), "nol")
+    bands = {"s1": (0, 1), "s2": tuple(range(13))}
+    with pytest.raises(ValueError, match="location 2: s1 belongs to .* do not belong together"):
+        LocationDataset(reader, bands).__getitems__([Draw(index, 0, 0) for index in range(3)])
 
 
 def test_ids_that_disagree_at_the_start_are_found_at_once(tmp_path):

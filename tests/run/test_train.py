@@ -1,55 +1,16 @@
 """The real entrypoint, as users call it, on small data."""
 
-import csv
 import json
-import os
 import resource
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
-SMALL = ["dataset.locations=12", "dataset.size=40", "dataset.crop=32", "trainer=smoke", "trainer.wandb=disabled"]
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def train(tmp_path, cache):
-    """Runs train.py in an empty folder."""
-
-    def call(*overrides, check=True, **options):
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "train.py"), *overrides],
-            cwd=tmp_path,
-            env=environment(cache),
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-            **options,
-        )
-        assert not check or done.returncode == 0, done.stdout + done.stderr
-        return done
-
-    return call
-
-
-def environment(cache):
-    return os.environ | {"XDG_CACHE_HOME": str(cache), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "default"}
-
-
-def metrics(folder):
-    with (folder / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
+from cromss.cli import main
+from entrypoint import SMALL, finish, metrics, start
 
 
 def test_a_run_leaves_everything_that_it_names(train, tmp_path):
@@ -96,51 +57,58 @@ def test_the_same_command_twice_keeps_both_runs(train, tmp_path):
 
 
 def test_a_resumed_run_equals_one_that_never_stopped(train, tmp_path):
-    train(*SMALL, "trainer.epochs=2", "hydra.run.dir=whole")
-    train(*SMALL, "trainer.epochs=1", "hydra.run.dir=parts")
-    train(*SMALL, "trainer.epochs=2", "hydra.run.dir=parts", "trainer.resume=auto", "trainer.workers=2")
+    # A decoder with dropout, and a rate that is halved after every epoch but the first.
+    settings = [*SMALL, "trainer.limit_batches=2", "backbone=resnet18", "backbone.decoder=fpn"]
+    settings += ["trainer.scheduler.patience=0", "trainer.scheduler.threshold=0.9"]
+    train(*settings, "trainer.epochs=3", "hydra.run.dir=whole")
+    train(*settings, "trainer.epochs=2", "hydra.run.dir=parts")
+    train(*settings, "trainer.epochs=3", "hydra.run.dir=parts", "trainer.resume=auto", "trainer.workers=2")
     whole, parts = (
         torch.load(tmp_path / name / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
         for name in ("whole", "parts")
     )
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[key], parts[key]) for key in whole)
-    assert metrics(tmp_path / "whole")[-1]["val/loss"] == metrics(tmp_path / "parts")[-1]["val/loss"]
+    rows = metrics(tmp_path / "whole")
+    assert rows == metrics(tmp_path / "parts")
+    assert [float(row["lr-Adam"]) for row in rows] == [5e-3, 5e-3, 2.5e-3]
 
 
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (["selection.prp=0.5"], "There is no key selection.prp: did you mean selection.prop"),
-        (["fusion=lat"], "Could not find 'fusion/lat'"),
-        (["selection.prop=1.5"], "prop"),
-        (["dataset.crop=48"], "dataset.crop=48"),
-        (["fusion=single"], "selection=none"),
-        (["trainer.resume=nowhere.ckpt"], "nowhere.ckpt is no file"),
-        (["dataset.cache=/proc/nowhere"], "/proc/nowhere"),
-        (["backbone.encoder=resnet19"], "did you mean resnet18"),
-    ],
-)
-def test_a_mistake_ends_at_once_with_a_reason_and_without_a_stack_trace(train, overrides, message):
-    done = train(*SMALL, *overrides, check=False)
-    output = done.stdout + done.stderr
+MISTAKES = [
+    ([*SMALL, "selection.prp=0.5"], "There is no key selection.prp: did you mean selection.prop"),
+    ([*SMALL, "fusion=lat"], "Could not find 'fusion/lat'"),
+    ([*SMALL, "selection.prop=1.5"], "selection.prop=1.5 is not allowed: a share in [0, 1]"),
+    ([*SMALL, "dataset.crop=48"], "dataset.crop=48"),
+    ([*SMALL, "fusion=single"], "say selection=none"),
+    ([*SMALL, "trainer.resume=nowhere.ckpt"], "nowhere.ckpt is no file"),
+    ([*SMALL, "dataset.cache=/proc/nowhere"], "/proc/nowhere"),
+    ([*SMALL, "backbone.encoder=resnet19"], "did you mean resnet18"),
+    ([*SMALL, "trainer.monitor=val/s2/mio"], "trainer.monitor=val/s2/mio is never measured: choose e.g. val/s2/miou"),
+    ([*SMALL, "trainer/hardware=gpu", "trainer.devices=64"], "and torch sees"),
+    (["dataset=nol", "dataset.path=nowhere"], "nowhere"),
+    (["dataset=nol"], "dataset.path has no default"),
+    (["dataset=nol", "dataset.path=.", "dataset.locations=3"], "There is no key dataset.locations: did you mean"),
+]
+
+
+@pytest.mark.parametrize(("overrides", "message"), MISTAKES)
+def test_a_mistake_ends_at_once_with_a_reason(overrides, message, tmp_path, cache, monkeypatch, capfd):
+    # In this process, as the imports alone take seconds.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setattr("sys.argv", ["train.py", *overrides])
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 1
+    said = capfd.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_a_mistake_ends_the_program_without_a_stack_trace(train):
+    done = train("dataset=nol", "dataset.path=nowhere", check=False)
     assert done.returncode == 1
-    assert message in output
-    assert "Traceback" not in output
-
-
-@pytest.mark.parametrize(
-    ("overrides", "message"),
-    [
-        (["dataset.path=nowhere"], "nowhere"),
-        ([], "dataset.path"),
-        (["dataset.path=.", "dataset.locations=3"], "There is no key dataset.locations: did you mean"),
-    ],
-)
-def test_a_wrong_dataset_ends_at_once(train, overrides, message):
-    done = train("dataset=nol", "trainer=smoke", *overrides, check=False)
-    assert done.returncode == 1
-    assert message in done.stderr
+    assert "nowhere" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -166,15 +134,23 @@ def test_a_checkpoint_of_another_model_is_refused(train, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def test_the_best_checkpoint_of_a_score_is_that_of_its_highest_value(train, tmp_path):
+    train(*SMALL, "trainer.epochs=4", "trainer.limit_batches=1", "trainer.monitor=val/s2/miou", "hydra.run.dir=run")
+    scores = [float(row["val/s2/miou"]) for row in metrics(tmp_path / "run")]
+    best = torch.load(tmp_path / "run" / "checkpoints" / "best.ckpt", weights_only=True)
+    assert len(set(scores)) > 1
+    assert scores[best["epoch"]] == max(scores)
+
+
 def test_ctrl_c_ends_cleanly_and_the_run_goes_on_later(train, tmp_path, cache):
-    command = [*SMALL, "trainer.epochs=200", "trainer.limit_batches=2", "hydra.run.dir=run"]
-    running = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *command],
+    running = start(
+        "train.py",
+        *SMALL,
+        "trainer.epochs=200",
+        "trainer.limit_batches=2",
+        "hydra.run.dir=run",
         cwd=tmp_path,
-        env=environment(cache),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+        cache=cache,
     )
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     deadline = time.monotonic() + 120
@@ -189,6 +165,16 @@ def test_ctrl_c_ends_cleanly_and_the_run_goes_on_later(train, tmp_path, cache):
     assert 0 < done_epochs < 200
     train(*SMALL, f"trainer.epochs={done_epochs + 1}", "hydra.run.dir=run", "trainer.resume=auto")
     assert len(metrics(tmp_path / "run")) == done_epochs + 1
+
+
+def test_ctrl_c_before_the_training_ends_cleanly_too(tmp_path, cache):
+    running = start("train.py", *SMALL, "dataset.locations=5000", cwd=tmp_path, cache=tmp_path)
+    time.sleep(4)
+    running.send_signal(signal.SIGINT)
+    done = finish(running, check=False)
+    assert done.returncode == 130
+    assert "Stopped" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_help_is_short_and_names_every_group(train):

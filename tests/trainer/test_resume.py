@@ -6,11 +6,18 @@ from torch import nn
 
 from cromss.trainer.resume import check_checkpoint, find_checkpoint, load_checkpoint
 
+CONFIG = {"trainer": {"epochs": 3, "optimizer": {"lr": 0.1}, "workers": 0}, "loss": {"consistency": "ce"}}
+
+
+def changed(**trainer):
+    return CONFIG | {"trainer": CONFIG["trainer"] | trainer}
+
 
 @pytest.fixture
 def run_folder(tmp_path):
     (tmp_path / "checkpoints").mkdir()
-    torch.save({"state_dict": nn.Linear(3, 2).state_dict()}, tmp_path / "checkpoints" / "last.ckpt")
+    content = {"state_dict": nn.Linear(3, 2).state_dict(), "config": CONFIG, "epoch": 1}
+    torch.save(content, tmp_path / "checkpoints" / "last.ckpt")
     return tmp_path
 
 
@@ -31,16 +38,34 @@ def test_a_wrong_path_says_so(tmp_path):
 
 
 def test_its_own_checkpoint_passes(run_folder):
-    check_checkpoint(run_folder / "checkpoints" / "last.ckpt", nn.Linear(3, 2))
+    check_checkpoint(run_folder / "checkpoints" / "last.ckpt", nn.Linear(3, 2), CONFIG)
 
 
 def test_another_model_is_refused_with_the_keys_that_differ(run_folder):
     with pytest.raises(
         ValueError, match=r"another model; 1 of its keys differ:\n.*weight: checkpoint \(2, 3\), model \(2, 4\)"
     ):
-        check_checkpoint(run_folder / "checkpoints" / "last.ckpt", nn.Linear(4, 2))
+        check_checkpoint(run_folder / "checkpoints" / "last.ckpt", nn.Linear(4, 2), CONFIG)
     with pytest.raises(ValueError, match="bias: checkpoint .*, model has none"):
-        check_checkpoint(run_folder / "checkpoints" / "last.ckpt", nn.Linear(3, 2, bias=False))
+        check_checkpoint(run_folder / "checkpoints" / "last.ckpt", nn.Linear(3, 2, bias=False), CONFIG)
+
+
+def test_a_change_that_the_restored_optimiser_would_undo_is_refused(run_folder):
+    with pytest.raises(ValueError, match=r"trainer.optimizer.lr=0.2 \(checkpoint: 0.1\) would not change"):
+        check_checkpoint(run_folder / "checkpoints" / "last.ckpt", nn.Linear(3, 2), changed(optimizer={"lr": 0.2}))
+
+
+def test_a_finished_checkpoint_is_refused(run_folder):
+    with pytest.raises(ValueError, match="has finished its 2 epochs and trainer.epochs=2 asks for no more"):
+        check_checkpoint(run_folder / "checkpoints" / "last.ckpt", nn.Linear(3, 2), changed(epochs=2))
+
+
+def test_other_changes_are_warned_of_unless_they_change_nothing(run_folder, caplog):
+    path = run_folder / "checkpoints" / "last.ckpt"
+    check_checkpoint(path, nn.Linear(3, 2), changed(epochs=9, workers=4))
+    assert not caplog.records
+    check_checkpoint(path, nn.Linear(3, 2), CONFIG | {"loss": {"consistency": "kl"}})
+    assert "loss.consistency=kl (checkpoint: ce)" in caplog.text
 
 
 def test_a_truncated_file_is_refused(run_folder):

@@ -57,16 +57,17 @@ class LocationDataset(Dataset[RawBatch]):
             for draw, image in zip(draws, out, strict=True):
                 self.reader.read_images(draw.location, draw.season, modality, wanted, image)
             images[modality] = torch.from_numpy(out)
-        labels = np.stack([self.reader.read_labels(draw.location) for draw in draws])
-        for draw, sample in zip(draws, labels, strict=True):
-            if draw.padding:
-                sample[:] = IGNORE_INDEX
+        labels = torch.from_numpy(np.stack([self.reader.read_labels(draw.location) for draw in draws]))
         truth = None
         if info.has_truth:
             truth = torch.from_numpy(np.stack([self.reader.read_truth(draw.location)[draw.season] for draw in draws]))
+        padding = torch.tensor([draw.padding for draw in draws])
+        for ignored in (labels, truth):
+            if ignored is not None:
+                ignored[padding] = IGNORE_INDEX
         return RawBatch(
             images=images,
-            labels=torch.from_numpy(labels),
+            labels=labels,
             season=torch.tensor([draw.season for draw in draws]),
             truth=truth,
             seed=draws[0].seed,
@@ -185,6 +186,11 @@ class LocationDataModule(L.LightningDataModule):
         """Loader of training batches; built anew for each fit, when rank and epoch are known."""
         trainer = self.trainer
         assert trainer is not None
+        if len(self.train_locations) < trainer.world_size:
+            raise ValueError(
+                f"{len(self.train_locations)} location(s) to train on cannot be shared by {trainer.world_size} "
+                "processes: lower trainer.devices, or dataset.val_fraction"
+            )
         return self._loader(
             TrainingDraws(
                 self.train_locations,
@@ -221,6 +227,8 @@ class LocationDataModule(L.LightningDataModule):
             collate_fn=_as_read,
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=ignore_signals,
+            # Otherwise it takes a number from torch's own at a moment that a resumed run reaches earlier.
+            generator=torch.Generator(),
         )
 
 
@@ -276,8 +284,8 @@ def _check_seasons(season: int | str, eval_season: int, seasons: int) -> None:
 
 
 def _check_classes(wanted: Sequence[str], stored: Sequence[str]) -> None:
-    if len(stored) > len(wanted):
+    if list(wanted[: len(stored)]) != list(stored):
         raise ValueError(
             f"the dataset has {len(stored)} classes ({', '.join(stored)}) and dataset.classes names {len(wanted)} "
-            f"({', '.join(wanted)}): name all of them in dataset.classes"
+            f"({', '.join(wanted)}): name those of the dataset, in its order, in dataset.classes"
         )

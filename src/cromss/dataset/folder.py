@@ -44,7 +44,7 @@ class FolderReader:
         classes: Sequence[str],
         s2_offset: int,
     ) -> None:
-        self.path = Path(path)
+        self.path = Path(path).expanduser()
         self._files = {name: files[name] for name in BANDS if files.get(name) is not None}
         if not self._files or set(files) - set(BANDS):
             raise ValueError(f"files={dict(files)}: name a file for {' and '.join(BANDS)}, or for one of them")

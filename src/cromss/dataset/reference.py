@@ -21,6 +21,9 @@ from cromss.dataset.reader import DatasetInfo, ModalityInfo
 from cromss.dataset.reference_formats import FORMATS, LABELS, Format
 from cromss.dataset.safe_pickle import load_plain
 
+_REMEMBERED = 4096
+"""Locations whose ids are compared between modalities: many batches."""
+
 
 class ReferenceReader:
     """A `cromss.dataset.reader.LocationReader` over published LMDBs.
@@ -41,7 +44,7 @@ class ReferenceReader:
         self._lmdbs = {name: LmdbReader(path) for name, path in paths.items()}
         self._remap = np.full(256, -1, dtype=np.int16)
         self._remap[list(self._format.remap)] = list(self._format.remap.values())
-        self._last_seen: tuple[int, str, str] | None = None
+        self._seen: dict[int, tuple[str, str]] = {}
         self._count = self._agreed_count()
         arrays = {name: self._read(0, name)[0] for name in self._format.entries}
         size = arrays[LABELS].shape[-2:]
@@ -141,15 +144,16 @@ class ReferenceReader:
         return array, location
 
     def _check_id(self, index: int, name: str, location: str) -> None:
-        """Compares with the value read before: the values of a location are read one after the other."""
-        if self._last_seen is not None:
-            last_index, last_name, last_location = self._last_seen
-            if last_index == index and last_location != location:
-                raise ValueError(
-                    f"location {index}: {last_name} belongs to {last_location!r} ({self._paths[last_name]}) and {name} "
-                    f"to {location!r} ({self._paths[name]}). The files do not belong together"
-                )
-        self._last_seen = (index, name, location)
+        """Compares with what was read of this location before: batches read one modality after the other."""
+        seen_name, seen = self._seen.setdefault(index, (name, location))
+        if seen != location:
+            raise ValueError(
+                f"location {index}: {seen_name} belongs to {seen!r} ({self._paths[seen_name]}) and {name} "
+                f"to {location!r} ({self._paths[name]}). The files do not belong together"
+            )
+        if len(self._seen) > _REMEMBERED:
+            # The oldest, so that memory stays the same however many locations there are.
+            del self._seen[next(iter(self._seen))]
 
     def _check_shape(self, index: int, name: str, array: np.ndarray) -> None:
         bands = () if name == LABELS else (len(self.info.modalities[name].bands),)

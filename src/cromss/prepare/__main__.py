@@ -11,10 +11,11 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from cromss.config import UserError, register_resolvers
+from cromss.config import UserError
 from cromss.dataset.store_writer import check_target
 from cromss.paths import config_dir
 from cromss.prepare import SOURCES, convert, verify
+from cromss.resolvers import register_resolvers
 
 log = logging.getLogger(__name__)
 _MOST_MESSAGES = 50
@@ -36,6 +37,9 @@ def run(settings: Any) -> None:
         ValueError: A setting is missing or unknown, the source cannot be read, or `verify` found damage.
         OSError: The disk is full, or a path cannot be written.
     """
+    for key in ("quantise", "overwrite"):
+        if not isinstance(settings[key], bool):
+            raise ValueError(f"{key}={settings[key]} must be true or false")
     _choose("action", settings["action"], ACTIONS)(settings)
 
 

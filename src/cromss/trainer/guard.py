@@ -19,7 +19,7 @@ class FiniteGuard:
 
     Asking the device each step would make the host wait for it. So a step only writes a number there, and `check`
     reads it: after every step on the CPU, where reading costs nothing, else every `every` steps and at the end of
-    each epoch, before a checkpoint could be written.
+    each epoch and validation, before a checkpoint is written.
 
     Args:
         every: Steps between two checks on an accelerator.

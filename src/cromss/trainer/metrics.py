@@ -141,7 +141,7 @@ class WeightedMean(Metric):
         for name in ("total", "weight"):
             self.add_state(name, default=torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
 
-    def update(self, value: Tensor, weight: Tensor) -> None:
+    def update(self, value: Tensor, weight: Tensor | float) -> None:
         """Adds a batch: its mean value and its weight, both scalars. A batch of weight 0 must have a finite value."""
         self.total += value.double() * weight
         self.weight += weight

@@ -9,12 +9,17 @@ from typing import Any, Protocol
 import lightning as L
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
+from torchmetrics import Metric
 
 from cromss.loss import Objective
 from cromss.selection import CrossModalSelection, NoSelection
 from cromss.trainer.guard import FiniteGuard
 from cromss.trainer.metrics import SegmentationScores, SelectionQuality, WeightedMean
 from cromss.types import IGNORE_INDEX, MODALITIES, Batch, Prediction
+
+MEAN_SCORES = ("oa", "aa", "miou", "mf1")
+"""What is logged of `SegmentationScores` beside the IoU of every class."""
 
 
 class Target(Protocol):
@@ -57,6 +62,7 @@ class SegmentationModule(L.LightningModule):
     ) -> None:
         super().__init__()
         self.net = net
+        self.branches = tuple(branches)
         self.smoothing = smoothing
         self.selection = selection
         self.objective = objective
@@ -73,6 +79,7 @@ class SegmentationModule(L.LightningModule):
         # Registered, so that they move to the device with the module.
         self.metrics = nn.ModuleList([*self.scores.values(), *self.quality.values()])
         self.val_loss = WeightedMean()
+        self.train_means: dict[str, WeightedMean] = {}
 
     def forward(self, images: dict[str, Tensor]) -> dict[str, Prediction]:
         """Images by modality, ``(B, K, H, W)`` -> predictions by branch, ``(B, C, H, W)``."""
@@ -91,34 +98,50 @@ class SegmentationModule(L.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Hard labels, no selection: a number that means the same in every epoch."""
         predictions = self(batch.images)
+        self.guard.watch(predictions, self.global_step)
         loss = self.objective(predictions, batch.labels)
         self.val_loss.update(loss.total, (batch.labels != IGNORE_INDEX).sum())
+        predicted = {branch: prediction.logits.argmax(dim=1) for branch, prediction in predictions.items()}
         for (kind, branch), score in self.scores.items():
             labels = batch.labels if kind == "noisy" else batch.truth
             assert labels is not None
-            score.update(predictions[branch].logits.argmax(dim=1), labels)
-
-    def on_train_epoch_end(self) -> None:
-        """Logs how clean the selection was, once an epoch."""
-        self.guard.check()
-        for branch, quality in self.quality.items():
-            values = quality.compute()
-            self.log_dict({f"train/{branch}/{name}": value for name, value in values.items()}, sync_dist=True)
-            quality.reset()
+            score.update(predicted[branch], labels)
 
     def on_validation_epoch_end(self) -> None:
         """Logs the scores a branch and class, from confusion matrices summed over all processes."""
-        self.log("val/loss", self.val_loss.compute(), prog_bar=True, sync_dist=True)
-        self.val_loss.reset()
+        self.guard.check()
+        self.log("val/loss", _taken(self.val_loss), prog_bar=True)
         for (kind, branch), score in self.scores.items():
-            suffix = "" if kind == "noisy" else f"_{kind}"
-            values = score.compute()
-            for name in ("oa", "aa", "miou", "mf1"):
-                shown = name == "miou"
-                self.log(f"val/{branch}/{name}{suffix}", values[name], prog_bar=shown, sync_dist=True)
+            values = _taken(score)
+            for name in MEAN_SCORES:
+                self.log(_score_name(branch, name, kind), values[name], prog_bar=name == "miou")
             for label, iou in zip(self.classes, values["iou"], strict=True):
-                self.log(f"val/{branch}/iou{suffix}/{re.sub(r'[^a-z0-9]+', '_', label)}", iou, sync_dist=True)
-            score.reset()
+                self.log(_score_name(branch, "iou", kind, label), iou)
+
+    def on_train_epoch_end(self) -> None:
+        """Logs the means over the epoch and how clean the selection was; steps a scheduler that watches a metric."""
+        self.guard.check()
+        for name, mean in self.train_means.items():
+            self.log(name, _taken(mean))
+        for branch, quality in self.quality.items():
+            self.log_dict({f"train/{branch}/{name}": value for name, value in _taken(quality).items()})
+        # Lightning would step it after the checkpoint is written, and a resumed run would have missed that step.
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, ReduceLROnPlateau):
+                config.scheduler.step(self.trainer.callback_metrics[str(config.monitor)])
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
+        """Leaves out what `on_train_epoch_end` has done."""
+        if metric is None:
+            super().lr_scheduler_step(scheduler, metric)
+
+    def validation_names(self) -> list[str]:
+        """Names of everything that a validation logs."""
+        names = ["val/loss"]
+        for kind, branch in self.scores:
+            names += [_score_name(branch, name, kind) for name in MEAN_SCORES]
+            names += [_score_name(branch, "iou", kind, label) for label in self.classes]
+        return names
 
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule from their factories."""
@@ -128,10 +151,24 @@ class SegmentationModule(L.LightningModule):
     def _log_training(
         self, batch: Batch, total: Tensor, terms: Mapping[str, Tensor], weights: Mapping[str, Tensor]
     ) -> None:
-        # Means over the epoch stay on the device until its end: no value is asked for within a step.
-        values = {"train/loss": total} | {f"train/{name}": value for name, value in terms.items()}
-        detached = {name: value.detach() for name, value in values.items()}
-        self.log_dict(detached, on_step=False, on_epoch=True, batch_size=len(batch.labels), sync_dist=True)
+        # Not Lightning's means: where there are several processes it adds them up whenever somebody first asks, and the
+        # progress bar asks on one of them alone.
+        for name, value in {"loss": total, **terms}.items():
+            mean = self.train_means.setdefault(f"train/{name}", WeightedMean().to(value.device))
+            mean.update(value.detach(), len(batch.labels))
         if batch.truth is not None:
             for branch, quality in self.quality.items():
                 quality.update(weights[branch], batch.labels, batch.truth)
+
+
+def _taken(metric: Metric) -> Any:
+    """The value over all processes; the metric starts anew."""
+    value = metric.compute()
+    metric.reset()
+    return value
+
+
+def _score_name(branch: str, score: str, kind: str, label: str | None = None) -> str:
+    """``val/s2/miou``, ``val/s2/miou_true``, ``val/s2/iou/built_area``."""
+    name = f"val/{branch}/{score}" + ("" if kind == "noisy" else f"_{kind}")
+    return name if label is None else f"{name}/{re.sub('[^a-z0-9]+', '_', label.lower())}"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, ReduceLROnPlateau
 
 
+def better(monitor: str) -> Literal["min", "max"]:
+    """Whether a metric of this name is better when it is low, as a loss, or high, as a score."""
+    return "min" if "loss" in monitor else "max"
+
+
 def plateau(optimizer: Optimizer, factor: float, patience: int, threshold: float, monitor: str) -> dict[str, Any]:
-    """Lowers the rate when a metric stops falling.
+    """Lowers the rate when a metric stops getting better.
 
     Args:
         optimizer: Whose rate to change.
@@ -21,8 +26,8 @@ def plateau(optimizer: Optimizer, factor: float, patience: int, threshold: float
     Returns:
         A scheduler with what Lightning needs to drive it.
     """
-    scheduler = ReduceLROnPlateau(optimizer, factor=factor, patience=patience, threshold=threshold)
-    return {"scheduler": scheduler, "monitor": monitor, "interval": "epoch", "strict": True}
+    scheduler = ReduceLROnPlateau(optimizer, better(monitor), factor=factor, patience=patience, threshold=threshold)
+    return {"scheduler": scheduler, "monitor": monitor, "interval": "epoch"}
 
 
 def exponential(optimizer: Optimizer, gamma: float) -> dict[str, Any]:

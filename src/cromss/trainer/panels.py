@@ -64,8 +64,8 @@ class PanelPictures(L.Callback):
         self.folder = folder
 
     def path(self, epoch: int) -> Path:
-        """Where the picture of an epoch, counted from 0, lies."""
-        return self.folder / f"epoch-{epoch + 1:03d}.png"
+        """Where the picture of an epoch lies; counted from 0, as in the metrics and checkpoints."""
+        return self.folder / f"epoch-{epoch:03d}.png"
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draws where a picture is due."""

@@ -3,19 +3,57 @@
 from __future__ import annotations
 
 import io
+import logging
 import pickle
 import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import lightning as L
+import numpy as np
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
-from torch import nn
+from torch import Tensor, nn
 
 from cromss.atomic import write_file
+from cromss.resolvers import CHECKPOINTS, LAST
 
-CHECKPOINTS = "checkpoints"
-LAST = "last.ckpt"
+log = logging.getLogger(__name__)
+
+_RESTORED = ("trainer.optimizer", "trainer.scheduler")
+"""Keys whose values are in the state that a checkpoint restores."""
+
+_MAY_DIFFER = (
+    "trainer.resume",
+    "trainer.epochs",
+    "trainer.workers",
+    "trainer.wandb",
+    "trainer.progress_bar",
+    "trainer.checkpoint_every",
+    "trainer.panel",
+    "dataset.path",
+    "dataset.reader.path",
+    "dataset.cache",
+    "dataset.reader.cache",
+)
+"""Beginnings of keys that do not change what is learned."""
+
+
+class SeedEpochs(L.Callback):
+    """Makes the random numbers of an epoch, as of dropout, depend on nothing but the seed, the epoch and the process.
+
+    Args:
+        seed: The run's seed.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Seeds torch on all devices."""
+        entropy = (self.seed, trainer.current_epoch, trainer.global_rank)
+        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -64,28 +102,56 @@ def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
             )
         return None
     if resume == "auto":
-        return own if own.exists() else None
-    if not Path(resume).is_file():
+        if not own.exists():
+            log.info("No checkpoint of this run at %s: starts from the beginning", own)
+            return None
+        return own
+    path = Path(resume).expanduser()
+    if not path.is_file():
         raise ValueError(f"trainer.resume={resume} is no file: give the path of a checkpoint, auto or null")
-    return Path(resume)
+    return path
 
 
-def check_checkpoint(path: Path, module: nn.Module) -> None:
-    """Makes sure that a checkpoint is whole and belongs to this model.
+def check_checkpoint(path: Path, module: nn.Module, config: Mapping[str, Any]) -> None:
+    """Makes sure that a checkpoint is whole, belongs to this model and this optimiser, and leaves epochs to train.
 
     Args:
         path: Checkpoint file.
         module: The module that is to go on from it.
+        config: The resolved config of the new run. Other settings than the checkpoint's are warned of.
 
     Raises:
-        ValueError: The file is damaged or holds another model; the message shows where they differ.
+        ValueError: The file is damaged, or does not fit; the message says how.
     """
-    saved = {name: tuple(value.shape) for name, value in load_checkpoint(path)["state_dict"].items()}
-    wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+    checkpoint = load_checkpoint(path)
+    _check_shapes(path, checkpoint["state_dict"], module.state_dict())
+    differing = {
+        key: f"{key}={new} (checkpoint: {old})"
+        for key, old, new in _differences(checkpoint["config"], config)
+        if not key.startswith(_MAY_DIFFER)
+    }
+    fixed = [text for key, text in differing.items() if key.startswith(_RESTORED)]
+    if fixed:
+        raise ValueError(
+            f"{path} brings its own optimiser and schedule, which {', '.join(fixed)} would not change: resume with the "
+            "same ones, or start a new run"
+        )
+    epochs = config["trainer"]["epochs"]
+    if checkpoint["epoch"] + 1 >= epochs:
+        raise ValueError(
+            f"{path} has finished its {checkpoint['epoch'] + 1} epochs and trainer.epochs={epochs} asks for no more: "
+            "raise trainer.epochs to train on"
+        )
+    if differing:
+        log.warning("Going on with settings that are not the checkpoint's: %s", ", ".join(differing.values()))
+
+
+def _check_shapes(path: Path, saved: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    shapes = [{name: tuple(value.shape) for name, value in state.items()} for state in (saved, wanted)]
     differing = [
-        f"{name}: checkpoint {saved.get(name, 'has none')}, model {wanted.get(name, 'has none')}"
-        for name in sorted(saved.keys() | wanted.keys())
-        if saved.get(name) != wanted.get(name)
+        f"{name}: checkpoint {shapes[0].get(name, 'has none')}, model {shapes[1].get(name, 'has none')}"
+        for name in sorted(shapes[0].keys() | shapes[1].keys())
+        if shapes[0].get(name) != shapes[1].get(name)
     ]
     if differing:
         shown = "\n".join(f"    {line}" for line in differing[:5])
@@ -94,6 +160,15 @@ def check_checkpoint(path: Path, module: nn.Module) -> None:
             "  Resume with the backbone, fusion, bands and classes that it was trained with: "
             "its resolved config lies under the key `config` and beside it in config.yaml"
         )
+
+
+def _differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Dotted key, old and new value wherever two configs differ."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in old.keys() | new.keys():
+            yield from _differences(old.get(key), new.get(key), f"{prefix}.{key}".lstrip("."))
+    elif old != new:
+        yield prefix, old, new
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -115,6 +190,6 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise ValueError(
             f"{path} cannot be read as a checkpoint ({reason}): it is damaged or of another kind"
         ) from error
-    if not isinstance(checkpoint, dict) or "state_dict" not in checkpoint:
-        raise ValueError(f"{path} holds no state_dict: it is not a checkpoint of a training run")
+    if not isinstance(checkpoint, dict) or not {"state_dict", "config", "epoch"} <= checkpoint.keys():
+        raise ValueError(f"{path} holds no state_dict, config and epoch: it is not a checkpoint of a run of cromss")
     return checkpoint

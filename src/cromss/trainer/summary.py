@@ -56,7 +56,10 @@ class Summary:
             "wrong labels among those of weight 1": ("train/{}/wrong_selected", "{:.1%}"),
             "labels of weight 1": ("train/{}/selected", "{:.1%}"),
         }
-        lines = ["", f"{'epoch ' + str(int(values['epoch']) + 1):42}" + "".join(f"{b:>9}" for b in branches)]
+        lines = [
+            "",
+            f"{'after ' + str(int(values['epoch']) + 1) + ' epochs':42}" + "".join(f"{b:>9}" for b in branches),
+        ]
         for title, (name, form) in rows.items():
             cells = [form.format(values[key]) if (key := name.format(b)) in values else "-" for b in branches]
             if set(cells) != {"-"}:

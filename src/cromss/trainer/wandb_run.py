@@ -18,7 +18,8 @@ def wandb_logger(mode: str, project: str, folder: Path, config: dict[str, Any]) 
     """Makes the logger of a run, named after its folder, which says what differs from the defaults.
 
     Args:
-        mode: ``"auto"``, ``"online"``, ``"offline"`` or ``"disabled"``; auto is online where an API key is set.
+        mode: ``"auto"``, ``"online"``, ``"offline"`` or ``"disabled"``; auto follows WANDB_MODE where it is set, else
+            it is online where there is an API key.
         project: W&B project.
         folder: The run's folder.
         config: The resolved config.
@@ -26,6 +27,8 @@ def wandb_logger(mode: str, project: str, folder: Path, config: dict[str, Any]) 
     Returns:
         One logger, or none when disabled.
     """
+    if mode == "auto":
+        mode = os.environ.get("WANDB_MODE", mode)
     if mode == "disabled":
         return []
     offline = mode == "offline" or (mode == "auto" and not _has_api_key())

@@ -1,0 +1,109 @@
+"""What the YAML files compute: names of runs, and facts about bands and classes that code holds."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+CHECKPOINTS = "checkpoints"
+LAST = "last.ckpt"
+"""Where a run's folder holds the checkpoint that it goes on from."""
+
+LONGEST_NAME = 120
+"""Characters of a run's name; file systems allow 255 for a folder."""
+
+
+def register_resolvers() -> None:
+    """Makes the functions known that the YAML files call."""
+    resolvers: dict[str, Callable[..., Any]] = {
+        "cromss.run_name": run_name,
+        "cromss.run_folder": run_folder,
+        "cromss.band_count": _band_count,
+        "cromss.classes": _classes,
+        "cromss.colours": _colours,
+        "cromss.len": len,
+        "cromss.accelerator": _accelerator,
+    }
+    for name, function in resolvers.items():
+        # Cached: a folder's name, once given, must not change when the folder comes to exist.
+        OmegaConf.register_new_resolver(name, function, replace=True, use_cache=name == "cromss.run_folder")
+
+
+def run_name(overrides: str) -> str:
+    """Names a run after what differs from the defaults.
+
+    Args:
+        overrides: Comma-separated ``key=value`` pairs, as Hydra's ``override_dirname`` gives them.
+
+    Returns:
+        A file name, the same for the same overrides: ``"defaults"`` without any. Of paths only the last part is kept,
+        and a long name is cut and ends in a hash of the whole.
+    """
+    shortened = ",".join(_without_folders(part) for part in overrides.split(","))
+    name = re.sub(r"[^\w.,=+-]", "_", shortened) or "defaults"
+    # The name drops folders and signs, so whatever it dropped must tell runs apart by other means.
+    lossless = name in (overrides, "defaults") and len(name) <= LONGEST_NAME
+    digest = hashlib.sha256(overrides.encode()).hexdigest()[:8]
+    return name if lossless else f"{name[:LONGEST_NAME]}-{digest}"
+
+
+def run_folder(root: str, overrides: str, resume: str | None) -> str:
+    """Folder name of a single run below `root`, which never overwrites another run.
+
+    Args:
+        root: Where runs lie.
+        overrides: See `run_name`.
+        resume: ``"auto"`` goes on in the newest folder of this name that holds a checkpoint; anything else, or where
+            none does, takes the first unused one.
+
+    Returns:
+        ``name``, ``name-2``, ``name-3``, ...
+    """
+    name = run_name(overrides)
+    used, number = [], 1
+    while (Path(root) / _numbered(name, number)).exists():
+        used.append(_numbered(name, number))
+        number += 1
+    resumable = [folder for folder in used if (Path(root) / folder / CHECKPOINTS / LAST).exists()]
+    return resumable[-1] if resumable and resume == "auto" else _numbered(name, number)
+
+
+def _without_folders(pair: str) -> str:
+    key, separator, value = pair.partition("=")
+    return f"{key}{separator}{value.rstrip('/').rsplit('/', 1)[-1]}"
+
+
+def _numbered(name: str, number: int) -> str:
+    return name if number == 1 else f"{name}-{number}"
+
+
+# These import late: the dataset room brings torch along, which help and mistyped keys need not wait for.
+
+
+def _classes(table: str) -> list[str]:
+    from cromss.dataset.classes import CLASSES
+
+    return list(CLASSES[table])
+
+
+def _colours(table: str) -> list[str]:
+    from cromss.dataset.classes import CLASSES
+
+    return list(CLASSES[table].values())
+
+
+def _band_count(bands: int | str) -> int:
+    from cromss.dataset.bands import band_positions
+
+    return len(band_positions("s2", bands))
+
+
+def _accelerator() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
