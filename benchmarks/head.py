@@ -152,11 +152,11 @@ def _published_label_weights(conf: Tensor, labels: Tensor, keep: float, classes:
 
 def published_prior(labels: np.ndarray, season: int, classes: int) -> np.ndarray:
     """Mean of the temporal and the spatial prior of one sample: labels ``(T, H, W)`` -> ``(C, H, W)``."""
-    one_hot = np.eye(classes, dtype=np.float32)[labels].transpose(0, 3, 1, 2)
+    one_hot = F.one_hot(torch.tensor(labels).long(), classes).numpy().astype(np.float32)
     priors = []
-    for maps in (one_hot.mean(0), one_hot[season]):
-        filtered = np.stack([gaussian_filter(m, sigma=3) for m in maps])
-        priors.append(filtered / filtered.sum(0))
+    for maps in (one_hot.mean(axis=0), one_hot[season]):
+        filtered = np.stack([gaussian_filter(maps[..., c], sigma=3, truncate=4) for c in range(classes)])
+        priors.append(filtered / filtered.sum(axis=0))
     return (priors[0] + priors[1]) / 2
 
 

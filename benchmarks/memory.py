@@ -1,10 +1,13 @@
-"""What reading costs in memory: nothing that grows with the number of locations."""
+"""What a dataset costs: memory of a training process, whatever the number of locations, and bytes on disk."""
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -16,52 +19,70 @@ from cromss.dataset.classes import CLASSES
 from cromss.dataset.reader import DatasetInfo, ModalityInfo
 from cromss.dataset.store import StoreWriter
 
-EPOCH = """
-import sys
-import torch
-from types import SimpleNamespace
-from cromss.dataset.datamodule import LocationDataModule
-from cromss.dataset.store import open_store
-from cromss.smoothing import LabelSmoothing
-
-def anonymous_kib():
-    # Without the pages of the store itself, which the kernel drops whenever it needs them.
-    with open("/proc/self/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
-
-store = open_store(sys.argv[1])
-data = LocationDataModule(
-    store, modalities=("s1", "s2"), bands=13, classes=store.info.classes, season="random", eval_season=0,
-    normalisation="quantise", crop="auto", flip=0.5, rotate=0.2, degrees=90, val_fraction=0.01, split_seed=0,
-    smoothing=LabelSmoothing("spatiotemporal", (0.15, 0.05), 9), batch_size=16, workers=0, seed=1)
-data.trainer = SimpleNamespace(training=True, global_rank=0, world_size=1, fit_loop=SimpleNamespace(
-    epoch_progress=SimpleNamespace(current=SimpleNamespace(processed=0))))
-before = None
-for step, raw in enumerate(data.train_dataloader()):
-    data.on_after_batch_transfer(raw, 0)
-    if step == 10:
-        before = anonymous_kib()
-print(before, anonymous_kib())
-"""
+TRAIN = Path(__file__).parents[1] / "train.py"
+POLL = 0.02  # seconds between two looks at a process
 
 
 def compare_memory(locations: int) -> dict[str, float]:
-    """Runs an epoch over a store and over one of ten times as many locations, each in a process of its own.
+    """Trains an epoch on a store and on one of ten times as many locations, each by the real entrypoint.
 
     Args:
         locations: Number of locations of the smaller store.
 
     Returns:
-        Anonymous resident memory in MiB after the epoch, for both, and the ratio.
+        Highest anonymous resident memory of the training process in MiB, for both, and the ratio.
+
+    Raises:
+        RuntimeError: A training failed.
     """
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         used = []
         for number in (locations, 10 * locations):
-            path = Path(folder) / f"{number}"
-            _write(path, number, size=32)
-            done = subprocess.run([sys.executable, "-c", EPOCH, str(path)], capture_output=True, text=True, check=True)
-            used.append(int(done.stdout.split()[1]) / 1024)
+            store = folder / f"store-{number}"
+            _write(store, number, size=32)
+            used.append(_highest_memory(_training(store, folder / f"run-{number}")))
     return {"small_mib": used[0], "large_mib": used[1], "ratio": used[1] / used[0]}
+
+
+def _training(store: Path, folder: Path) -> list[str]:
+    """The command that trains one epoch on all of a store of 32 px patches."""
+    overrides = {
+        "dataset": "nol",
+        "dataset.path": store,
+        "backbone": "tiny",
+        "trainer": "smoke",
+        "trainer/hardware": "cpu",
+        "trainer.epochs": 1,
+        "trainer.limit_batches": "null",
+        "trainer.batch_size": 16,
+        "trainer.workers": 0,
+        "trainer.progress_bar": "false",
+        "trainer.wandb": "disabled",
+        "hydra.run.dir": folder,
+    }
+    return [sys.executable, str(TRAIN), *(f"{key}={value}" for key, value in overrides.items())]
+
+
+def _highest_memory(command: list[str]) -> float:
+    """Runs a command and returns the most anonymous memory it held, in MiB.
+
+    Anonymous: without the pages of the store itself, which the kernel drops whenever it needs them.
+    """
+    with tempfile.TemporaryFile() as output:
+        environment = os.environ | {"OMP_NUM_THREADS": "1"}
+        running = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment)
+        status = Path(f"/proc/{running.pid}/status")
+        highest = 0
+        while running.poll() is None:
+            # A process that has ended, but was not waited for, shows no memory.
+            found = re.search(r"RssAnon:\s*(\d+) kB", status.read_text())
+            highest = max(highest, int(found[1])) if found else highest
+            time.sleep(POLL)
+        if running.returncode:
+            output.seek(0)
+            raise RuntimeError(f"{' '.join(command)} failed:\n{output.read().decode()[-2000:]}")
+    return highest / 1024
 
 
 def compare_size(locations: int) -> dict[str, float]:

@@ -9,62 +9,87 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 from hydra import compose, initialize_config_dir
-from hydra.utils import instantiate
+from torch import Tensor, nn
 
 from benchmarks.timing import one_thread
-from cromss.config import register_resolvers
-from cromss.dataset.datamodule import LocationDataModule
 from cromss.paths import config_dir
-from cromss.trainer.module import SegmentationModule
+from cromss.resolvers import register_resolvers
+from cromss.run import build
 
 
 class Stopwatch(L.Callback):
-    """Adds up the time inside the network and the time of whole steps, after `warm_up` steps."""
+    """Adds up wall time, by what it was spent on, after `warm_up` steps.
+
+    ``data`` is waiting for a batch and making it ready. ``network`` is the call of the network, and its backward pass
+    from the gradient's arrival at the logits to the end. ``head`` lies between the two: selection, smoothing and
+    losses, forward and backward (autograd works off first what was computed last), and their metrics. ``update`` is
+    the optimiser's. ``step`` is everything, from the end of one step to that of the next.
+
+    Args:
+        warm_up: Steps that do not count, at least one.
+    """
 
     def __init__(self, warm_up: int) -> None:
         self.warm_up = warm_up
-        self.seconds = {"network": 0.0, "total": 0.0}
-        self._forward = self._backward = self._step = 0.0
+        self.seconds = dict.fromkeys(("data", "network", "head", "update", "step"), 0.0)
+        self._since: dict[str, float] = {}
         self._steps = 0
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Watches the network's forward pass."""
-        pl_module.net.register_forward_pre_hook(lambda *_: setattr(self, "_forward", time.process_time()))
-        pl_module.net.register_forward_hook(lambda *_: self._add("network", self._forward))
+        """Watches the network."""
+        pl_module.net.register_forward_pre_hook(lambda *_: self._begin("network"))
+        pl_module.net.register_forward_hook(self._after_forward)
 
-    def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: torch.Tensor) -> None:
-        """Starts the backward pass."""
-        self._backward = time.process_time()
+    def on_train_batch_start(self, *_: Any) -> None:
+        """The batch is ready."""
+        self._end("data")
 
-    def on_after_backward(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Ends the backward pass."""
-        self._add("network", self._backward)
+    def on_after_backward(self, *_: Any) -> None:
+        """The backward pass is over."""
+        self._end("network")
+
+    def on_before_optimizer_step(self, *_: Any) -> None:
+        """The update begins."""
+        self._begin("update")
 
     def on_train_batch_end(self, *_: Any) -> None:
-        """Ends a step."""
-        # From the end of one step to the end of the next: waiting for data and moving it count as well.
-        if self._step:
-            self._add("total", self._step)
+        """A step is over, the next begins with its data."""
+        self._end("update")
+        self._end("step")
         self._steps += 1
-        self._step = time.process_time()
+        self._begin("step")
+        self._begin("data")
 
-    def _add(self, name: str, since: float) -> None:
-        if self._steps >= self.warm_up:
-            self.seconds[name] += time.process_time() - since
+    def _after_forward(self, net: nn.Module, images: Any, logits: dict[str, Tensor]) -> None:
+        self._end("network")
+        self._begin("head")
+        for branch in logits.values():
+            branch.register_hook(self._gradient_arrives)
+
+    def _gradient_arrives(self, gradient: Tensor) -> None:
+        # Of several branches the first one counts: what follows changes nothing.
+        self._end("head")
+        self._begin("network")
+
+    def _begin(self, name: str) -> None:
+        self._since.setdefault(name, time.perf_counter())
+
+    def _end(self, name: str) -> None:
+        since = self._since.pop(name, None)
+        if since is not None and self._steps >= self.warm_up:
+            self.seconds[name] += time.perf_counter() - since
 
 
 def measure_step(batch: int, steps: int) -> dict[str, float]:
-    """Trains a ResNet-50 U-Net on 264 px patches, as published, through the real Trainer.
+    """Trains a ResNet-50 U-Net on 264 px patches, as published, through the real module, data and Trainer.
 
     Args:
         batch: Samples a step.
         steps: Steps to measure, after one that warms up.
 
     Returns:
-        Seconds a step, and the share of them inside the network's forward and backward pass. The backward pass of
-        selection and losses is part of the latter; `head.compare_head` measures it by itself.
+        ``step_s``, seconds a step, and the share of them that each part of `Stopwatch` took.
     """
     register_resolvers()
     # On one thread, as the head alone is measured.
@@ -73,18 +98,21 @@ def measure_step(batch: int, steps: int) -> dict[str, float]:
         overrides = [
             "backbone=resnet50",
             "trainer=pretrain",
+            "trainer/hardware=cpu",
+            "trainer/scheduler=none",
+            f"trainer.batch_size={batch}",
+            "trainer.workers=0",
             "dataset.size=264",
-            f"dataset.locations={batch * 2 + 1}",
+            f"dataset.locations={2 * batch}",
+            "dataset.val_fraction=0",
             f"dataset.cache={folder}",
         ]
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            cfg = compose("config", overrides)
-        module, data = _parts(cfg, batch)
+            module, data = build(compose("config", overrides))
         stopwatch = Stopwatch(warm_up=1)
         trainer = L.Trainer(
             accelerator="cpu",
-            max_epochs=steps + 1,
-            limit_train_batches=1,
+            max_steps=steps + 1,
             limit_val_batches=0,
             logger=False,
             callbacks=[stopwatch],
@@ -95,34 +123,5 @@ def measure_step(batch: int, steps: int) -> dict[str, float]:
             default_root_dir=Path(folder),
         )
         trainer.fit(module, data)
-    seconds = stopwatch.seconds
-    return {"step_s": seconds["total"] / steps, "network_share": seconds["network"] / seconds["total"]}
-
-
-def _parts(cfg: Any, batch: int) -> tuple[SegmentationModule, LocationDataModule]:
-    smoothing, net = instantiate(cfg.smoothing), instantiate(cfg.fusion)
-    view = ("bands", "season", "eval_season", "normalisation", "crop", "flip", "rotate", "degrees", "split_seed")
-    data = LocationDataModule(
-        instantiate(cfg.dataset.reader),
-        modalities=list(net.bands),
-        classes=list(cfg.dataset.classes),
-        smoothing=smoothing,
-        val_fraction=0,
-        batch_size=batch,
-        workers=0,
-        seed=1,
-        **{key: cfg.dataset[key] for key in view},
-    )
-    module = SegmentationModule(
-        net,
-        branches=net.branches,
-        smoothing=smoothing,
-        selection=instantiate(cfg.selection),
-        objective=instantiate(cfg.loss),
-        optimizer=instantiate(cfg.trainer.optimizer),
-        scheduler=lambda optimizer: {"scheduler": torch.optim.lr_scheduler.ConstantLR(optimizer, 1)},
-        classes=cfg.dataset.classes,
-        has_truth=True,
-        check_finite_every=50,
-    )
-    return module, data
+    total = stopwatch.seconds.pop("step")
+    return {"step_s": total / steps, **{name: value / total for name, value in stopwatch.seconds.items()}}

@@ -2,7 +2,7 @@
 
 from cromss.backbone import Backbone
 
-USUAL = {"encoder_depth": None, "decoder_channels": None, "batch_norm_momentum": None}
+USUAL = {"encoder_depth": None, "decoder_channels": None, "decoder_norm": None, "batch_norm_momentum": None}
 
 
 def backbone_of(encoder, decoder, **changes):

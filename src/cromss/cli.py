@@ -16,7 +16,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, InstantiationException
 from omegaconf import DictConfig, OmegaConf
 
-from cromss.config import UserError, suggest_keys
+from cromss.config import UserError, quote_paths, suggest_keys
 from cromss.paths import config_dir
 from cromss.resolvers import register_resolvers
 
@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 # At import: a job of a sweep that starts in another process resolves the folders' names there.
 register_resolvers()
+
+PATHS = ("dataset.path", "dataset.cache", "trainer.resume")
+"""Keys whose values are paths."""
 
 _composed: list[bool] = []
 """Not empty once a config could be composed: trouble that comes later is not a mistyped key."""
@@ -54,12 +57,16 @@ def main() -> None:
         sys.stdout.write(HELP.format(groups=_groups(config_dir())))
         return
     _composed.clear()
+    sys.argv[1:] = quote_paths(sys.argv[1:], PATHS)
     try:
         _train()
     except SystemExit as end:
         if end.code and not _composed:
             sys.stderr.writelines(f"{sentence}\n" for sentence in _unknown_keys(sys.argv[1:]))
         raise
+    except OSError as error:
+        # Hydra makes the run's folder before anything of this project runs.
+        sys.exit(f"{error}: start from a folder that can be written, or say hydra.run.dir=...")
     except KeyboardInterrupt:
         # Within the training `run` has better words.
         sys.stderr.write("\nStopped before the training began.\n")

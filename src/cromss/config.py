@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -17,6 +17,25 @@ from omegaconf.errors import InterpolationResolutionError
 
 class UserError(CompactHydraException, ValueError):
     """A mistake in what the user asked for: shown as its message alone, without a stack trace."""
+
+
+def quote_paths(arguments: Sequence[str], keys: Collection[str]) -> list[str]:
+    """Quotes paths such as ``~/data`` or ``runs/seed=1``, which Hydra's grammar does not take as they are.
+
+    Args:
+        arguments: As typed.
+        keys: Those whose values are paths.
+
+    Returns:
+        The arguments as Hydra takes them.
+    """
+    quoted = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        # A quote or bracket of the user's own stays as it is.
+        plain = key in keys and re.match(r"[^'\"{\[]*[~=]", value)
+        quoted.append(f"{key}='{value}'" if plain else argument)
+    return quoted
 
 
 def suggest_keys(cfg: DictConfig, overrides: Sequence[str]) -> list[str]:

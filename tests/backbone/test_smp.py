@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 
 from backbones import backbone_of
 from cromss.backbone import DECODERS
@@ -76,3 +77,14 @@ def test_batch_norm_momentum_reaches_every_layer():
 def test_an_impossible_momentum_is_refused(momentum):
     with pytest.raises(ValueError, match=r"not in \(0, 1\]"):
         backbone_of("resnet18", "unet", batch_norm_momentum=momentum)
+
+
+def test_the_decoder_norm_is_the_one_asked_for():
+    usual = backbone_of("resnet18", "unet").network(3, 2).decoder
+    assert any(isinstance(layer, nn.BatchNorm2d) for layer in usual.modules())
+    plain = backbone_of("resnet18", "unet", decoder_norm="identity").network(3, 2).decoder
+    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in plain.modules())
+    with pytest.raises(ValueError, match="decoder_norm='group' is unknown"):
+        backbone_of("resnet18", "unet", decoder_norm="group")
+    with pytest.raises(ValueError, match="decoder=fpn has no decoder_norm"):
+        backbone_of("resnet18", "fpn", decoder_norm="identity")

@@ -1,8 +1,9 @@
 import kornia.geometry.transform
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
-from cromss.dataset.augment import FLIPS, CentreCrop, Geometry, RandomGeometry, View
+from cromss.dataset.augment import FLIPS, CentreCrop, Geometry, RandomGeometry, View, _AtOnce, _OneByOne
 
 
 class Fixed(Geometry):
@@ -164,6 +165,29 @@ def test_no_part_shares_memory_with_its_input():
     moved.labels.zero_()
     assert images["s2"].any()
     assert labels.any()
+
+
+@pytest.mark.parametrize("rotate", [0, 0.5, 1])
+def test_accelerators_move_a_whole_batch_alike(rotate):
+    images, _, _, prior = make_batch(batch=16, height=33, width=40, classes=7)
+    prior[:, 2] = 0  # an absent class
+    views = RandomGeometry(32, flip=0.5, rotate=rotate, degrees=90).views(16, 33, 40, seeded())
+    one_by_one, at_once = _OneByOne(views, 32), _AtOnce(views, 32, torch.device("cpu"))
+    for part in (*images.values(), prior, (255 * prior).to(torch.uint8)):
+        for mode in ("bilinear", "nearest"):
+            torch.testing.assert_close(at_once(part, mode), one_by_one(part, mode), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("rotate", [0, 1])
+def test_an_accelerator_is_never_waited_for(rotate):
+    with FakeTensorMode():
+        labels = torch.zeros(4, 40, 33, dtype=torch.uint8, device="cuda")
+        prior = torch.zeros(4, 5, 40, 33, device="cuda")
+        geometry = Fixed(32, *(View(i, 1, flip, 33.0 * rotate) for i, flip in enumerate(((), *FLIPS))))
+        moved = geometry({"s2": labels[:, None]}, labels, None, labels, prior)
+    assert moved.prior.shape == (4, 5, 32, 32)
+    assert moved.images["s2"].dtype == torch.uint8
+    assert moved.labels.device.type == "cuda"
 
 
 def test_wrong_input_is_named_with_its_cure():

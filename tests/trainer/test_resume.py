@@ -75,6 +75,24 @@ def test_a_truncated_file_is_refused(run_folder):
         load_checkpoint(path)
 
 
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 and so on"])
+def test_a_file_of_another_kind_is_refused(tmp_path, content):
+    path = tmp_path / "other.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"other.ckpt cannot be read as a checkpoint \(.+\)"):
+        load_checkpoint(path)
+
+
+def test_a_flipped_byte_in_a_weight_is_found(run_folder):
+    path = run_folder / "checkpoints" / "last.ckpt"
+    content = bytearray(path.read_bytes())
+    weight = load_checkpoint(path)["state_dict"]["weight"].numpy().tobytes()
+    content[content.index(weight) + 3] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="does not match its checksum"):
+        load_checkpoint(path)
+
+
 def test_a_file_that_carries_more_than_data_is_refused(tmp_path):
     path = tmp_path / "namespace.ckpt"
     torch.save({"state_dict": {}, "hyper_parameters": argparse.Namespace(lr=1)}, path)

@@ -27,6 +27,8 @@ DECODERS = (
 )
 """The decoders that take any convolutional encoder."""
 
+NORMS = ("batchnorm", "instancenorm", "identity")
+
 CHANNEL_KEYWORDS = {"fpn": "decoder_pyramid_channels", "pspnet": "psp_out_channels"}
 """Decoders that call their ``decoder_channels`` otherwise."""
 
@@ -43,6 +45,8 @@ class Backbone:
         encoder_depth: Stages of the encoder, each halving the size; None takes the decoder's usual number.
         decoder_channels: Channels of the decoder, a number a block for unet, unetplusplus and manet, else one number;
             None takes the decoder's usual ones, for unet 256 128 64 32 16 as published.
+        decoder_norm: Normalisation in the decoder: ``"batchnorm"``, ``"instancenorm"`` or ``"identity"``
+            for none; None takes the decoder's usual one, batch norm.
         batch_norm_momentum: Weight in (0, 1] of a batch in the running statistics that evaluation uses; None is
             torch's 0.1, which remembers about ten batches: too few where batches are small and unlike each other.
 
@@ -54,6 +58,7 @@ class Backbone:
     decoder: str
     encoder_depth: int | None
     decoder_channels: int | Sequence[int] | None
+    decoder_norm: str | None
     batch_norm_momentum: float | None
 
     def __post_init__(self) -> None:
@@ -68,6 +73,11 @@ class Backbone:
             raise ValueError(f"batch_norm_momentum={self.batch_norm_momentum} is not in (0, 1]: e.g. 0.1, or null")
         if self.decoder_channels is not None and self._channel_keyword not in self._parameters:
             raise ValueError(f"decoder={self.decoder} has no decoder_channels to set: set decoder_channels to null")
+        if self.decoder_norm is not None:
+            if "decoder_use_norm" not in self._parameters:
+                raise ValueError(f"decoder={self.decoder} has no decoder_norm to set: set decoder_norm to null")
+            if self.decoder_norm not in NORMS:
+                raise ValueError(_unknown("decoder_norm", self.decoder_norm, NORMS))
 
     def network(self, bands: int, classes: int) -> SegmentationModel:
         """Builds encoder, decoder and head with random weights.
@@ -85,6 +95,8 @@ class Backbone:
             options["encoder_depth"] = self.encoder_depth
         if self.decoder_channels is not None:
             options[self._channel_keyword] = self.decoder_channels
+        if self.decoder_norm is not None:
+            options["decoder_use_norm"] = self.decoder_norm
         network = smp.create_model(
             self.decoder, self.encoder, encoder_weights=None, in_channels=bands, classes=classes, **options
         )

@@ -1,7 +1,7 @@
 """One geometry for everything that lies on the same ground: images, labels, truth and prior move together.
 
 The random numbers are drawn on the host from an explicit generator, so a batch can be repeated from a seed and the
-device is never asked for a value. A crop is a slice and a flip a copy; only the samples that turn are interpolated.
+device is never asked for a value. Crop and flip copy pixels; only the samples that turn are interpolated.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
-from kornia.geometry.transform import remap
+import torch.nn.functional as F
 from torch import Tensor
 
 FLIPS = ((-1,), (-2,), (-2, -1))
@@ -92,24 +92,14 @@ class Geometry(ABC):
         if self.crop > min(height, width):
             raise ValueError(f"crop={self.crop} is larger than the patch of {height} x {width}: lower the crop")
         views = self.views(batch, height, width, generator)
-        grids = _rotation_grids(views, self.crop, labels.device)
+        device = labels.device
+        move = _OneByOne(views, self.crop) if device.type == "cpu" else _AtOnce(views, self.crop, device)
         return Moved(
-            {modality: self._move(image, views, grids, "bilinear") for modality, image in images.items()},
-            self._move(labels[:, None], views, grids, "nearest")[:, 0],
-            None if truth is None else self._move(truth[:, None], views, grids, "nearest")[:, 0],
-            None if prior is None else self._move(prior, views, grids, "bilinear"),
+            {modality: move(image, "bilinear") for modality, image in images.items()},
+            move(labels[:, None], "nearest")[:, 0],
+            None if truth is None else move(truth[:, None], "nearest")[:, 0],
+            None if prior is None else move(prior, "bilinear"),
         )
-
-    def _move(self, x: Tensor, views: Sequence[View], grids: Mapping[int, Tensor], mode: str) -> Tensor:
-        parts = []
-        for i, view in enumerate(views):
-            part = x[i, :, view.top : view.top + self.crop, view.left : view.left + self.crop]
-            if view.flip:
-                part = part.flip(view.flip)
-            if i in grids:
-                part = _sample(part, grids[i], mode)
-            parts.append(part)
-        return torch.stack(parts)
 
 
 class RandomGeometry(Geometry):
@@ -158,26 +148,80 @@ class CentreCrop(Geometry):
         return [View((height - self.crop) // 2, (width - self.crop) // 2)] * batch
 
 
-def _rotation_grids(views: Sequence[View], crop: int, device: torch.device) -> dict[int, Tensor]:
-    """Sampling grids ``(1, crop, crop, 2)`` of the samples that turn, by their position in the batch.
+class _OneByOne:
+    """Moves sample by sample, a few planes at a time: on a CPU what stays in the cache moves fastest."""
 
-    The same points as ``kornia.geometry.transform.rotate``, which would build them anew for each part of a sample:
-    that takes half as long again.
+    planes_at_once = 4
+
+    def __init__(self, views: Sequence[View], crop: int) -> None:
+        self.views = views
+        self.crop = crop
+        self.turned, self.grids = _rotations(views, crop, torch.device("cpu"))
+
+    def __call__(self, x: Tensor, mode: str) -> Tensor:
+        """``(B, K, H, W)`` -> ``(B, K, crop, crop)``; `mode` says how turned pixels are read."""
+        moved = x.new_empty(*x.shape[:2], self.crop, self.crop)
+        for out, sample, view in zip(moved, x, self.views, strict=True):
+            part = sample[:, view.top : view.top + self.crop, view.left : view.left + self.crop]
+            out.copy_(part.flip(view.flip) if view.flip else part)
+        for i, grid in zip(self.turned, self.grids, strict=True):
+            planes = _varied(moved[i])
+            for group in (planes[k : k + self.planes_at_once] for k in range(0, len(planes), self.planes_at_once)):
+                turned = _sample(torch.stack(group)[None], grid[None], mode)[0]
+                for plane, pixels in zip(group, turned, strict=True):
+                    plane.copy_(pixels)
+        return moved
+
+
+class _AtOnce:
+    """Moves a whole batch by a few operations: on an accelerator an operation costs more than a sample's pixels."""
+
+    def __init__(self, views: Sequence[View], crop: int, device: torch.device) -> None:
+        last = crop - 1
+        # First row and column of each sample, then the steps from one to the next.
+        lines = [
+            [(v.top + last * (-2 in v.flip), v.left + last * (-1 in v.flip)) for v in views],
+            [(-1 if -2 in v.flip else 1, -1 if -1 in v.flip else 1) for v in views],
+        ]
+        first, step = torch.tensor(lines).to(device, non_blocking=True)[..., None]
+        self.rows, self.columns = (first + step * torch.arange(crop, device=device)).unbind(1)
+        turned, self.grids = _rotations(views, crop, device)
+        self.turned = torch.tensor(turned, dtype=torch.long).to(device, non_blocking=True)
+
+    def __call__(self, x: Tensor, mode: str) -> Tensor:
+        """As `_OneByOne`."""
+        samples, planes = (torch.arange(size, device=x.device) for size in x.shape[:2])
+        rows, columns = self.rows[:, None, :, None], self.columns[:, None, None, :]
+        moved = x[samples[:, None, None, None], planes[:, None, None], rows, columns]
+        if len(self.turned):
+            moved[self.turned] = _sample(moved[self.turned], self.grids, mode)
+        return moved
+
+
+def _rotations(views: Sequence[View], crop: int, device: torch.device) -> tuple[list[int], Tensor]:
+    """Which samples turn, and the points ``(n, crop, crop, 2)`` at which they are read.
+
+    The same points as in ``kornia.geometry.transform.rotate``, built once for all parts of a sample.
     """
     turned = [i for i, view in enumerate(views) if view.angle]
-    if not turned:
-        return {}
     angles = torch.tensor([math.radians(views[i].angle) for i in turned]).to(device, non_blocking=True)
     cos, sin = angles.cos()[:, None, None], angles.sin()[:, None, None]
     x = torch.linspace(-1, 1, crop, device=device)
     y = x[:, None]
-    grids = torch.stack([cos * x - sin * y, sin * x + cos * y], dim=-1)
-    return dict(zip(turned, grids.split(1), strict=True))
+    return turned, torch.stack([cos * x - sin * y, sin * x + cos * y], dim=-1)
 
 
-def _sample(part: Tensor, grid: Tensor, mode: str) -> Tensor:
-    """Reads ``(K, crop, crop)`` at the points of a grid; one sample at a time, its planes stay in the cache."""
-    pixels = part[None].float().contiguous()  # a slice of a larger array is read half as fast
-    x, y = grid.unbind(-1)
-    turned = remap(pixels, x, y, mode, "reflection", align_corners=True, normalized_coordinates=True)[0]
-    return turned.to(part.dtype) if part.is_floating_point() else turned.round_().to(part.dtype)
+def _varied(sample: Tensor) -> list[Tensor]:
+    """The planes that a turn changes: not the prior of an absent class, 0 everywhere."""
+    if not sample.is_floating_point():
+        return list(sample)
+    varied = sample.amax((-2, -1)) != sample.amin((-2, -1))
+    return [plane for plane, varies in zip(sample, varied.tolist(), strict=True) if varies]
+
+
+def _sample(x: Tensor, grid: Tensor, mode: str) -> Tensor:
+    """Reads ``(n, K, crop, crop)`` at the points of a grid; integers are rounded."""
+    turned = F.grid_sample(x.float(), grid, mode, padding_mode="reflection", align_corners=True)
+    if x.is_floating_point():
+        return turned.to(x.dtype)
+    return turned.round_().to(torch.int32).to(x.dtype)  # from float to uint8 directly takes three times as long

@@ -57,19 +57,19 @@ class LocationDataset(Dataset[RawBatch]):
             for draw, image in zip(draws, out, strict=True):
                 self.reader.read_images(draw.location, draw.season, modality, wanted, image)
             images[modality] = torch.from_numpy(out)
-        labels = torch.from_numpy(np.stack([self.reader.read_labels(draw.location) for draw in draws]))
+        labels = np.empty((len(draws), info.seasons, *info.size), np.uint8)
+        for draw, sample in zip(draws, labels, strict=True):
+            sample[...] = IGNORE_INDEX if draw.padding else self.reader.read_labels(draw.location)
         truth = None
         if info.has_truth:
-            truth = torch.from_numpy(np.stack([self.reader.read_truth(draw.location)[draw.season] for draw in draws]))
-        padding = torch.tensor([draw.padding for draw in draws])
-        for ignored in (labels, truth):
-            if ignored is not None:
-                ignored[padding] = IGNORE_INDEX
+            truth = np.empty((len(draws), *info.size), np.uint8)
+            for draw, sample in zip(draws, truth, strict=True):
+                sample[...] = IGNORE_INDEX if draw.padding else self.reader.read_truth(draw.location)[draw.season]
         return RawBatch(
             images=images,
-            labels=labels,
+            labels=torch.from_numpy(labels),
             season=torch.tensor([draw.season for draw in draws]),
-            truth=truth,
+            truth=None if truth is None else torch.from_numpy(truth),
             seed=draws[0].seed,
         )
 

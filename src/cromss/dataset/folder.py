@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,8 +33,8 @@ class FolderReader:
             and newer that still carry it, else 0.
 
     Raises:
-        ValueError: A folder or file is absent or unreadable, files of a place differ in grid, places differ in size,
-            seasons or type, or bands cannot be told.
+        ValueError: A setting is not allowed, a folder or file is absent or unreadable, files of a place differ in grid,
+            places differ in size, seasons or type, or bands cannot be told.
     """
 
     def __init__(
@@ -44,12 +46,10 @@ class FolderReader:
         classes: Sequence[str],
         s2_offset: int,
     ) -> None:
-        self.path = Path(path).expanduser()
+        _check_settings(files, labels, truth, classes, s2_offset)
+        # A folder named 2020 comes from the command line as a number.
+        self.path = Path(str(path)).expanduser()
         self._files = {name: files[name] for name in BANDS if files.get(name) is not None}
-        if not self._files or set(files) - set(BANDS):
-            raise ValueError(f"files={dict(files)}: name a file for {' and '.join(BANDS)}, or for one of them")
-        if s2_offset < 0:
-            raise ValueError(f"s2_offset={s2_offset}: 0, or what is to be taken off the S2 values, e.g. 1000")
         self._labels = labels
         self._truth = truth
         self._s2_offset = s2_offset
@@ -143,7 +143,10 @@ class FolderReader:
         if problems:
             shown = "\n  ".join(problems[:_MOST_PROBLEMS])
             more = f"\n  … and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
-            raise ValueError(f"{self.path} cannot be read as a folder of locations:\n  {shown}{more}")
+            cure = ""
+            if any(problem.endswith("is missing") for problem in problems):
+                cure = "\n  Files of other names (capitals count) are told by the settings files, labels and truth"
+            raise ValueError(f"{self.path} cannot be read as a folder of locations:\n  {shown}{more}{cure}")
         return DatasetInfo(
             modalities={
                 modality: ModalityInfo(
@@ -187,13 +190,28 @@ class FolderReader:
                 known = [band.name for band in BANDS[modality]]
                 yield (
                     f"{name} has {header.bands} bands described as {header.names}: {modality} has {len(known)} "
-                    f"({' '.join(known)}); a selection of them has to carry these names as band descriptions"
+                    f"({' '.join(known)}); a selection of them, or another order, has to carry these names as band "
+                    "descriptions"
                 )
         for name in self._names()[len(self._files) :]:
             if first[name].bands != 1 or np.dtype(first[name].dtype).kind not in "ui":
                 yield f"{name} has {first[name].bands} bands of {first[name].dtype}: labels are one band of integers"
         if self._s2_offset and "s2" in self._files and first[self._files["s2"]].dtype == "uint8":
             yield f"s2_offset={self._s2_offset} is meant for raw units and {self._files['s2']} is uint8: set it to 0"
+
+
+def _check_settings(files: Any, labels: Any, truth: Any, classes: Any, s2_offset: Any) -> None:
+    if not isinstance(files, Mapping) or set(files) - set(BANDS) or not any(files.values()):
+        raise ValueError(f"files={files}: name a file for {' and '.join(BANDS)}, or for one of them")
+    for key, name in {**{f"files.{modality}": name for modality, name in files.items()}, "truth": truth}.items():
+        if not isinstance(name, str | None):
+            raise ValueError(f"{key}={name} must be a file name, or null")
+    if not isinstance(labels, str):
+        raise ValueError(f"labels={labels} must be a file name")
+    if not isinstance(classes, Sequence) or isinstance(classes, str):
+        raise ValueError(f"classes={classes} must be a list of names")
+    if not isinstance(s2_offset, int) or s2_offset < 0:
+        raise ValueError(f"s2_offset={s2_offset}: 0, or what is to be taken off the S2 values, e.g. 1000")
 
 
 def _subfolders(path: Path) -> list[str]:
@@ -205,6 +223,9 @@ def _subfolders(path: Path) -> list[str]:
 def _band_names(modality: str, header: Header) -> tuple[str, ...]:
     """Names of the bands in file order, from their descriptions or from their number; empty where neither tells."""
     known = [band.name for band in BANDS[modality]]
-    if set(header.names) <= set(known) and len(set(header.names)) == header.bands:
-        return tuple(name for name in header.names if name is not None)
-    return tuple(known) if header.bands == len(known) else ()
+    # B04 and b4 are common for B4.
+    told = [re.sub("^B0", "B", (name or "").upper()) for name in header.names]
+    if set(told) <= set(known) and len(set(told)) == header.bands:
+        return tuple(told)
+    # One name that is known speaks against the usual order: another band stands among them.
+    return tuple(known) if header.bands == len(known) and set(told).isdisjoint(known) else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,10 @@ from typing import NamedTuple
 
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+# What GDAL says of a failure stands in the error that is raised as well.
+for _name in ("rasterio._env", "rasterio._err"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 _SAME_GRID = 1e-3
 """Pixels by which corners may differ between files on one grid: less than any resampling would show."""

@@ -82,6 +82,9 @@ class _SharedEnvironment:
         file = data_file(self._path)
         if _identity(file) != self._identity:
             raise ValueError(f"{self._path} was replaced while it was in use: start again")
+        size = file.stat().st_size
+        if not size:
+            raise ValueError(f"{file} is empty: copy or create it again")
         try:
             # Reads are random, so reading ahead would fetch values that nobody asked for.
             env = lmdb.open(
@@ -91,7 +94,6 @@ class _SharedEnvironment:
             raise ValueError(f"{self._path} cannot be opened as an LMDB ({error}): copy or create it again") from error
         # LMDB maps the file into memory: to touch a page behind the end of a shortened file kills the process.
         needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
-        size = file.stat().st_size
         if size < needed:
             env.close()
             raise ValueError(
@@ -106,7 +108,7 @@ _ENVIRONMENTS: weakref.WeakValueDictionary[FileIdentity, _SharedEnvironment] = w
 
 def is_lmdb(path: Path) -> bool:
     """Whether `path` looks like an LMDB: a directory with ``data.mdb``, or a file that ends in mdb."""
-    return (path / "data.mdb").is_file() or (path.is_file() and path.name.endswith("mdb"))
+    return (path / "data.mdb").is_file() or (path.is_file() and path.name.lower().endswith("mdb"))
 
 
 def data_file(path: Path) -> Path:

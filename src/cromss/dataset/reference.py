@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from math import prod
 from pathlib import Path
@@ -98,7 +98,8 @@ class ReferenceReader:
         if (classes < 0).any():
             values = np.unique(array[classes < 0])[:10].tolist()
             raise ValueError(
-                f"{self._where(index, LABELS)}: label values {values} are none of {sorted(self._format.remap)}"
+                f"{self._where(index, LABELS)}: label values {values} are none of {sorted(self._format.remap)}: the "
+                "file is damaged, or of another kind"
             )
         return classes.astype(np.uint8)
 
@@ -119,12 +120,15 @@ class ReferenceReader:
 
     def _count_keys(self, name: str) -> int:
         prefix = self._format.entries[name].prefix.encode()
-        with self._lmdbs[name].begin() as txn:
-            cursor = txn.cursor()
-            if not cursor.set_range(prefix or b"\0"):
-                return 0
-            keys = cursor.iternext(keys=True, values=False)
-            return sum(1 for _ in takewhile(lambda key: bytes(key[: len(prefix)]) == prefix, keys))
+        try:
+            with self._lmdbs[name].begin() as txn:
+                cursor = txn.cursor()
+                if not cursor.set_range(prefix or b"\0"):
+                    return 0
+                keys = cursor.iternext(keys=True, values=False)
+                return sum(1 for _ in takewhile(lambda key: bytes(key[: len(prefix)]) == prefix, keys))
+        except lmdb.Error as error:
+            raise ValueError(f"{self._paths[name]} is damaged ({error}): fetch it again") from error
 
     def _read(self, index: int, name: str) -> tuple[np.ndarray, str]:
         """The array of all seasons under a key, read-only, and the location's id."""
@@ -149,7 +153,7 @@ class ReferenceReader:
         if seen != location:
             raise ValueError(
                 f"location {index}: {seen_name} belongs to {seen!r} ({self._paths[seen_name]}) and {name} "
-                f"to {location!r} ({self._paths[name]}). The files do not belong together"
+                f"to {location!r} ({self._paths[name]}). The files do not belong together: take all from one release"
             )
         if len(self._seen) > _REMEMBERED:
             # The oldest, so that memory stays the same however many locations there are.
@@ -159,7 +163,10 @@ class ReferenceReader:
         bands = () if name == LABELS else (len(self.info.modalities[name].bands),)
         expected = (self.info.seasons, *bands, *self.info.size)
         if array.shape != expected:
-            raise ValueError(f"{self._where(index, name)}: its shape is {array.shape}, all others need {expected}")
+            raise ValueError(
+                f"{self._where(index, name)}: its shape is {array.shape}, all others need {expected}: the files are "
+                "of different releases, or of another kind"
+            )
 
     def _where(self, index: int, name: str) -> str:
         return f"{self._paths[name]}, key {self._format.entries[name].prefix}{index} ({name})"
@@ -182,7 +189,7 @@ def open_reference(path: str | Path | Mapping[str, str | Path], kind: str) -> Re
     if isinstance(path, Mapping):
         if set(path) != set(names):
             raise ValueError(f"paths are given for {', '.join(path)}: {', '.join(names)} are needed")
-        return ReferenceReader({name: Path(one) for name, one in path.items()}, kind)
+        return ReferenceReader({name: Path(one).expanduser() for name, one in path.items()}, kind)
     path = Path(path)
     if not path.exists():
         raise ValueError(f"{path} does not exist: check the path")
@@ -197,7 +204,7 @@ def _find_files(folder: Path, words: Mapping[str, tuple[str, ...]]) -> dict[str,
     """For each kind of value the one LMDB in `folder` that has one of its words in its name."""
     found = {}
     for name, accepted in words.items():
-        matches = [lmdb for lmdb in _lmdbs_in(folder) if set(accepted) & set(re.split("[^a-z0-9]+", lmdb.name.lower()))]
+        matches = [lmdb for lmdb in _lmdbs_in(folder) if _bears(lmdb, accepted)]
         if len(matches) != 1:
             raise ValueError(
                 f"{folder} holds {len(matches)} LMDBs whose name contains {' or '.join(accepted)}, and 1 is needed. "
@@ -207,8 +214,21 @@ def _find_files(folder: Path, words: Mapping[str, tuple[str, ...]]) -> dict[str,
     return found
 
 
+def find_published(folder: Path) -> list[Path]:
+    """The LMDBs in `folder`, if it is one, that bear a word of the published NoL files in their names."""
+    words = [word for accepted in FORMATS["nol"].files.values() for word in accepted]
+    return [lmdb for lmdb in _lmdbs_in(folder) if _bears(lmdb, words)]
+
+
+def _bears(lmdb: Path, words: Iterable[str]) -> bool:
+    return not set(words).isdisjoint(re.split("[^a-z0-9]+", lmdb.name.lower()))
+
+
 def _lmdbs_in(folder: Path) -> list[Path]:
-    return sorted(child for child in folder.iterdir() if is_lmdb(child)) if folder.is_dir() else []
+    if not folder.is_dir():
+        return []
+    # What a killed writer left behind has a hidden name.
+    return sorted(child for child in folder.iterdir() if is_lmdb(child) and not child.name.startswith("."))
 
 
 def _list_lmdbs(folder: Path) -> str:

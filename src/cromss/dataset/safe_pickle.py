@@ -38,7 +38,7 @@ def load_plain(data: bytes | memoryview) -> Any:
     try:
         return _PlainUnpickler(io.BytesIO(data)).load()
     except _MALFORMED as error:
-        raise ValueError(f"not a pickle of plain data: {error}") from error
+        raise ValueError(f"not a pickle of plain data: {error}. Fetch the file again, from its publisher") from error
 
 
 class _PlainUnpickler(pickle.Unpickler):

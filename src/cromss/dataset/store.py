@@ -129,7 +129,7 @@ class _Shard:
             value = _view(txn, META_KEY)
             if value is None:
                 raise ValueError(
-                    f"{path} is an LMDB but no store. Published LMDBs are read by "
+                    f"{path} is an LMDB but no store. Published LMDBs are read, by the folder of all three, with "
                     "`cromss.dataset.open_reference(path, kind)` and converted by `python -m cromss.prepare "
                     "source=reference path=… out=…`; what an interrupted writer left behind has to be written again"
                 )

@@ -101,18 +101,21 @@ def decode_meta(value: memoryview) -> Meta:
         raise ValueError(f"its description (key meta) is damaged: {error}; create the store again") from error
     if version is None:
         raise ValueError("its description (key meta) is not that of a store; create the store again")
-    info = DatasetInfo(
-        modalities={
-            name: ModalityInfo(tuple(stored["bands"]), stored["dtype"], stored["quantised"])
-            for name, stored in content["modalities"].items()
-        },
-        classes=tuple(content["classes"]),
-        seasons=content["seasons"],
-        size=(content["size"][0], content["size"][1]),
-        has_truth=content["has_truth"],
-        statistics=content["statistics"],
-    )
-    return Meta(info, content["count"], content["compression"])
+    try:
+        info = DatasetInfo(
+            modalities={
+                name: ModalityInfo(tuple(stored["bands"]), stored["dtype"], stored["quantised"])
+                for name, stored in content["modalities"].items()
+            },
+            classes=tuple(content["classes"]),
+            seasons=content["seasons"],
+            size=(content["size"][0], content["size"][1]),
+            has_truth=content["has_truth"],
+            statistics=content["statistics"],
+        )
+        return Meta(info, content["count"], content["compression"])
+    except KeyError as error:
+        raise ValueError(f"its description (key meta) lacks {error}; create the store again") from error
 
 
 def field_key(index: int, field: str) -> bytes:

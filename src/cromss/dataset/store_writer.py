@@ -221,6 +221,11 @@ def check_target(target: str | Path, overwrite: bool) -> None:
 def _is_store(path: Path) -> bool:
     if not path.is_dir() or not {"data.mdb"} <= {child.name for child in path.iterdir()} <= {"data.mdb", "lock.mdb"}:
         return False
+    return holds_store(path)
+
+
+def holds_store(path: Path) -> bool:
+    """Whether the LMDB at `path` is a complete store, of any version; False where it does not open."""
     try:
         with LmdbReader(path).begin() as txn:
             return txn.get(META_KEY) is not None

@@ -33,7 +33,9 @@ def build(kind: str, encoder: str, s1_bands: int, s2_bands: int, classes: int, c
     Raises:
         ValueError: Unknown kind or encoder, or bands that do not go with the kind.
     """
-    backbone = Backbone(encoder, "unet", encoder_depth=None, decoder_channels=None, batch_norm_momentum=None)
+    backbone = Backbone(
+        encoder, "unet", encoder_depth=None, decoder_channels=None, decoder_norm=None, batch_norm_momentum=None
+    )
     bands = {modality: number for modality, number in (("s1", s1_bands), ("s2", s2_bands)) if number}
     if kind in FUSIONS:
         return FUSIONS[kind](backbone, bands, classes, common)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import sys
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from typing import Any
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from cromss.config import UserError
+from cromss.config import UserError, quote_paths
 from cromss.dataset.store_writer import check_target
 from cromss.paths import config_dir
 from cromss.prepare import SOURCES, convert, verify
@@ -21,8 +22,19 @@ log = logging.getLogger(__name__)
 _MOST_MESSAGES = 50
 
 
+def main() -> None:
+    """Runs the command line; Ctrl-C ends it with a sentence."""
+    register_resolvers()
+    sys.argv[1:] = quote_paths(sys.argv[1:], ("path", "out"))
+    try:
+        _prepare()
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted: nothing was changed.\n")
+        sys.exit(130)
+
+
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="prepare")
-def main(cfg: DictConfig) -> None:
+def _prepare(cfg: DictConfig) -> None:
     """Converts or verifies, and shows a mistake of the user as its message alone."""
     try:
         run(OmegaConf.to_container(cfg, resolve=True))
@@ -40,6 +52,8 @@ def run(settings: Any) -> None:
     for key in ("quantise", "overwrite"):
         if not isinstance(settings[key], bool):
             raise ValueError(f"{key}={settings[key]} must be true or false")
+    if not isinstance(settings["compression"], Mapping):
+        raise ValueError(f"compression={settings['compression']} must name fields, e.g. compression.labels=zstd")
     _choose("action", settings["action"], ACTIONS)(settings)
 
 
@@ -48,7 +62,13 @@ def _convert(settings: Mapping[str, Any]) -> None:
     out = _given(settings, "out")
     # All that can fail at once fails before the first location is read.
     check_target(out, settings["overwrite"])
-    reader = open_source(_given(settings, "path"), **settings[settings["source"]])
+    options = settings[settings["source"]]
+    allowed = [name for name in inspect.signature(open_source).parameters if name != "path"]
+    if unknown := [name for name in options if name not in allowed]:
+        raise ValueError(
+            f"source={settings['source']} has no option {', '.join(unknown)}: there are {', '.join(allowed)}"
+        )
+    reader = open_source(_given(settings, "path"), **options)
     convert(reader, out, settings["quantise"], settings["compression"], settings["overwrite"])
     log.info("%d locations written to %s", len(reader), out)
 
@@ -64,7 +84,7 @@ ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {"convert": _conver
 
 
 def _choose(key: str, value: Any, table: Mapping[str, Any]) -> Any:
-    if value not in table:
+    if not isinstance(value, str) or value not in table:
         raise ValueError(f"{key}={value} is unknown: choose one of {', '.join(table)}")
     return table[value]
 
@@ -77,8 +97,4 @@ def _given(settings: Mapping[str, Any], key: str) -> Any:
 
 
 if __name__ == "__main__":
-    register_resolvers()
-    try:
-        main()
-    except KeyboardInterrupt:
-        sys.exit("interrupted: nothing was changed")
+    main()

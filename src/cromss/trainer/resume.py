@@ -184,11 +184,17 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ValueError: The file is truncated, no checkpoint, or holds more than plain data.
     """
     try:
+        with zipfile.ZipFile(path) as archive:
+            # torch reads over a flipped byte in a weight.
+            damaged = archive.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"{damaged} does not match its checksum")
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0]
+    except (RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError, UnicodeDecodeError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(
-            f"{path} cannot be read as a checkpoint ({reason}): it is damaged or of another kind"
+            f"{path} cannot be read as a checkpoint ({reason}): it is damaged or of another kind; "
+            "give another one, e.g. of an earlier epoch"
         ) from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "config", "epoch"} <= checkpoint.keys():
         raise ValueError(f"{path} holds no state_dict, config and epoch: it is not a checkpoint of a run of cromss")
