@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -89,12 +88,8 @@ MEASUREMENTS: tuple[Callable[[], list[Row]], ...] = (
 )
 
 
-def main() -> int:
-    """Measures, prints one table and writes it as JSON.
-
-    Returns:
-        The exit code: 1 where a commitment is not met.
-    """
+def main() -> None:
+    """Measures, prints one table and writes it as JSON, which says of each row whether it is met."""
     rows: list[Row] = []
     print(f"{'':46}{'measured':>10}  {'promised':9}")
     for measure in MEASUREMENTS:
@@ -105,9 +100,8 @@ def main() -> int:
     OUT.parent.mkdir(parents=True, exist_ok=True)
     machine = {"machine": platform.machine(), "cpus": os.cpu_count(), "torch": torch.__version__}
     OUT.write_text(json.dumps(machine | {"rows": [asdict(row) for row in rows]}, indent=1))
-    print(f"\n{OUT}")
-    return 0 if all(row.met for row in rows) else 1
+    print(f"\n{sum(row.met for row in rows)} of {len(rows)} promises kept; {OUT}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -18,6 +18,10 @@ from cromss.resolvers import register_resolvers
 from cromss.run import build
 
 
+WARM_UP = 3
+"""Steps until the memory that every step needs has been handed out by the system."""
+
+
 class Stopwatch(L.Callback):
     """Adds up wall time, by what it was spent on, after `warm_up` steps.
 
@@ -86,7 +90,7 @@ def measure_step(batch: int, steps: int) -> dict[str, float]:
 
     Args:
         batch: Samples a step.
-        steps: Steps to measure, after one that warms up.
+        steps: Steps to measure, after `WARM_UP`.
 
     Returns:
         ``step_s``, seconds a step, and the share of them that each part of `Stopwatch` took.
@@ -109,10 +113,10 @@ def measure_step(batch: int, steps: int) -> dict[str, float]:
         ]
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
             module, data = build(compose("config", overrides))
-        stopwatch = Stopwatch(warm_up=1)
+        stopwatch = Stopwatch(WARM_UP)
         trainer = L.Trainer(
             accelerator="cpu",
-            max_steps=steps + 1,
+            max_steps=steps + WARM_UP,
             limit_val_batches=0,
             logger=False,
             callbacks=[stopwatch],

@@ -204,7 +204,7 @@ def scale(image: Image, modality: str, bands: Sequence[int] | None, quantised: b
     check_scale(modality, quantised, normalisation)
     pixels, table = _check(image, modality, bands)
     if normalisation == "quantise":
-        return _like((pixels if quantised else quantise(pixels, modality, bands)).float().div_(255), image)
+        return _like((pixels if quantised else quantise(pixels, modality, bands)).float().mul_(1 / 255), image)
     if normalisation == "standardise":
         # Quantised S2 is clipped at the same +- 2 std already, so it needs no statistics to be undone.
         scaled = pixels.float().mul_(4 / 255).sub_(2) if quantised else standardise(pixels, modality, bands)

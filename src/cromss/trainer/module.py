@@ -83,7 +83,8 @@ class SegmentationModule(L.LightningModule):
 
     def forward(self, images: dict[str, Tensor]) -> dict[str, Prediction]:
         """Images by modality, ``(B, K, H, W)`` -> predictions by branch, ``(B, C, H, W)``."""
-        return {branch: Prediction(logits) for branch, logits in self.net(images).items()}
+        # The network may work channels-last; selection and losses are faster on planes.
+        return {branch: Prediction(logits.contiguous()) for branch, logits in self.net(images).items()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step: logits, target, selection, loss."""
