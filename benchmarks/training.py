@@ -17,7 +17,6 @@ from cromss.paths import config_dir
 from cromss.resolvers import register_resolvers
 from cromss.run import build
 
-
 WARM_UP = 3
 """Steps until the memory that every step needs has been handed out by the system."""
 
