@@ -110,10 +110,10 @@ class PanelPictures(L.Callback):
         if "s2" in batch.images:
             names = band_names("s2", self.bands)
             rgb = batch.images["s2"][:, [names.index(name) for name in RGB]]
-            panels.append(Panel("Sentinel-2", "image", _stretch(_array(rgb))))
+            panels.append(Panel("Sentinel-2", "image", stretch(_array(rgb))))
         if "s1" in batch.images:
             vv, vh = _array(batch.images["s1"]).swapaxes(0, 1)
-            panels.append(Panel("Sentinel-1", "image", _stretch(np.stack([vv, vh, vv - vh], axis=1))))
+            panels.append(Panel("Sentinel-1", "image", stretch(np.stack([vv, vh, (1 + vv - vh) / 2], axis=1))))
         return panels
 
 
@@ -171,12 +171,22 @@ def _array(values: Tensor) -> np.ndarray:
     return values.detach().float().cpu().numpy() if values.is_floating_point() else values.cpu().numpy()
 
 
-def _stretch(images: np.ndarray) -> np.ndarray:
-    """``(B, 3, H, W)`` -> ``(B, H, W, 3)`` in [0, 1]: from the 2nd to the 98th percentile of each image and channel."""
+def stretch(images: np.ndarray) -> np.ndarray:
+    """Brings out the contrast of images whose values lie in [0, 1], from the 2nd to the 98th percentile.
+
+    Each channel by itself: seen through the air, blue is bright everywhere.
+
+    Args:
+        images: ``(B, 3, H, W)``.
+
+    Returns:
+        ``(B, H, W, 3)`` in [0, 1].
+    """
     low, high = np.percentile(images, (2, 98), axis=(2, 3), keepdims=True)
-    # A nearly flat channel, such as snow, stays nearly flat.
-    stretched = np.clip((images - low) / np.maximum(high - low, 0.1), 0, 1)
-    return np.moveaxis(stretched, 1, -1)
+    # At least a tenth of the range, so that what is nearly flat stays so: snow white, water black.
+    missing = np.maximum(0.1 - (high - low), 0)
+    low, high = low - missing * low, high + missing * (1 - high)
+    return np.moveaxis(np.clip((images - low) / (high - low), 0, 1), 1, -1)
 
 
 def _wandb_images(panels: Sequence[Panel], classes: Sequence[str]) -> list[Any]:
