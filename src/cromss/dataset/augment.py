@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
+from kornia.geometry.transform import remap
 from torch import Tensor
 
 FLIPS = ((-1,), (-2,), (-2, -1))
@@ -221,7 +221,8 @@ def _varied(sample: Tensor) -> list[Tensor]:
 
 def _sample(x: Tensor, grid: Tensor, mode: str) -> Tensor:
     """Reads ``(n, K, crop, crop)`` at the points of a grid; integers are rounded."""
-    turned = F.grid_sample(x.float(), grid, mode, padding_mode="reflection", align_corners=True)
+    columns, rows = grid.unbind(-1)
+    turned = remap(x.float(), columns, rows, mode, "reflection", align_corners=True, normalized_coordinates=True)
     if x.is_floating_point():
         return turned.to(x.dtype)
     return turned.round_().to(torch.int32).to(x.dtype)  # from float to uint8 directly takes three times as long
