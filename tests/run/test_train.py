@@ -1,6 +1,7 @@
 """The real entrypoint, as users call it, on small data."""
 
 import json
+import re
 import resource
 import signal
 import time
@@ -175,6 +176,15 @@ def test_ctrl_c_before_the_training_ends_cleanly_too(tmp_path, cache):
     assert done.returncode == 130
     assert "Stopped" in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_network_that_breaks_in_the_last_step_of_an_epoch_is_not_saved(train, tmp_path):
+    diverging = ["trainer.optimizer.lr=1e36", "trainer.limit_batches=1", "hydra.run.dir=run"]
+    done = train(*SMALL, *diverging, check=False)
+    assert done.returncode == 1
+    assert re.search(r"the logits of modality s[12] are not finite at step 1: the training diverged", done.stderr)
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "run" / "checkpoints").exists()
 
 
 def test_help_is_short_and_names_every_group(train):
