@@ -143,6 +143,11 @@ def test_the_best_checkpoint_of_a_score_is_that_of_its_highest_value(train, tmp_
     assert scores[best["epoch"]] == max(scores)
 
 
+def listen_to_ctrl_c():
+    # What a shell starts in the background ignores Ctrl-C, and so would all that these tests start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_ctrl_c_ends_cleanly_and_the_run_goes_on_later(train, tmp_path, cache):
     running = start(
         "train.py",
@@ -152,6 +157,7 @@ def test_ctrl_c_ends_cleanly_and_the_run_goes_on_later(train, tmp_path, cache):
         "hydra.run.dir=run",
         cwd=tmp_path,
         cache=cache,
+        preexec_fn=listen_to_ctrl_c,
     )
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     deadline = time.monotonic() + 120
@@ -169,7 +175,8 @@ def test_ctrl_c_ends_cleanly_and_the_run_goes_on_later(train, tmp_path, cache):
 
 
 def test_ctrl_c_before_the_training_ends_cleanly_too(tmp_path, cache):
-    running = start("train.py", *SMALL, "dataset.locations=5000", cwd=tmp_path, cache=tmp_path)
+    many = [*SMALL, "dataset.locations=5000"]
+    running = start("train.py", *many, cwd=tmp_path, cache=tmp_path, preexec_fn=listen_to_ctrl_c)
     time.sleep(4)
     running.send_signal(signal.SIGINT)
     done = finish(running, check=False)
