@@ -22,6 +22,14 @@ RANDOM_SEASON = "random"
 MODALITIES = ("s1", "s2")
 """The two modalities that judge each other, in the order in which their bands are stacked."""
 
+BRANCHES = (*MODALITIES, "common")
+"""What a branch of a network may see: one modality, or both stacked."""
+
+
+def seen_by(branch: str) -> tuple[str, ...]:
+    """The modalities that a branch sees."""
+    return MODALITIES if branch == "common" else (branch,)
+
 
 class Prediction:
     """Logits of one branch with the softmax computed once, in float32, for whoever needs it.
@@ -68,6 +76,7 @@ class RawBatch:
         season: The drawn season, int64 ``(B,)``.
         truth: Exact labels of the drawn season, uint8 ``(B, H, W)``, where the dataset has them.
         seed: Seeds the random geometry of this batch; a plain int, so that it never leaves the host.
+        locations: Index of each sample's location, or -1 for a sample that only fills up the batch; plain ints, too.
     """
 
     images: dict[str, Tensor]
@@ -75,6 +84,7 @@ class RawBatch:
     season: Tensor
     truth: Tensor | None
     seed: int
+    locations: list[int]
 
     def pin_memory(self) -> RawBatch:
         """The same batch in page-locked memory, from where a copy to a GPU does not hold up the host."""
@@ -84,6 +94,7 @@ class RawBatch:
             self.season.pin_memory(),
             None if self.truth is None else self.truth.pin_memory(),
             self.seed,
+            self.locations,
         )
 
 
@@ -96,9 +107,11 @@ class Batch:
         labels: Noisy labels of the drawn season, int64 ``(B, H, W)``; `IGNORE_INDEX` where there is none.
         prior: Class distribution a pixel, float32 ``(B, C, H, W)``, or None where the smoothing needs none.
         truth: Exact labels, int64 ``(B, H, W)``, where the dataset has them.
+        locations: See `RawBatch`.
     """
 
     images: dict[str, Tensor]
     labels: Tensor
     prior: Tensor | None
     truth: Tensor | None
+    locations: list[int]

@@ -142,18 +142,23 @@ def composed(fusion):
         parents = [load(group, parent) for parent in node.pop("defaults", []) if parent != "_self_"]
         return OmegaConf.merge(*parents, node)
 
-    dataset = {"band_counts": {"s1": 2, "s2": 10}, "num_classes": 5}
+    dataset = {"band_counts": {"s1": 2, "s2": 10}, "num_classes": 5, "modality": "s2"}
     return OmegaConf.create(
         {"dataset": dataset, "backbone": load("backbone", "resnet18"), "fusion": load("fusion", fusion)}
     )
 
 
-@pytest.mark.parametrize(("fusion", "branches"), [("single", ("s2",)), ("mid", ("s1", "s2")), ("late", ("s1", "s2"))])
+@pytest.mark.parametrize(
+    ("fusion", "branches"), [("single", ("s2",)), ("early", ("common",)), ("mid", ("s1", "s2")), ("late", ("s1", "s2"))]
+)
 def test_the_yaml_builds_a_network(fusion, branches):
     net = instantiate(composed(fusion).fusion)
     logits = net(images_of({"s1": 2, "s2": 10}))
     assert net.branches == tuple(logits) == branches
-    assert logits["s2"].shape == (2, 5, 64, 64)
+    assert all(branch.shape == (2, 5, 64, 64) for branch in logits.values())
+    parts = {branch: net.get_submodule(names.encoder) for branch, names in net.parts.items()}
+    bands = {branch: next(encoder.parameters()).shape[1] for branch, encoder in parts.items()}
+    assert bands == {branch: {"s1": 2, "s2": 10, "common": 12}[branch] for branch in branches}
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet34", "resnet50"])

@@ -1,5 +1,10 @@
-"""Encoders, decoders and heads."""
+"""Encoders, decoders and heads, and the weights that they start from."""
 
+from cromss.backbone.blocks import decoder_blocks
+from cromss.backbone.freeze import Freezing
+from cromss.backbone.load import load_weights
+from cromss.backbone.report import LoadReport
 from cromss.backbone.smp import DECODERS, Backbone
+from cromss.backbone.weights import Weights
 
-__all__ = ["DECODERS", "Backbone"]
+__all__ = ["DECODERS", "Backbone", "Freezing", "LoadReport", "Weights", "decoder_blocks", "load_weights"]

@@ -32,6 +32,9 @@ NORMS = ("batchnorm", "instancenorm", "identity")
 CHANNEL_KEYWORDS = {"fpn": "decoder_pyramid_channels", "pspnet": "psp_out_channels"}
 """Decoders that call their ``decoder_channels`` otherwise."""
 
+SMALLEST = {"pan": 128}
+"""Pixels a side that a decoder needs at least: PAN halves the encoder's last features three times more."""
+
 
 @dataclass(frozen=True)
 class Backbone:
@@ -73,6 +76,14 @@ class Backbone:
             raise ValueError(f"batch_norm_momentum={self.batch_norm_momentum} is not in (0, 1]: e.g. 0.1, or null")
         if self.decoder_channels is not None and self._channel_keyword not in self._parameters:
             raise ValueError(f"decoder={self.decoder} has no decoder_channels to set: set decoder_channels to null")
+        if self.decoder_channels is not None:
+            usual = self._parameters[self._channel_keyword].default
+            if isinstance(usual, int) != isinstance(self.decoder_channels, int):
+                wanted = "one number" if isinstance(usual, int) else "a number a block"
+                raise ValueError(
+                    f"decoder_channels={self.decoder_channels}: decoder={self.decoder} wants {wanted}, e.g. "
+                    f"{usual if isinstance(usual, int) else list(usual)}; null takes that"
+                )
         if self.decoder_norm is not None:
             if "decoder_use_norm" not in self._parameters:
                 raise ValueError(f"decoder={self.decoder} has no decoder_norm to set: set decoder_norm to null")
@@ -115,6 +126,11 @@ class Backbone:
         # Dilated encoders stop halving at their output stride.
         dilated = self._parameters.get("encoder_output_stride")
         return min(2**depth, dilated.default if dilated else 32)
+
+    @property
+    def smallest(self) -> int:
+        """Height and width of an image must be at least this many pixels."""
+        return max(SMALLEST.get(self.decoder, 1), self.required_multiple)
 
     @property
     def _architecture(self) -> type[SegmentationModel]:

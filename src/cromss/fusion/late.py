@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
-from torch import Tensor, nn
-
 from cromss.backbone import Backbone
-from cromss.fusion.images import check_images, wanted_bands
+from cromss.fusion.images import FusionNetwork, Parts, wanted_bands
 from cromss.types import MODALITIES
 
 
-class LateFusion(nn.Module):
+class LateFusion(FusionNetwork):
     """Two networks side by side, with no weights in common.
 
     The names of the parts are those of the published checkpoints: ``model1`` is S1, ``model2`` is S2 and
@@ -26,6 +23,7 @@ class LateFusion(nn.Module):
 
     Attributes:
         branches: ``("s1", "s2")`` or ``("s1", "s2", "common")``.
+        parts: Branch -> where its encoder, decoder and head lie.
         required_multiple: Image sides must be multiples of this many pixels.
 
     Raises:
@@ -37,15 +35,9 @@ class LateFusion(nn.Module):
         self.bands = wanted_bands(bands, MODALITIES)
         self.branches = (*MODALITIES, "common") if common else MODALITIES
         self.required_multiple = backbone.required_multiple
+        names = {"s1": "model1", "s2": "model2", "common": "model_com"}
+        self.parts = {branch: Parts.of(names[branch]) for branch in self.branches}
         self.model1 = backbone.network(self.bands["s1"], classes)
         self.model2 = backbone.network(self.bands["s2"], classes)
         if common:
             self.model_com = backbone.network(sum(self.bands.values()), classes)
-
-    def forward(self, images: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Images by modality, ``(B, K, H, W)`` -> logits by branch, ``(B, C, H, W)``; errors of `check_images`."""
-        check_images(images, self.bands, self.required_multiple)
-        logits = {"s1": self.model1(images["s1"]), "s2": self.model2(images["s2"])}
-        if "common" in self.branches:
-            logits["common"] = self.model_com(torch.cat([images[m] for m in MODALITIES], dim=1))
-        return logits

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
-from torch import Tensor, nn
-
 from cromss.backbone import Backbone
-from cromss.fusion.images import check_images, wanted_bands
+from cromss.fusion.images import FusionNetwork, Parts, wanted_bands
 from cromss.types import MODALITIES
 
 
-class MidFusion(nn.Module):
+class MidFusion(FusionNetwork):
     """Two encoders whose features go, one modality after the other, through the same decoder and head.
 
     The names of the parts are those of the published checkpoints: ``encoder1`` is S1, ``encoder`` is S2 and
@@ -26,6 +23,7 @@ class MidFusion(nn.Module):
 
     Attributes:
         branches: ``("s1", "s2")`` or ``("s1", "s2", "common")``.
+        parts: Branch -> where its encoder, decoder and head lie; the latter two are the same for all.
         required_multiple: Image sides must be multiples of this many pixels.
 
     Raises:
@@ -37,6 +35,8 @@ class MidFusion(nn.Module):
         self.bands = wanted_bands(bands, MODALITIES)
         self.branches = (*MODALITIES, "common") if common else MODALITIES
         self.required_multiple = backbone.required_multiple
+        encoders = {"s1": "encoder1", "s2": "encoder", "common": "encoder_com"}
+        self.parts = {b: Parts(encoders[b], "decoder", "segmentation_head") for b in self.branches}
         self.encoder1 = backbone.network(self.bands["s1"], classes).encoder
         optical = backbone.network(self.bands["s2"], classes)
         self.encoder = optical.encoder
@@ -44,11 +44,3 @@ class MidFusion(nn.Module):
             self.encoder_com = backbone.network(sum(self.bands.values()), classes).encoder
         self.decoder = optical.decoder
         self.segmentation_head = optical.segmentation_head
-
-    def forward(self, images: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Images by modality, ``(B, K, H, W)`` -> logits by branch, ``(B, C, H, W)``; errors of `check_images`."""
-        check_images(images, self.bands, self.required_multiple)
-        features = {"s1": self.encoder1(images["s1"]), "s2": self.encoder(images["s2"])}
-        if "common" in self.branches:
-            features["common"] = self.encoder_com(torch.cat([images[m] for m in MODALITIES], dim=1))
-        return {branch: self.segmentation_head(self.decoder(seen)) for branch, seen in features.items()}

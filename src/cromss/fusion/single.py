@@ -1,26 +1,26 @@
-"""One modality alone: the baseline that fusion is measured against."""
+"""One branch: one modality alone, the baseline that fusion is measured against, or both stacked before the network."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-from torch import Tensor, nn
-
 from cromss.backbone import Backbone
-from cromss.fusion.images import check_images, wanted_bands
+from cromss.fusion.images import FusionNetwork, Parts, wanted_bands
+from cromss.types import BRANCHES, seen_by
 
 
-class SingleFusion(nn.Module):
+class SingleFusion(FusionNetwork):
     """An ordinary segmentation network, with the parts ``encoder``, ``decoder`` and ``segmentation_head``.
 
     Args:
         backbone: Encoder and decoder.
-        modality: The one modality that the network sees.
+        modality: What the network sees: ``"s1"``, ``"s2"``, or ``"common"`` for both stacked, S1 first.
         bands: Modality -> number of bands; entries of other modalities are not used.
         classes: Number of classes C.
 
     Attributes:
         branches: The one branch, named after the modality.
+        parts: That branch -> where its encoder, decoder and head lie.
         required_multiple: Image sides must be multiples of this many pixels.
 
     Raises:
@@ -29,16 +29,13 @@ class SingleFusion(nn.Module):
 
     def __init__(self, backbone: Backbone, modality: str, bands: Mapping[str, int], classes: int) -> None:
         super().__init__()
-        self.bands = wanted_bands(bands, (modality,))
+        if modality not in BRANCHES:
+            raise ValueError(f"modality={modality!r} is unknown: choose one of {', '.join(BRANCHES)}")
+        self.bands = wanted_bands(bands, seen_by(modality))
         self.branches = (modality,)
+        self.parts = {modality: Parts(*Parts._fields)}
         self.required_multiple = backbone.required_multiple
-        network = backbone.network(self.bands[modality], classes)
+        network = backbone.network(sum(self.bands.values()), classes)
         self.encoder = network.encoder
         self.decoder = network.decoder
         self.segmentation_head = network.segmentation_head
-
-    def forward(self, images: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Images by modality, ``(B, K, H, W)`` -> the branch's logits ``(B, C, H, W)``; errors of `check_images`."""
-        check_images(images, self.bands, self.required_multiple)
-        (branch,) = self.branches
-        return {branch: self.segmentation_head(self.decoder(self.encoder(images[branch])))}

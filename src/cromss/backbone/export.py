@@ -1,0 +1,132 @@
+"""Writes an encoder as a safetensors file for other programs: `python -m cromss.backbone.export`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+from safetensors.torch import save
+
+from cromss.atomic import write_file
+from cromss.backbone.diagnose import resnet_name
+from cromss.backbone.first_layer import source_bands
+from cromss.backbone.load import check_known, choose_encoder
+from cromss.backbone.origins import ORIGINS, find
+from cromss.backbone.part import first_convolution, plain, shapes
+from cromss.backbone.weights_file import EXPORTED, open_weights
+from cromss.config import UserError, quote_paths
+from cromss.paths import config_dir
+from cromss.types import BRANCHES
+
+log = logging.getLogger(__name__)
+
+FORMAT = "1"
+"""Version of the metadata."""
+
+_UNKNOWN = "unknown"
+
+
+def export_encoder(
+    checkpoint: str, out: Path, modality: str, origin: str, sha256: str | None, overwrite: bool
+) -> dict[str, str]:
+    """Writes one encoder of a file of weights, by the names that torchvision and timm give its parts.
+
+    Args:
+        checkpoint: File or URL.
+        out: The safetensors file to write; it appears when it is complete.
+        modality: Whose encoder: ``"s1"``, ``"s2"`` or ``"common"``.
+        origin: A key of `cromss.backbone.origins.ORIGINS`.
+        sha256: Checksum that the checkpoint must have; None takes any.
+        overwrite: Replaces an existing file.
+
+    Returns:
+        The metadata that were written: ``encoder``, ``modality``, ``bands`` (their number), ``band_names`` (JSON, in
+        the order of the input's channels), ``normalisation`` (what the encoder takes, see `cromss.dataset.bands`) and
+        ``source``; ``"unknown"`` or ``null`` for what the file does not tell.
+
+    Raises:
+        ValueError: The checkpoint cannot be read or holds no such encoder, or `out` exists.
+        OSError: `out` cannot be written.
+    """
+    if out.exists() and not overwrite:
+        raise ValueError(f"{out} exists: choose another out=…, or say overwrite=true to replace it")
+    if not out.parent.is_dir():
+        raise ValueError(f"out={out}: there is no folder {out.parent}: make it, or choose another")
+    file = open_weights(checkpoint, sha256, cache=None)
+    found = find(file, origin)
+    _, place = choose_encoder(file, found, modality, modality, origin)
+    _, tensors = plain(found.part(place.encoder))
+    first = first_convolution(tensors)
+    if first is None:
+        raise ValueError(f"{file} ({origin}, {found.layout.title}) holds no image encoder: it has no convolution")
+    channels = tensors[first].shape[1]
+    trained_with = file.metadata.get("encoder") or file.setting("backbone.encoder") or resnet_name(shapes(tensors))
+    normalisation = file.metadata.get("normalisation") or file.setting("dataset.normalisation")
+    metadata = {
+        EXPORTED: FORMAT,
+        "encoder": str(trained_with or _UNKNOWN).removeprefix("tu-"),
+        "modality": modality,
+        "bands": str(channels),
+        "band_names": json.dumps(source_bands(file, origin, modality, channels)),
+        # All published checkpoints of cromss see quantised images.
+        "normalisation": str(normalisation or ("quantise" if origin == "cromss" else _UNKNOWN)),
+        "source": f"{Path(file.name).name} sha256={file.sha256}",
+    }
+    # One tensor may be a view of another's memory, or lie in it in another order.
+    content = save({name: value.contiguous().clone() for name, value in tensors.items()}, metadata)
+    write_file(out, content)
+    return metadata
+
+
+def main() -> None:
+    """Runs the command line; Ctrl-C ends it with a sentence."""
+    sys.argv[1:] = quote_paths(sys.argv[1:], ("checkpoint", "out"))
+    try:
+        _export()
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted: nothing was written.\n")
+        sys.exit(130)
+
+
+@hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="export")
+def _export(cfg: DictConfig) -> None:
+    """Exports, and shows a mistake of the user as its message alone."""
+    try:
+        run(OmegaConf.to_container(cfg, resolve=True))
+    except (ValueError, OSError) as error:
+        raise UserError(str(error)) from error
+
+
+def run(settings: Any) -> None:
+    """Does what `conf/export.yaml`, as a plain dict, says.
+
+    Raises:
+        ValueError: A setting is missing or unknown, or see `export_encoder`.
+        OSError: `out` cannot be written.
+    """
+    checkpoint, out = (str(_given(settings, key)) for key in ("checkpoint", "out"))
+    check_known("modality", _given(settings, "modality"), BRANCHES)
+    check_known("origin", settings["origin"], tuple(ORIGINS))
+    if not isinstance(settings["overwrite"], bool):
+        raise ValueError(f"overwrite={settings['overwrite']} must be true or false")
+    target = Path(out).expanduser()
+    options = {key: settings[key] for key in ("modality", "origin", "sha256", "overwrite")}
+    metadata = export_encoder(checkpoint, target, **options)
+    described = "  ".join(f"{key}={value}" for key, value in metadata.items() if key != EXPORTED)
+    log.info("Encoder written to %s: %s", target, described)
+
+
+def _given(settings: Mapping[str, Any], key: str) -> Any:
+    if settings[key] is None:
+        raise ValueError(f"{key}=… is missing; `python -m cromss.backbone.export --help` shows examples")
+    return settings[key]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""A part of a file beside the part of a network that it goes to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+COUNTER = "num_batches_tracked"
+"""Ends the name of a number that batch norm counts up and hardly anybody uses; old files lack it."""
+
+_TIMM = "model."
+"""What segmentation_models_pytorch puts before the names of encoders that it takes from timm."""
+
+_SHOWN = 5
+"""Most keys that an error lists."""
+
+
+@dataclass
+class Part:
+    """Tensors of a file and of a network by the names that both have in common.
+
+    Attributes:
+        title: What messages call it.
+        source_prefix: Where the file's lie in its state dict.
+        source: The file's tensors.
+        target_prefix: Where the network's lie in its state dict.
+        target: The network's tensors; writing into them changes the network.
+    """
+
+    title: str
+    source_prefix: str
+    source: dict[str, Tensor]
+    target_prefix: str
+    target: dict[str, Tensor]
+
+    @property
+    def loaded(self) -> list[str]:
+        """Names that both have."""
+        return [name for name in self.target if name in self.source]
+
+    @property
+    def missing(self) -> list[str]:
+        """Names that only the network has."""
+        return [name for name in self.target if name not in self.source]
+
+    @property
+    def unexpected(self) -> list[str]:
+        """Names that only the file has."""
+        return [name for name in self.source if name not in self.target]
+
+    def limit_to(self, modules: Sequence[str]) -> None:
+        """Forgets all but what lies in the given submodules, by dotted names."""
+        prefixes = tuple(f"{module}." for module in modules)
+        for tensors in (self.source, self.target):
+            for name in [name for name in tensors if not name.startswith(prefixes)]:
+                del tensors[name]
+
+    def check(self, where: str, cause: Callable[[Sequence[str]], str]) -> None:
+        """Makes sure that the file fills the network's part with finite numbers.
+
+        Args:
+            where: The file, for the message.
+            cause: Names that do not fit -> the likely cause.
+
+        Raises:
+            ValueError: A name that the file lacks or has in another shape, or a value that is not finite.
+        """
+        lacking = [name for name in self.missing if not name.endswith(COUNTER)]
+        wrong = lacking + [name for name in self.loaded if self.source[name].shape != self.target[name].shape]
+        if wrong:
+            found, wanted = shapes(self.source), shapes(self.target)
+            shown = "".join(
+                f"    {name}: file {found.get(name, 'has none')}, network {wanted[name]}\n" for name in wrong[:_SHOWN]
+            )
+            raise ValueError(
+                f"{where} does not fill the {self.title} of the network, {len(wrong)} of whose {len(self.target)} "
+                f"tensors differ:\n{shown}  {cause(wrong)}"
+            )
+        for name in self.loaded:
+            # A sum is finite where all are, and needs no second tensor.
+            if not torch.isfinite(self.source[name].sum(dtype=torch.float64)):
+                raise ValueError(f"{where} holds values that are not finite in {name}: take another copy, or file")
+
+    def copy(self) -> None:
+        """Writes the file's tensors into the network's."""
+        for name in self.loaded:
+            self.target[name].copy_(self.source[name])
+
+
+def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin so, by the rest of their names."""
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def plain(tensors: dict[str, Tensor]) -> tuple[str, dict[str, Tensor]]:
+    """An encoder by the names of torchvision and timm, and the prefix that was taken off for that, if any."""
+    wrapped = bool(tensors) and all(name.startswith(_TIMM) for name in tensors)
+    return (_TIMM, below(tensors, _TIMM)) if wrapped else ("", tensors)
+
+
+def shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    """Name -> shape."""
+    return {name: tuple(value.shape) for name, value in tensors.items()}
+
+
+def first_convolution(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of the first kernels ``(out, K, h, w)``, in the order in which an encoder has its parts."""
+    return next((name for name, value in tensors.items() if value.ndim == 4), None)

@@ -1,0 +1,65 @@
+"""Reads files of `torch.save` as plain data: whatever such a file carries, no code of it runs."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import struct
+import warnings
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+class UnreadableFileError(ValueError):
+    """A file that is damaged, of another kind, or that would run code; the message is the reason alone."""
+
+
+_GARBAGE = (
+    # What zipfile and torch's restricted unpickler make of arbitrary bytes, beside errors of their own.
+    *(OSError, RuntimeError, EOFError, AssertionError, AttributeError, TypeError, ValueError, LookupError),
+    *(ArithmeticError, MemoryError, struct.error, zlib.error, zipfile.BadZipFile, pickle.UnpicklingError),
+)
+_REFUSED = re.compile(r"GLOBAL ([\w.]+)")
+
+
+def read_torch_file(path: Path, classes: Sequence[type] = ()) -> Any:
+    """Reads a file of `torch.save`, in today's format (a zip archive) or the one before torch 1.6.
+
+    Args:
+        path: An existing file.
+        classes: Classes without behaviour of their own that the file may hold beside tensors and plain values.
+
+    Returns:
+        What was saved; tensors on the CPU, those of a zip archive mapped from the file and not copied.
+
+    Raises:
+        UnreadableFileError: The file is truncated or damaged (a flipped byte in a weight shows in zip archives alone:
+            the older format has no checksums), of another kind, or holds what would run code.
+    """
+    try:
+        is_archive = zipfile.is_zipfile(path)
+        if is_archive:
+            _check_archive(path)
+        with torch.serialization.safe_globals(list(classes)), warnings.catch_warnings():
+            # A damaged byte makes it seem a file of the future; what follows is an error.
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive or None)
+    except _GARBAGE as error:
+        if refused := _REFUSED.search(str(error)):
+            raise UnreadableFileError(
+                f"loading it would run code: it calls {refused[1]}, where only tensors and plain values are read"
+            ) from error
+        raise UnreadableFileError((str(error) or type(error).__name__).splitlines()[0]) from error
+
+
+def _check_archive(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        # torch reads over a flipped byte in a weight.
+        damaged = archive.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"{damaged} does not match its checksum")

@@ -1,0 +1,185 @@
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import segmentation_models_pytorch as smp
+import timm
+import torch
+from safetensors import safe_open
+
+from backbones import backbone_of
+from cromss.backbone import load_weights
+from cromss.backbone.export import export_encoder, run
+from cromss.fusion import MidFusion, SingleFusion, build
+from entrypoint import ROOT
+from shared import needs_shared
+from weights_files import foreign, published, run_checkpoint, same
+
+TINY = {"encoder_depth": 3, "decoder_channels": [64, 32, 16]}
+PYTHON = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "weights.md").read_text(), re.DOTALL)
+OPTIONS = {"origin": "cromss", "sha256": None, "overwrite": False}
+
+
+def metadata(path):
+    with safe_open(path, framework="pt") as file:
+        return file.metadata()
+
+
+def encoder_state(module):
+    """By the names of torchvision, whoever holds it."""
+    state = {name.removeprefix("model."): value for name, value in module.state_dict().items()}
+    return {name: value for name, value in state.items() if not name.startswith("fc")}
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers(tmp_path):
+    """Weights are large, and pytest keeps the folders of three runs."""
+    yield
+    shutil.rmtree(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A network of the default backbone and its exported S2 encoder."""
+    folder = tmp_path_factory.mktemp("tiny")
+    net = MidFusion(backbone_of("tu-resnet18", "unet", **TINY), {"s1": 2, "s2": 13}, 9, common=False)
+    dataset = {"bands": 13, "normalisation": "standardise"}
+    # Memory in another order, as training leaves it.
+    net.to(memory_format=torch.channels_last)
+    run_checkpoint(net, folder / "run.ckpt", dataset=dataset, backbone={"encoder": "tu-resnet18"})
+    return net, folder / "run.ckpt"
+
+
+def test_the_page_has_four_programs():
+    # And an empty one after the import.
+    assert [len(program.split("\n\n", 1)[1].splitlines()) for program in PYTHON] == [2, 2, 2, 2]
+
+
+@needs_shared
+def test_the_page_s_lines_load_a_published_encoder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    published("late_13B_resnet50", "published.ckpt")
+    export_encoder("published.ckpt", tmp_path / "resnet50.safetensors", "s2", **OPTIONS)
+    expected = build("late", "resnet50", 2, 13, 9)
+    load_weights(expected, "published.ckpt", "cromss")
+    for program, name in zip(PYTHON[:2], ("network", "encoder"), strict=True):
+        scope = {"smp": smp, "timm": timm}
+        exec(program, scope)
+        loaded = scope["network"].encoder if name == "network" else scope["encoder"]
+        assert same(encoder_state(loaded), expected.model2.encoder.state_dict())
+    found = metadata("resnet50.safetensors")
+    assert (found["encoder"], found["modality"], found["bands"], found["normalisation"]) == (
+        "resnet50",
+        "s2",
+        "13",
+        "quantise",
+    )
+    assert json.loads(found["band_names"])[:3] == ["B1", "B2", "B3"]
+    assert re.fullmatch("published.ckpt sha256=[0-9a-f]{64}", found["source"])
+
+
+def test_the_page_s_lines_load_the_default_backbone(tiny, tmp_path, monkeypatch):
+    net, checkpoint = tiny
+    monkeypatch.chdir(tmp_path)
+    export_encoder(str(checkpoint), tmp_path / "tiny.safetensors", "s2", **OPTIONS)
+    for program, name in zip(PYTHON[2:], ("network", "encoder"), strict=True):
+        scope = {"smp": smp, "timm": timm}
+        exec(program, scope)
+        loaded = scope["network"].encoder.model if name == "network" else scope["encoder"]
+        assert same(encoder_state(loaded), encoder_state(net.encoder))
+        image = torch.rand(1, 13, 64, 64)
+        with torch.no_grad():
+            assert torch.allclose(loaded.eval()(image)[-1], net.encoder.eval()(image)[-1], atol=1e-5)
+    found = metadata("tiny.safetensors")
+    assert (found["encoder"], found["normalisation"]) == ("resnet18", "standardise")
+
+
+@pytest.mark.parametrize("modality", ["s1", "s2"])
+def test_an_exported_encoder_is_weights_of_cromss_again(tiny, tmp_path, modality):
+    net, checkpoint = tiny
+    path = tmp_path / "encoder.safetensors"
+    export_encoder(str(checkpoint), path, modality, **OPTIONS)
+    target = SingleFusion(backbone_of("tu-resnet18", "unet", **TINY), modality, {"s1": 2, "s2": 13}, 9)
+    report = load_weights(target, path, "cromss", modality=modality, bands=13)
+    assert same(target.encoder.state_dict(), (net.encoder if modality == "s2" else net.encoder1).state_dict())
+    assert str(report) == f"encoder {modality}: 60 of 60 tensors from {path} (cromss, exported)"
+    other = "s1" if modality == "s2" else "s2"
+    with pytest.raises(ValueError, match=rf"\(cromss, exported\) holds encoders of {modality} only, not of {other}"):
+        load_weights(net, path, "cromss", modality=other)
+    with pytest.raises(ValueError, match="holds no decoder: say backbone.load=encoder"):
+        load_weights(target, path, "cromss", load="encoder+decoder", modality=modality)
+
+
+def test_the_order_of_bands_travels_with_an_encoder(tmp_path):
+    net = build("single", "resnet18", 0, 9, 4)
+    run_checkpoint(net, tmp_path / "a.ckpt", fusion={"modality": "s2"}, dataset={"bands": "9_rgb_first"})
+    export_encoder(str(tmp_path / "a.ckpt"), tmp_path / "a.safetensors", "s2", **OPTIONS)
+    load_weights(net, tmp_path / "a.safetensors", "cromss", bands="9_rgb_first")
+    with pytest.raises(ValueError, match="say dataset.bands=9_rgb_first, or"):
+        load_weights(net, tmp_path / "a.safetensors", "cromss", bands=9)
+
+
+def test_foreign_encoders_are_exported_too(tmp_path):
+    state = foreign("moco", tmp_path / "moco.pth")
+    found = export_encoder(
+        str(tmp_path / "moco.pth"), tmp_path / "a.safetensors", "s2", **(OPTIONS | {"origin": "moco"})
+    )
+    assert (found["encoder"], found["normalisation"]) == ("resnet18", "unknown")
+    net = build("single", "resnet18", 0, 13, 4)
+    load_weights(net, tmp_path / "a.safetensors", "cromss", bands=13)
+    assert same(net.encoder.state_dict(), state)
+
+
+def test_nothing_is_written_over_unless_asked(tiny, tmp_path):
+    _, checkpoint = tiny
+    out = tmp_path / "a.safetensors"
+    out.write_bytes(b"precious")
+    with pytest.raises(ValueError, match=r"a.safetensors exists: choose another out=…, or say overwrite=true"):
+        export_encoder(str(checkpoint), out, "s2", **OPTIONS)
+    with pytest.raises(ValueError, match="not of common"):
+        export_encoder(str(checkpoint), out, "common", **(OPTIONS | {"overwrite": True}))
+    assert out.read_bytes() == b"precious"
+    export_encoder(str(checkpoint), out, "s2", **(OPTIONS | {"overwrite": True}))
+    assert metadata(out)["modality"] == "s2"
+    with pytest.raises(ValueError, match="there is no folder"):
+        export_encoder(str(checkpoint), tmp_path / "nowhere" / "a.safetensors", "s2", **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"checkpoint": None}, "checkpoint=… is missing"),
+        ({"out": None}, "out=… is missing"),
+        ({"modality": None}, "modality=… is missing"),
+        ({"modality": "s3"}, "modality='s3' is unknown: choose one of s1, s2, common"),
+        ({"origin": "none"}, "origin='none' is unknown: choose one of cromss, moco"),
+        ({"overwrite": "yes"}, "overwrite=yes must be true or false"),
+        ({}, "a.ckpt is no file"),
+    ],
+)
+def test_mistakes_on_the_command_line(tmp_path, changes, message):
+    settings = OPTIONS | {"checkpoint": str(tmp_path / "a.ckpt"), "out": str(tmp_path / "b"), "modality": "s2"}
+    with pytest.raises(ValueError, match=message):
+        run(settings | changes)
+
+
+def test_the_command_line(tiny, tmp_path):
+    _, checkpoint = tiny
+    command = [
+        sys.executable,
+        "-m",
+        "cromss.backbone.export",
+        f"checkpoint={checkpoint}",
+        "out=a=b.safetensors",
+        "modality=s1",
+    ]
+    environment = os.environ | {"PYTHONWARNINGS": "default", "OMP_NUM_THREADS": "1"}
+    end = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert end.returncode == 0, end.stderr
+    assert "Encoder written to a=b.safetensors: encoder=resnet18  modality=s1  bands=2" in end.stdout + end.stderr
+    assert "Warning" not in end.stdout + end.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["a=b.safetensors"]
