@@ -3,10 +3,11 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from cromss.dataset.augment import FLIPS, CentreCrop, Geometry, RandomGeometry, View, _AtOnce, _OneByOne
+from cromss.dataset.augment import FLIPS, CentreCrop, CropGeometry, RandomGeometry, View, WholePatch, _AtOnce, _OneByOne
+from cromss.types import IGNORE_INDEX
 
 
-class Fixed(Geometry):
+class Fixed(CropGeometry):
     """Looks at every sample as told."""
 
     def __init__(self, crop, *views):
@@ -202,3 +203,26 @@ def test_wrong_input_is_named_with_its_cure():
         RandomGeometry(8, flip=1.5, rotate=0, degrees=90)
     with pytest.raises(ValueError, match="crop=0"):
         CentreCrop(0)
+
+
+def test_a_whole_patch_is_padded_with_its_border_and_without_labels():
+    images, labels, truth, prior = make_batch(batch=2, height=31, width=34)
+    moved = WholePatch()(images, labels, seeded(), truth, prior)
+    assert moved.labels.shape == moved.truth.shape == (2, 32, 64)
+    # Of one missing row none goes above; of 30 missing columns 15 go to the left.
+    rows, columns = WholePatch.inner(31, 34)
+    assert (rows, columns) == (slice(0, 31), slice(15, 49))
+    assert torch.equal(moved.labels[:, rows, columns], labels)
+    assert torch.equal(moved.truth[:, rows, columns], truth)
+    assert torch.equal(moved.images["s2"][:, :, rows, columns], images["s2"])
+    assert torch.equal(moved.prior[:, :, rows, columns], prior)
+    assert (moved.labels == IGNORE_INDEX).sum() == 2 * (32 * 64 - 31 * 34)
+    assert torch.equal(moved.images["s2"][:, :, :31, 3], images["s2"][:, :, :, 0])
+    assert torch.equal(moved.images["s1"][:, :, 31, 20], images["s1"][:, :, 30, 5])
+
+
+def test_a_whole_patch_that_fits_stays_as_it_is():
+    images, labels, _, _ = make_batch(height=32, width=64)
+    moved = WholePatch()(images, labels, seeded())
+    assert torch.equal(moved.labels, labels)
+    assert torch.equal(moved.images["s2"], images["s2"])

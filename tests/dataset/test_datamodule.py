@@ -56,7 +56,7 @@ class SeasonPrior:
         return torch.ones(len(labels), 2, *labels.shape[-2:]) * season[:, None, None, None]
 
 
-def module(reader=None, *, training=True, **changes):
+def module(reader=None, *, training=True, testing=False, test_reader=None, **changes):
     settings = {
         "modalities": ("s1", "s2"),
         "bands": 13,
@@ -65,19 +65,23 @@ def module(reader=None, *, training=True, **changes):
         "eval_season": 0,
         "normalisation": "quantise",
         "crop": 32,
+        "evaluate": "centre",
         "flip": 0.5,
         "rotate": 0.2,
         "degrees": 90,
         "val_fraction": 0.2,
         "split_seed": 0,
+        "train_samples": None,
+        "samples_seed": 0,
         "smoothing": NoPrior(),
         "batch_size": 4,
         "workers": 0,
         "seed": 1,
     }
-    data = LocationDataModule(reader or CountingReader(), **(settings | changes))
+    data = LocationDataModule(reader or CountingReader(), test_reader, **(settings | changes))
     data.trainer = SimpleNamespace(
         training=training,
+        testing=testing,
         global_rank=0,
         world_size=1,
         fit_loop=SimpleNamespace(epoch_progress=SimpleNamespace(current=SimpleNamespace(processed=0))),
@@ -207,6 +211,8 @@ def test_workers_read_the_same_as_the_process_itself():
         ({"normalisation": "standardise"}, "quantise=false"),
         ({"bands": 7}, "bands=7"),
         ({"val_fraction": 0.96}, "leaves none to train on"),
+        ({"train_samples": 9}, "dataset.train_samples=9: there are 8 locations to train on"),
+        ({"evaluate": "all"}, r"dataset.evaluate=all is unknown: centre .* or whole"),
     ],
 )
 def test_settings_that_do_not_fit_the_data_are_refused(changes, message):
@@ -219,3 +225,57 @@ def test_a_dataset_of_one_modality_says_what_to_do():
     del reader.info.modalities["s1"]
     with pytest.raises(ValueError, match="no s1: train on what is there by fusion=single"):
         module(reader)
+
+
+class UnlabelledReader(CountingReader):
+    """The first `unlabelled` locations have no label."""
+
+    def __init__(self, unlabelled, **settings):
+        super().__init__(**settings)
+        self.unlabelled = unlabelled
+
+    def read_labels(self, index):
+        labels = super().read_labels(index)
+        return np.full_like(labels, IGNORE_INDEX) if index < self.unlabelled else labels
+
+
+@pytest.mark.parametrize(("purpose", "changes"), [("train", {}), ("test", {"test_reader": UnlabelledReader(10)})])
+def test_a_set_without_a_single_label_is_refused(purpose, changes):
+    reader = UnlabelledReader(10) if purpose == "train" else CountingReader()
+    with pytest.raises(ValueError, match=rf"none of the \d+ location\(s\) to {purpose} on has a labelled pixel"):
+        module(reader, **changes)
+    module(UnlabelledReader(7), val_fraction=0)
+
+
+def test_few_samples_are_part_of_more_and_another_seed_draws_others():
+    few, more = module(train_samples=3), module(train_samples=5)
+    assert set(few.train_locations.tolist()) < set(more.train_locations.tolist()) <= set(range(10))
+    assert set(few.train_locations.tolist()).isdisjoint(few.val_locations.tolist())
+    others = [module(train_samples=3, samples_seed=seed).train_locations.tolist() for seed in range(1, 4)]
+    assert any(set(drawn) != set(few.train_locations.tolist()) for drawn in others)
+
+
+def test_the_test_reads_another_source_as_a_whole():
+    # 50 px: not the size of the training patches, and no multiple of 32.
+    tests = CountingReader(locations=5, size=50)
+    data = module(training=False, testing=True, test_reader=tests, evaluate="whole", batch_size=3)
+    batches = [data.on_after_batch_transfer(raw, 0) for raw in data.test_dataloader()]
+    assert [batch.locations for batch in batches] == [[0, 1, 2], [3, 4]]
+    rows, columns = data.test_geometry.inner(50, 50)
+    for batch in batches:
+        assert batch.labels.shape[1:] == (64, 64)
+        assert (batch.labels != IGNORE_INDEX).sum() == len(batch.locations) * 50 * 50
+        assert (batch.labels[:, rows, columns] != IGNORE_INDEX).all()
+
+
+def test_without_a_test_set_the_validation_split_is_tested():
+    data = module(training=False, testing=True)
+    (raw,) = data.test_dataloader()
+    assert raw.locations == data.val_locations.tolist()
+    with pytest.raises(ValueError, match="nothing to test on: give dataset.test_path, or dataset.val_fraction"):
+        module(val_fraction=0).check_test()
+
+
+def test_a_class_more_than_the_network_has_is_refused_in_the_test_set_too():
+    with pytest.raises(ValueError, match="the dataset has 3 classes"):
+        module(test_reader=CountingReader(classes=("a", "b", "c")))

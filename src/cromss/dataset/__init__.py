@@ -1,16 +1,18 @@
 """From files to batches: readers of every format, bands and their scaling; the data module has a file of its own."""
 
 from cromss.dataset.bands import quantise, reflectance, standardise
+from cromss.dataset.exact import ExactLabels, open_synthetic_exact
 from cromss.dataset.folder import FolderReader
-from cromss.dataset.nol import open_dataset
 from cromss.dataset.reader import DatasetInfo, LocationReader, ModalityInfo
 from cromss.dataset.reference import open_reference
+from cromss.dataset.sources import open_dataset
 from cromss.dataset.store import Store, StoreWriter, open_store
 from cromss.dataset.synthetic import SyntheticReader
 from cromss.dataset.synthetic.cache import open_synthetic
 
 __all__ = [
     "DatasetInfo",
+    "ExactLabels",
     "FolderReader",
     "LocationReader",
     "ModalityInfo",
@@ -21,6 +23,7 @@ __all__ = [
     "open_reference",
     "open_store",
     "open_synthetic",
+    "open_synthetic_exact",
     "quantise",
     "reflectance",
     "standardise",

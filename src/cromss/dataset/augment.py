@@ -9,11 +9,16 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from kornia.geometry.transform import remap
 from torch import Tensor
+
+from cromss.types import IGNORE_INDEX
+
+HALVINGS = 32
+"""Encoders halve the size up to five times: sides that are multiples of this suit all of them."""
 
 FLIPS = ((-1,), (-2,), (-2, -1))
 """Left-right, upside down, both: as tensor dimensions."""
@@ -44,7 +49,22 @@ class Moved(NamedTuple):
     prior: Tensor | None
 
 
-class Geometry(ABC):
+class Geometry(Protocol):
+    """Moves all parts of a batch together."""
+
+    def __call__(
+        self,
+        images: Mapping[str, Tensor],
+        labels: Tensor,
+        generator: torch.Generator,
+        truth: Tensor | None = None,
+        prior: Tensor | None = None,
+    ) -> Moved:
+        """See `CropGeometry`."""
+        ...
+
+
+class CropGeometry(ABC):
     """Cuts views of `crop` pixels out of a batch.
 
     Args:
@@ -81,14 +101,7 @@ class Geometry(ABC):
         Raises:
             ValueError: The patch is smaller than the crop, or the parts disagree in size.
         """
-        batch, height, width = labels.shape
-        parts = {**images, "truth": truth, "prior": prior}
-        for name, part in parts.items():
-            if part is not None and (len(part), *part.shape[-2:]) != (batch, height, width):
-                raise ValueError(
-                    f"labels are {batch} x {height} x {width}, but {name} is {tuple(part.shape)}: all parts of a "
-                    "batch must cover the same pixels"
-                )
+        batch, height, width = _common_size(labels, {**images, "truth": truth, "prior": prior})
         if self.crop > min(height, width):
             raise ValueError(f"crop={self.crop} is larger than the patch of {height} x {width}: lower the crop")
         views = self.views(batch, height, width, generator)
@@ -102,7 +115,7 @@ class Geometry(ABC):
         )
 
 
-class RandomGeometry(Geometry):
+class RandomGeometry(CropGeometry):
     """The training view: random crop, then now and then a flip and a rotation.
 
     The numbers drawn a sample are the same whatever the probabilities, so switching one transform off leaves the
@@ -140,12 +153,78 @@ class RandomGeometry(Geometry):
         ]
 
 
-class CentreCrop(Geometry):
-    """The evaluation view: the same middle of every patch, nothing drawn."""
+class CentreCrop(CropGeometry):
+    """An evaluation view: the same middle of every patch, nothing drawn."""
 
     def views(self, batch: int, height: int, width: int, generator: torch.Generator) -> list[View]:
         """The centre of the patch, `batch` times; the generator is left alone."""
         return [View((height - self.crop) // 2, (width - self.crop) // 2)] * batch
+
+
+class WholePatch:
+    """An evaluation view: all of a patch, padded on all sides to multiples that every encoder can halve.
+
+    What is padded repeats the border and has no label, so it counts nowhere.
+    """
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        images: Mapping[str, Tensor],
+        labels: Tensor,
+        generator: torch.Generator,
+        truth: Tensor | None = None,
+        prior: Tensor | None = None,
+    ) -> Moved:
+        """Pads a batch; arguments and errors as of `CropGeometry`, the generator is left alone."""
+        _, height, width = _common_size(labels, {**images, "truth": truth, "prior": prior})
+        rows, columns = (_padded(size, labels.device) for size in (height, width))
+        outside = _outside(rows, height)[:, None] | _outside(columns, width)
+
+        def pad(x: Tensor) -> Tensor:
+            return x[..., rows.clamp(0, height - 1)[:, None], columns.clamp(0, width - 1)]
+
+        return Moved(
+            {modality: pad(image) for modality, image in images.items()},
+            pad(labels).masked_fill(outside, IGNORE_INDEX),
+            None if truth is None else pad(truth).masked_fill(outside, IGNORE_INDEX),
+            None if prior is None else pad(prior),
+        )
+
+    @staticmethod
+    def inner(height: int, width: int) -> tuple[slice, slice]:
+        """Rows and columns at which a patch of ``height x width`` lies in its padded view."""
+        margins = (_margin(size) for size in (height, width))
+        top, left = (before for before, _ in margins)
+        return slice(top, top + height), slice(left, left + width)
+
+
+def _margin(size: int) -> tuple[int, int]:
+    """Pixels to pad before and after `size` pixels."""
+    missing = -size % HALVINGS
+    return missing // 2, missing - missing // 2
+
+
+def _padded(size: int, device: torch.device) -> Tensor:
+    """Where each row of the padded view lies in the patch; negative or beyond it in the margins."""
+    before, after = _margin(size)
+    return torch.arange(-before, size + after, device=device)
+
+
+def _outside(positions: Tensor, size: int) -> Tensor:
+    return (positions < 0) | (positions >= size)
+
+
+def _common_size(labels: Tensor, parts: Mapping[str, Tensor | None]) -> tuple[int, int, int]:
+    """Batch, height and width; ValueError where the parts of a batch disagree."""
+    batch, height, width = labels.shape
+    for name, part in parts.items():
+        if part is not None and (len(part), *part.shape[-2:]) != (batch, height, width):
+            raise ValueError(
+                f"labels are {batch} x {height} x {width}, but {name} is {tuple(part.shape)}: all parts of a "
+                "batch must cover the same pixels"
+            )
+    return batch, height, width
 
 
 class _OneByOne:

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from cromss.dataset.augment import CentreCrop, Geometry, RandomGeometry
+from cromss.dataset.augment import HALVINGS, CentreCrop, Geometry, RandomGeometry, WholePatch
 from cromss.dataset.bands import Scale, band_positions, select_bands
 from cromss.dataset.reader import DatasetInfo, LocationReader
-from cromss.dataset.sampling import Draw, EvaluationDraws, TrainingDraws, split
+from cromss.dataset.sampling import Draw, EvaluationDraws, TrainingDraws, few, split
 from cromss.types import IGNORE_INDEX, RANDOM_SEASON, Batch, RawBatch
 
 Images = dict[str, Tensor]
@@ -71,6 +71,7 @@ class LocationDataset(Dataset[RawBatch]):
             season=torch.tensor([draw.season for draw in draws]),
             truth=None if truth is None else torch.from_numpy(truth),
             seed=draws[0].seed,
+            locations=[-1 if draw.padding else draw.location for draw in draws],
         )
 
 
@@ -106,7 +107,7 @@ class BatchView:
             prior=self.smoothing.prior(raw.labels, raw.season),
         )
         truth = None if moved.truth is None else moved.truth.long()
-        return Batch(self.after(moved.images), moved.labels.long(), moved.prior, truth)
+        return Batch(self.after(moved.images), moved.labels.long(), moved.prior, truth, raw.locations)
 
 
 class NoPrior:
@@ -117,23 +118,26 @@ class NoPrior:
 
 
 class LocationDataModule(L.LightningDataModule):
-    """Training and evaluation views of one source of locations.
+    """Training and evaluation views of a source of locations, and of another one to test on.
 
     Args:
-        reader: Source of locations.
+        reader: Source of locations to train on, and to validate on.
+        test_reader: Source of the locations to test on; None tests on the validation split.
         modalities: Which modalities to read.
         bands: Number or name of the S2 band subset, see `cromss.dataset.bands`.
         classes: Class names of the task; a dataset with more classes is refused.
         season: ``"random"`` draws one a sample; a number fixes it. Training only.
         eval_season: The season of the validation.
         normalisation: ``"quantise"``, ``"standardise"`` or ``"reflectance"``.
-        crop: Side of the crop in pixels, for training (random) and evaluation (centre); ``"auto"`` takes the largest
-            multiple of 32 that fits.
+        crop: Side of the random crop in training, in pixels; ``"auto"`` takes the largest multiple of 32 that fits.
+        evaluate: Validation and test look at the ``"centre"``, the crop in the middle, or at the ``"whole"`` patch.
         flip: Probability of a flip in [0, 1].
         rotate: Probability of a rotation in [0, 1].
         degrees: Largest angle of a rotation.
         val_fraction: Share of the locations for validation in [0, 1).
         split_seed: Seed of the split.
+        train_samples: Number of locations to train on, drawn from those that are not for validation; None takes all.
+        samples_seed: Which ones.
         smoothing: Builds the prior of a training batch.
         batch_size: Samples a batch on each process.
         workers: Loader processes; 0 reads in the training process.
@@ -146,6 +150,7 @@ class LocationDataModule(L.LightningDataModule):
     def __init__(
         self,
         reader: LocationReader,
+        test_reader: LocationReader | None = None,
         *,
         modalities: Sequence[str],
         bands: int | str,
@@ -154,11 +159,14 @@ class LocationDataModule(L.LightningDataModule):
         eval_season: int,
         normalisation: str,
         crop: int | str,
+        evaluate: str,
         flip: float,
         rotate: float,
         degrees: float,
         val_fraction: float,
         split_seed: int,
+        train_samples: int | None,
+        samples_seed: int,
         smoothing: Prior,
         batch_size: int,
         workers: int,
@@ -171,16 +179,35 @@ class LocationDataModule(L.LightningDataModule):
         self.batch_size = batch_size
         self.workers = workers
         self.seed = seed
-        info = reader.info
-        _check_seasons(season, eval_season, info.seasons)
-        _check_classes(classes, info.classes)
-        self.crop = _crop(crop, info.size)
+        self.test_reader = reader if test_reader is None else test_reader
+        _check_seasons(season, eval_season, reader.info.seasons)
+        _check_seasons(0, eval_season, self.test_reader.info.seasons)
+        self.crop = _crop(crop, reader.info.size)
         positions = {modality: band_positions(modality, bands) for modality in modalities}
-        self.dataset = LocationDataset(reader, {m: _stored_positions(info, m, p) for m, p in positions.items()})
-        self.train_locations, self.val_locations = split(len(reader), val_fraction, split_seed)
-        scaling = Scale(normalisation, positions, {m: info.modalities[m].quantised for m in modalities})
+
+        def opened(source: LocationReader) -> tuple[LocationDataset, Scale]:
+            info = source.info
+            _check_classes(classes, info.classes)
+            stored = {m: _stored_positions(info, m, p) for m, p in positions.items()}
+            quantised = {m: info.modalities[m].quantised for m in modalities}
+            return LocationDataset(source, stored), Scale(normalisation, positions, quantised)
+
+        self.dataset, scaling = opened(reader)
+        self.test_dataset, test_scaling = opened(self.test_reader)
+        remaining, self.val_locations = split(len(reader), val_fraction, split_seed)
+        self.train_locations = few(remaining, train_samples, samples_seed)
+        self.test_locations = self.val_locations if test_reader is None else torch.arange(len(test_reader))
+        for purpose, source, locations in (
+            ("train", reader, self.train_locations),
+            ("validate", reader, self.val_locations),
+            ("test", self.test_reader, self.test_locations),
+        ):
+            _check_labelled(purpose, source, locations)
         self.train_view = BatchView(RandomGeometry(self.crop, flip, rotate, degrees), smoothing, scaling)
-        self.eval_view = BatchView(CentreCrop(self.crop), NoPrior(), scaling)
+        self.eval_view = BatchView(_evaluation(evaluate, self.crop), NoPrior(), scaling)
+        test_crop = min(self.crop, _crop("auto", self.test_reader.info.size))
+        self.test_geometry = _evaluation(evaluate, test_crop)
+        self.test_view = BatchView(self.test_geometry, NoPrior(), test_scaling)
 
     def train_dataloader(self) -> DataLoader:
         """Loader of training batches; built anew for each fit, when rank and epoch are known."""
@@ -192,6 +219,7 @@ class LocationDataModule(L.LightningDataModule):
                 "processes: lower trainer.devices, or dataset.val_fraction"
             )
         return self._loader(
+            self.dataset,
             TrainingDraws(
                 self.train_locations,
                 self.reader.info.seasons,
@@ -202,26 +230,41 @@ class LocationDataModule(L.LightningDataModule):
                 lambda: trainer.fit_loop.epoch_progress.current.processed,  # type: ignore[attr-defined]
                 trainer.global_rank,
                 trainer.world_size,
-            )
+            ),
         )
 
     def val_dataloader(self) -> DataLoader | list:
         """Loader of validation batches; an empty list where no location is held out."""
-        if len(self.val_locations) == 0:
-            return []
-        assert self.trainer is not None
-        rank, world_size = self.trainer.global_rank, self.trainer.world_size
-        return self._loader(EvaluationDraws(self.val_locations, self.eval_season, self.batch_size, rank, world_size))
+        return self._evaluation_loader(self.dataset, self.val_locations) if len(self.val_locations) else []
+
+    def check_test(self) -> None:
+        """ValueError where there is neither a test set nor a validation split."""
+        if len(self.test_locations) == 0:
+            raise ValueError(
+                "there is nothing to test on: give dataset.test_path, or dataset.val_fraction to hold locations out; "
+                "trainer.test=null trains without a test"
+            )
+
+    def test_dataloader(self) -> DataLoader:
+        """Loader of test batches; `check_test` says whether there are any."""
+        return self._evaluation_loader(self.test_dataset, self.test_locations)
 
     def on_after_batch_transfer(self, batch: RawBatch, dataloader_idx: int) -> Batch:
         """Scales, builds the prior and moves all together, on the device, for the whole batch."""
         assert self.trainer is not None
-        return self.train_view(batch) if self.trainer.training else self.eval_view(batch)
+        if self.trainer.training:
+            return self.train_view(batch)
+        return self.test_view(batch) if self.trainer.testing else self.eval_view(batch)
 
-    def _loader(self, draws: Sampler[list[Draw]]) -> DataLoader:
+    def _evaluation_loader(self, dataset: LocationDataset, locations: Tensor) -> DataLoader:
+        assert self.trainer is not None
+        rank, world_size = self.trainer.global_rank, self.trainer.world_size
+        return self._loader(dataset, EvaluationDraws(locations, self.eval_season, self.batch_size, rank, world_size))
+
+    def _loader(self, dataset: LocationDataset, draws: Sampler[list[Draw]]) -> DataLoader:
         # Indexing with a list of draws gives a whole batch, so there is nothing left to collate.
         return DataLoader(
-            self.dataset,
+            dataset,
             batch_sampler=draws,
             num_workers=self.workers,
             collate_fn=_as_read,
@@ -265,14 +308,30 @@ def _stored_positions(info: DatasetInfo, modality: str, positions: Sequence[int]
 
 def _crop(crop: int | str, size: tuple[int, int]) -> int:
     if crop == "auto":
-        # Every encoder halves the size five times.
-        crop = min(size) // 32 * 32 or min(size)
+        crop = min(size) // HALVINGS * HALVINGS or min(size)
     if int(crop) > min(size):
         raise ValueError(
             f"dataset.crop={crop} is larger than the patches of {size[0]} x {size[1]} px: "
             f"set dataset.crop to at most {min(size)}, or to auto"
         )
     return int(crop)
+
+
+def _evaluation(evaluate: str, crop: int) -> Geometry:
+    if evaluate not in ("centre", "whole"):
+        raise ValueError(
+            f"dataset.evaluate={evaluate} is unknown: centre (the crop in the middle) or whole (all of a patch)"
+        )
+    return WholePatch() if evaluate == "whole" else CentreCrop(crop)
+
+
+def _check_labelled(purpose: str, reader: LocationReader, locations: Tensor) -> None:
+    """ValueError where no location has a labelled pixel; usually the first one tells."""
+    if len(locations) and all((reader.read_labels(i) == IGNORE_INDEX).all() for i in locations.tolist()):
+        raise ValueError(
+            f"none of the {len(locations)} location(s) to {purpose} on has a labelled pixel: all are {IGNORE_INDEX}, "
+            "ignored; check the path and the label codes"
+        )
 
 
 def _check_seasons(season: int | str, eval_season: int, seasons: int) -> None:

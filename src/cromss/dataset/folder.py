@@ -67,6 +67,11 @@ class FolderReader:
         """The name of the location's folder."""
         return self._places[index]
 
+    def grid(self, index: int) -> Mapping[str, Any] | None:
+        """Where a location lies; see `cromss.dataset.reader.LocationReader`."""
+        with opened(self._folders(index)[0] / self._labels) as source:
+            return {"crs": source.crs, "transform": source.transform} if source.crs else None
+
     def read_images(
         self,
         index: int,
@@ -150,7 +155,7 @@ class FolderReader:
         return DatasetInfo(
             modalities={
                 modality: ModalityInfo(
-                    _band_names(modality, first[name]), first[name].dtype, first[name].dtype == "uint8"
+                    band_names_of(modality, first[name]), first[name].dtype, first[name].dtype == "uint8"
                 )
                 for modality, name in self._files.items()
             },
@@ -186,7 +191,7 @@ class FolderReader:
             header = first[name]
             if header.dtype not in DTYPES:
                 yield f"{name} is {header.dtype}: {modality} images are {', '.join(DTYPES)}"
-            if not _band_names(modality, header):
+            if not band_names_of(modality, header):
                 known = [band.name for band in BANDS[modality]]
                 yield (
                     f"{name} has {header.bands} bands described as {header.names}: {modality} has {len(known)} "
@@ -220,7 +225,7 @@ def _subfolders(path: Path) -> list[str]:
     return sorted(child.name for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
 
 
-def _band_names(modality: str, header: Header) -> tuple[str, ...]:
+def band_names_of(modality: str, header: Header) -> tuple[str, ...]:
     """Names of the bands in file order, from their descriptions or from their number; empty where neither tells."""
     known = [band.name for band in BANDS[modality]]
     # B04 and b4 are common for B4.

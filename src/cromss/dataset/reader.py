@@ -62,6 +62,10 @@ class LocationReader(Protocol):
         """The name of a location in its source, e.g. ``"0097132"``."""
         ...
 
+    def grid(self, index: int) -> Mapping[str, Any] | None:
+        """Where a location lies, as rasterio's ``crs`` and ``transform``; None where that is not known."""
+        ...
+
     def read_images(
         self,
         index: int,

@@ -69,6 +69,9 @@ class ReferenceReader:
         """The id that the value carries, 7 digits or a file name without its first word; else the index."""
         return self._read(index, LABELS)[1]
 
+    def grid(self, index: int) -> None:
+        """Not known here; see `cromss.dataset.reader.LocationReader`."""
+
     def read_images(
         self,
         index: int,

@@ -58,6 +58,28 @@ def split(locations: int, val_fraction: float, seed: int) -> tuple[Tensor, Tenso
     return order[held_out:], order[:held_out].sort().values
 
 
+def few(locations: Tensor, samples: int | None, seed: int) -> Tensor:
+    """Draws some of the locations to train on, for runs with few labels.
+
+    Args:
+        locations: Indices, int64 ``(N,)``.
+        samples: How many; None takes all. Fewer samples of the same seed are part of more.
+        seed: Which ones.
+
+    Raises:
+        ValueError: There are not as many.
+    """
+    if samples is None:
+        return locations
+    if not 1 <= samples <= len(locations):
+        raise ValueError(
+            f"dataset.train_samples={samples}: there are {len(locations)} locations to train on; give 1 to "
+            f"{len(locations)}, or null for all"
+        )
+    ordered = locations.sort().values
+    return ordered[torch.randperm(len(ordered), generator=torch.Generator().manual_seed(seed))[:samples]]
+
+
 class TrainingDraws(Sampler[list[Draw]]):
     """Batches in random order with a season drawn for every sample, the same on every machine.
 

@@ -65,6 +65,9 @@ class Store:
         with shard.payload(field_key(local, "id"), LONGEST_ID, index) as payload:
             return bytes(payload).decode()
 
+    def grid(self, index: int) -> None:
+        """Not known here; see `cromss.dataset.reader.LocationReader`."""
+
     def read_images(
         self,
         index: int,

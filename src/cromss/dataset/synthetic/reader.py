@@ -159,6 +159,9 @@ class SyntheticReader:
             self._remembered = (index, _generate(self._checked(index), *self._settings))
         return self._remembered[1]
 
+    def grid(self, index: int) -> None:
+        """Not known here; see `cromss.dataset.reader.LocationReader`."""
+
     def read_images(
         self,
         index: int,

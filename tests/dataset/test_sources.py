@@ -4,8 +4,8 @@ import lmdb
 import numpy as np
 import pytest
 
-from cromss.dataset.nol import open_dataset
 from cromss.dataset.reference import ReferenceReader
+from cromss.dataset.sources import open_dataset
 from cromss.dataset.store import Store
 from stores import write_store
 
