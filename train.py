@@ -1,4 +1,4 @@
-"""Pretrain a segmentation encoder on noisy labels: `python train.py --help`."""
+"""Pretrain a segmentation encoder on noisy labels, fine-tune it, test it: `python train.py --help`."""
 
 from cromss.cli import main
 

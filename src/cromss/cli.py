@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter
 from pathlib import Path
 
 import hydra
@@ -25,14 +26,26 @@ log = logging.getLogger(__name__)
 # At import: a job of a sweep that starts in another process resolves the folders' names there.
 register_resolvers()
 
-PATHS = ("dataset.path", "dataset.cache", "trainer.resume")
+PATHS = (
+    "dataset.path",
+    "dataset.train_path",
+    "dataset.test_path",
+    "dataset.cache",
+    "backbone.weights_path",
+    "backbone.weights_cache",
+    "trainer.resume",
+    "trainer.checkpoint",
+)
 """Keys whose values are paths."""
+
+_MOST_ALIKE = 8
+"""Options of a group that begin alike and are still listed one by one."""
 
 _composed: list[bool] = []
 """Not empty once a config could be composed: trouble that comes later is not a mistyped key."""
 
 HELP = """\
-Pretrain satellite segmentation encoders on noisy labels (CromSS).
+Pretrain satellite segmentation encoders on noisy labels (CromSS), fine-tune and test them.
 
 Usage: python train.py [group=option ...] [key=value ...]
 
@@ -44,8 +57,11 @@ Examples:
   python train.py fusion=late selection.prop=0.5                 # another fusion, another share of labels kept
   python train.py selection=none smoothing=none                  # the baseline that learns from all labels
   python train.py dataset=nol dataset.path=STORE trainer=smoke   # your own data, a run of seconds
+  python train.py trainer=finetune dataset=synthetic_exact backbone.freeze=frozen \\
+      backbone.weights=cromss backbone.weights_path=CHECKPOINT           # few exact labels, on a pretrained encoder
   python train.py -m selection.prop=0.3,0.5,0.7 seed=1,2,3       # a sweep
 
+More programs: python -m cromss.prepare (stores), .predict (a scene to a map), .report (tables), .backbone.export
 All keys of a run:    python train.py --cfg job [overrides]
 Hydra's own options:  python train.py --hydra-help
 """
@@ -84,11 +100,19 @@ def _groups(root: Path) -> str:
     lines = []
     for folder in sorted(path for path in (*root.glob("*/"), *root.glob("trainer/*/")) if path.name != "hydra"):
         group = folder.relative_to(root).as_posix()
-        names = sorted(path.stem for path in folder.glob("[!_]*.yaml"))
+        names = _families(sorted(path.stem for path in folder.glob("[!_]*.yaml")))
         lines.append(
             f"  {group:18} " + "  ".join(f"{name}*" if name == defaults.get(group) else name for name in names)
         )
     return "\n".join(lines)
+
+
+def _families(names: list[str]) -> list[str]:
+    """Names of which many begin alike, as those of a paper's table do, are shown as one."""
+    prefixes = Counter(name.partition("_")[0] for name in names)
+    many = {prefix: count for prefix, count in prefixes.items() if count > _MOST_ALIKE}
+    rest = [name for name in names if name.partition("_")[0] not in many]
+    return [*rest, *(f"{prefix}_... ({count})" for prefix, count in many.items())]
 
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")

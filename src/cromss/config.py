@@ -145,11 +145,11 @@ def _scalars(hint: Any) -> tuple[type, ...]:
 
 def _check_parts(cfg: DictConfig) -> Iterator[str]:
     """Small parts check their own settings; building them costs nothing."""
-    for group in ("selection", "smoothing", "loss"):
+    for key in ("selection", "smoothing", "loss", "backbone.start", "backbone.freezing"):
         try:
-            instantiate(cfg[group])
+            instantiate(OmegaConf.select(cfg, key))
         except InstantiationException as error:
-            yield f"{group}: {error.__cause__ or error}"
+            yield f"{key.split('.')[0]}: {error.__cause__ or error}"
 
 
 def _check_ranges(cfg: DictConfig) -> Iterator[str]:
@@ -184,6 +184,37 @@ def _check_devices(cfg: DictConfig) -> Iterator[str]:
         yield f"trainer.devices={cfg.trainer.devices} and torch sees {there} GPU(s): lower trainer.devices"
 
 
+def _check_choices(cfg: DictConfig) -> Iterator[str]:
+    from cromss.types import MODALITIES
+
+    choices: dict[str, tuple[str | None, ...]] = {
+        "dataset.modality": MODALITIES,
+        "dataset.evaluate": ("centre", "whole"),
+        "trainer.test": (None, "last", "best"),
+        "trainer.predictions": ("none", "png", "tif"),
+        "trainer.decoder_rates": ("equal", "rising", "falling"),
+    }
+    for key, allowed in choices.items():
+        value = OmegaConf.select(cfg, key)
+        if value not in allowed:
+            yield f"{key}={value} must be one of {', '.join(map(str, allowed)).replace('None', 'null')}"
+    samples = cfg.dataset.train_samples
+    if samples is not None and (not isinstance(samples, int) or samples < 1):
+        yield f"dataset.train_samples={samples} must be a whole number of at least 1, or null for all"
+
+
+def _check_test(cfg: DictConfig) -> Iterator[str]:
+    if not isinstance(cfg.trainer.test_only, bool):
+        yield f"trainer.test_only={cfg.trainer.test_only} must be {_KINDS[bool]}"
+    elif cfg.trainer.test_only and cfg.trainer.checkpoint is None:
+        yield "trainer.test_only=true tests a checkpoint: say trainer.checkpoint=PATH"
+    elif cfg.trainer.checkpoint is not None and not cfg.trainer.test_only:
+        yield (
+            f"trainer.checkpoint={cfg.trainer.checkpoint} is for trainer.test_only=true: to start from its weights say "
+            "backbone.weights=cromss backbone.weights_path=PATH, to train on trainer.resume=PATH"
+        )
+
+
 def _check_monitor(cfg: DictConfig) -> Iterator[str]:
     if cfg.dataset.val_fraction:
         return
@@ -212,6 +243,8 @@ RULES: tuple[Rule, ...] = (
     _check_modalities,
     _check_parts,
     _check_ranges,
+    _check_choices,
+    _check_test,
     _check_monitor,
     _check_colours,
     _check_wandb,

@@ -28,6 +28,7 @@ def register_resolvers() -> None:
         "cromss.colours": _colours,
         "cromss.len": len,
         "cromss.accelerator": _accelerator,
+        "cromss.watched": _watched,
     }
     for name, function in resolvers.items():
         # Cached: a folder's name, once given, must not change when the folder comes to exist.
@@ -80,6 +81,10 @@ def _without_folders(pair: str) -> str:
 
 def _numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}-{number}"
+
+
+def _watched(val_fraction: float) -> str:
+    return "val/loss" if val_fraction else "train/loss"
 
 
 # These import late: the dataset room brings torch along, which help and mistyped keys need not wait for.

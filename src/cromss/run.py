@@ -1,11 +1,12 @@
-"""One run, from the config to the summary: data, module, Trainer, fit."""
+"""One run, from the config to the summary: data, module, Trainer, fit, test."""
 
 from __future__ import annotations
 
 import difflib
+import json
 import logging
 import time
-import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,28 @@ import torch
 import wandb
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
-from lightning.fabric.utilities.warnings import PossibleUserWarning
-from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
-from lightning.pytorch.loggers import Logger
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
+from cromss.atomic import write_file
+from cromss.backbone.freeze import leave_out_idle
 from cromss.config import check
 from cromss.dataset.datamodule import LocationDataModule
+from cromss.dataset.reader import LocationReader
+from cromss.fusion.images import FusionNetwork
 from cromss.resolvers import CHECKPOINTS, LAST
-from cromss.trainer.metrics_file import MetricsFile
+from cromss.trainer.confusion import draw_confusion
+from cromss.trainer.freezing import FreezeEncoders
+from cromss.trainer.lightning_trainer import BEST, Provenance, make_trainer, training_callbacks
 from cromss.trainer.module import SegmentationModule
-from cromss.trainer.optim import better
-from cromss.trainer.panels import PanelPictures
-from cromss.trainer.resume import SeedEpochs, WholeCheckpoints, check_checkpoint, find_checkpoint
+from cromss.trainer.optim import parameter_groups
+from cromss.trainer.panels import PanelPictures, save_figure
+from cromss.trainer.results import MEANS, results, scores_of, table
+from cromss.trainer.resume import check_checkpoint, find_checkpoint, load_checkpoint, load_tested
 from cromss.trainer.summary import Summary
-from cromss.trainer.wandb_run import finish_wandb, wandb_logger
+from cromss.trainer.wandb_run import finish_wandb
 
 log = logging.getLogger(__name__)
 
@@ -41,42 +48,25 @@ for _name in ("lightning.pytorch", "lightning.fabric", "matplotlib"):
 MISTAKES = (ValueError, OSError, MisconfigurationException, wandb.Error)
 """What a user can cause, and reads as a message without a stack trace."""
 
+RESULTS = "results.json"
+"""What a test found, in a run's folder."""
+
 VIEW = (
     "bands",
     "season",
     "eval_season",
     "normalisation",
     "crop",
+    "evaluate",
     "flip",
     "rotate",
     "degrees",
     "val_fraction",
     "split_seed",
+    "train_samples",
+    "samples_seed",
 )
 """Keys of the dataset group that say how patches become batches, whatever the source."""
-
-
-class ProgressBar(TQDMProgressBar):
-    """Lightning's bar with the scores alone: a version number tells nobody anything."""
-
-    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
-        """What stands behind the bar."""
-        return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
-
-
-class ConfigInCheckpoint(Callback):
-    """Puts the resolved config into every checkpoint, under ``config``.
-
-    Args:
-        config: Plain dictionaries, lists and numbers, so that the checkpoint loads without running code.
-    """
-
-    def __init__(self, config: dict[str, Any]) -> None:
-        self.config = config
-
-    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Adds the config to what is saved."""
-        checkpoint["config"] = self.config
 
 
 class Interrupted(SystemExit):
@@ -95,36 +85,55 @@ class Interrupted(SystemExit):
 
 
 def run(cfg: DictConfig) -> float:
-    """Trains as the config says.
+    """Trains as the config says, and tests; or tests a checkpoint.
 
     Args:
         cfg: The composed config.
 
     Returns:
-        The best value of the monitored metric, for a sweeper.
+        For a sweeper, the best value of the monitored metric; of a test alone, the mean IoU.
 
     Raises:
-        ValueError: Settings, data or a checkpoint that do not fit; nothing has been trained or written by then but the
-            config itself.
+        ValueError: Settings, data, weights or a checkpoint that do not fit; nothing has been trained or written by then
+            but the config itself.
     """
     check(cfg)
-    started = time.monotonic()
     folder = Path(HydraConfig.get().runtime.output_dir)
-    checkpoint = find_checkpoint(cfg.trainer.resume, folder)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
-
-    module, data = build(cfg)
     config: Any = OmegaConf.to_container(cfg, resolve=True)
+    return _test_only(cfg, config, folder) if cfg.trainer.test_only else _train(cfg, config, folder)
+
+
+def _train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> float:
+    started = time.monotonic()
+    checkpoint = find_checkpoint(cfg.trainer.resume, folder)
+    module, data = build(cfg)
     _check_monitors(cfg, module.validation_names() if len(data.val_locations) else [])
-    if checkpoint is not None:
+    if checkpoint is None:
+        reports = instantiate(cfg.backbone.start)(module.net, cfg.dataset.bands)
+        weights = [report.summary() for report in reports]
+    else:
+        # It holds all weights: the file that training started from need not be there any more.
         check_checkpoint(checkpoint, module, config)
+        reports, weights = [], load_checkpoint(checkpoint).get("weights", [])
+    if cfg.trainer.test is not None:
+        data.check_test()
+    freeze = FreezeEncoders(instantiate(cfg.backbone.freezing), module)
 
     try:
-        trainer = _trainer(cfg, config, folder)
+        callbacks = [Provenance(config, weights), freeze, *training_callbacks(cfg, folder)]
+        trainer = make_trainer(cfg, config, folder, callbacks)
         if trainer.is_global_zero:
             OmegaConf.save(config, folder / "config.yaml")
             _announce(cfg, module, data, checkpoint, folder)
+            for report in reports:
+                log.info("%s", report)
         trainer.fit(module, data, ckpt_path=checkpoint)
+        if cfg.trainer.test is not None:
+            tested = folder / CHECKPOINTS / {"last": LAST, "best": BEST}[cfg.trainer.test]
+            if cfg.trainer.test == "best":
+                load_tested(tested, module, config)
+            _test(trainer, module, data, config, weights, tested, folder)
     except SystemExit as end:
         # Lightning turns Ctrl-C into an exit of its own; everything but the epoch under way is saved by then.
         raise (Interrupted(folder) if isinstance(end.__context__, KeyboardInterrupt) else end) from end
@@ -136,8 +145,9 @@ def run(cfg: DictConfig) -> float:
         summary = Summary(
             metrics=folder / "metrics.csv",
             checkpoint=folder / CHECKPOINTS / LAST,
-            best_checkpoint=folder / CHECKPOINTS / "best.ckpt",
+            best_checkpoint=folder / CHECKPOINTS / BEST,
             picture=pictures.path(cfg.trainer.epochs - 1),
+            results=None if cfg.trainer.test is None else folder / RESULTS,
             wandb=wandb_folder,
             seconds=time.monotonic() - started,
         )
@@ -145,6 +155,55 @@ def run(cfg: DictConfig) -> float:
         log.info("%s", summary.text(module.branches))
     best = next(c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint))
     return float("nan") if best.best_model_score is None else float(best.best_model_score)
+
+
+def _test_only(cfg: DictConfig, config: dict[str, Any], folder: Path) -> float:
+    module, data = build(cfg)
+    data.check_test()
+    path = Path(str(cfg.trainer.checkpoint)).expanduser()
+    weights = load_tested(path, module, config).get("weights", [])
+    try:
+        trainer = make_trainer(cfg, config, folder, [])
+        if trainer.is_global_zero:
+            OmegaConf.save(config, folder / "config.yaml")
+        scores = _test(trainer, module, data, config, weights, path, folder)
+    except SystemExit as end:
+        raise (Interrupted(folder) if isinstance(end.__context__, KeyboardInterrupt) else end) from end
+    finally:
+        finish_wandb()
+    log.info("results      %s", folder / RESULTS)
+    miou = scores[module.test_branches[-1]]["miou"]
+    return float("nan") if miou is None else miou
+
+
+def _test(
+    trainer: L.Trainer,
+    module: SegmentationModule,
+    data: LocationDataModule,
+    config: dict[str, Any],
+    weights: Sequence[dict[str, Any]],
+    checkpoint: Path,
+    folder: Path,
+) -> dict[str, Any]:
+    """Tests what the module holds, and writes down what was found."""
+    trainer.test(module, data, verbose=False)
+    # On every process, as confusion matrices are added up over all.
+    scores = {branch: scores_of(score, module.classes) for branch, score in module.test_scores.items()}
+    if not trainer.is_global_zero:
+        return scores
+    tested = {"checkpoint": str(checkpoint), "locations": len(data.test_locations)}
+    found = results(config, HydraConfig.get().runtime.choices, scores, weights, tested)
+    write_file(folder / RESULTS, json.dumps(found, indent=1).encode())
+    figure = draw_confusion(scores)
+    save_figure(figure, folder / "confusion.png")
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.summary.update(
+                {f"test/{branch}/{name}": values[name] for branch, values in scores.items() for name in MEANS}
+            )
+            logger.experiment.log({"confusion": wandb.Image(figure)})
+    log.info("\n%s", table(scores))
+    return scores
 
 
 def build(cfg: DictConfig) -> tuple[SegmentationModule, LocationDataModule]:
@@ -161,9 +220,11 @@ def build(cfg: DictConfig) -> tuple[SegmentationModule, LocationDataModule]:
     """
     # Convolutions are faster in this layout: by a quarter on CPUs, and tensor cores want it.
     net = instantiate(cfg.fusion).to(memory_format=torch.channels_last)
+    leave_out_idle(net)
     smoothing = instantiate(cfg.smoothing)
     data = LocationDataModule(
         instantiate(cfg.dataset.reader),
+        _test_reader(cfg),
         modalities=list(net.bands),
         smoothing=smoothing,
         batch_size=cfg.trainer.batch_size,
@@ -177,19 +238,40 @@ def build(cfg: DictConfig) -> tuple[SegmentationModule, LocationDataModule]:
         raise ValueError(
             f"dataset.crop={data.crop} must be a multiple of {net.required_multiple} for this decoder: say {nearest}"
         )
+    smallest = instantiate(cfg.backbone.network).smallest
+    if data.crop < smallest:
+        raise ValueError(
+            f"dataset.crop={data.crop} is too small for backbone.decoder={cfg.backbone.decoder}, which needs "
+            f"{smallest} px: raise it, or choose another decoder"
+        )
     module = SegmentationModule(
         net,
         branches=net.branches,
         smoothing=smoothing,
         selection=instantiate(cfg.selection),
         objective=instantiate(cfg.loss),
-        optimizer=instantiate(cfg.trainer.optimizer),
+        optimizer=_optimizer(cfg, net),
         scheduler=instantiate(cfg.trainer.scheduler),
         classes=cfg.dataset.classes,
         has_truth=data.reader.info.has_truth,
         check_finite_every=cfg.trainer.check_finite_every,
     )
     return module, data
+
+
+def _test_reader(cfg: DictConfig) -> LocationReader | None:
+    """The reader of the test set: that of the training but for some settings; None where these are not given."""
+    changes = cfg.dataset.test
+    if changes is None or None in changes.values():
+        return None
+    return instantiate(cfg.dataset.reader, **changes)
+
+
+def _optimizer(cfg: DictConfig, net: FusionNetwork) -> Callable[[Any], torch.optim.Optimizer]:
+    factory = instantiate(cfg.trainer.optimizer)
+    settings = cfg.trainer
+    groups = parameter_groups(net, settings.optimizer.lr, settings.decoder_rates, settings.decoder_rate_factor)
+    return lambda parameters: factory(groups)
 
 
 def _check_monitors(cfg: DictConfig, logged: list[str]) -> None:
@@ -201,68 +283,6 @@ def _check_monitors(cfg: DictConfig, logged: list[str]) -> None:
             raise ValueError(f"{key}={name} is never measured: choose e.g. {', '.join(close[:6])}")
 
 
-def _trainer(cfg: DictConfig, config: dict[str, Any], folder: Path) -> L.Trainer:
-    settings = cfg.trainer
-    checkpoints: dict[str, Any] = {
-        "dirpath": folder / CHECKPOINTS,
-        "auto_insert_metric_name": False,
-        "enable_version_counter": False,
-        # At the end of an epoch, not of the validation inside it: only there a run resumes exactly.
-        "save_on_train_epoch_end": True,
-    }
-    callbacks: list[Callback] = [
-        ConfigInCheckpoint(config),
-        SeedEpochs(cfg.seed),
-        PanelPictures(
-            every=settings.panels_every,
-            samples=settings.panel_samples,
-            bands=cfg.dataset.bands,
-            classes=cfg.dataset.classes,
-            colours=cfg.dataset.colours,
-            folder=folder / "panels",
-        ),
-        LearningRateMonitor(logging_interval="epoch"),
-        ModelCheckpoint(filename="best", monitor=settings.monitor, mode=better(settings.monitor), **checkpoints),
-        ModelCheckpoint(
-            filename="epoch-{epoch:03d}", every_n_epochs=settings.checkpoint_every, save_top_k=-1, **checkpoints
-        ),
-        # After the others, so that it knows what they have saved. `save_last` would follow the best one alone.
-        ModelCheckpoint(filename=Path(LAST).stem, monitor="epoch", mode="max", **checkpoints),
-    ]
-    if settings.progress_bar:
-        callbacks.append(ProgressBar())
-    loggers: list[Logger] = [MetricsFile(folder / "metrics.csv")]
-    loggers += wandb_logger(settings.wandb, settings.wandb_project, folder, config)
-    # A read takes a fraction of a millisecond a sample: on a CPU no workers are needed.
-    warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers", PossibleUserWarning)
-    # `find_checkpoint` has refused to write over another run's.
-    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
-    # All that processes share is added up by the metrics of the module, before it is logged.
-    warnings.filterwarnings("ignore", "It is recommended to use .*sync_dist=True", PossibleUserWarning)
-    # Lightning's own use of torch, which its users cannot change: https://github.com/Lightning-AI/pytorch-lightning
-    warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\)", FutureWarning)
-    return L.Trainer(
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        num_nodes=settings.num_nodes,
-        precision=settings.precision,
-        strategy=settings.strategy,
-        max_epochs=settings.epochs,
-        limit_train_batches=settings.limit_batches,
-        limit_val_batches=settings.limit_batches,
-        logger=loggers,
-        callbacks=callbacks,
-        plugins=[WholeCheckpoints()],
-        default_root_dir=folder,
-        use_distributed_sampler=False,  # the data module's own samplers know rank, epoch and padding
-        log_every_n_steps=1,  # nothing is logged within an epoch; this keeps Lightning from saying so
-        num_sanity_val_steps=0,  # settings and data are checked before
-        enable_model_summary=False,
-        enable_progress_bar=settings.progress_bar,
-        benchmark=True,
-    )
-
-
 def _announce(
     cfg: DictConfig, module: SegmentationModule, data: LocationDataModule, checkpoint: Path | None, folder: Path
 ) -> None:
@@ -271,9 +291,10 @@ def _announce(
     log.info("%s", "  ".join(f"{group}={choices[group]}" for group in ("dataset", "backbone", "fusion")))
     log.info("%s", "  ".join(f"{group}={choices[group]}" for group in ("loss", "selection", "smoothing", "trainer")))
     log.info(
-        "%d locations to train on, %d to validate; %.1f M parameters; %d epochs; %s",
+        "%d locations to train on, %d to validate, %d to test; %.1f M parameters; %d epochs; %s",
         len(data.train_locations),
         len(data.val_locations),
+        0 if cfg.trainer.test is None else len(data.test_locations),
         parameters,
         cfg.trainer.epochs,
         folder if checkpoint is None else f"goes on from {checkpoint}",

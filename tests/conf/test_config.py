@@ -27,8 +27,9 @@ def composed(*overrides):
 @pytest.mark.parametrize("option", OPTIONS)
 def test_every_option_composes_and_resolves(option):
     cfg = composed(option)
-    if OmegaConf.is_missing(cfg.dataset, "path"):
-        cfg.dataset.path = "somewhere"
+    for key in ("path", "train_path"):
+        if OmegaConf.is_missing(cfg.dataset, key):
+            cfg.dataset[key] = "somewhere"
     OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
 
 
@@ -59,7 +60,10 @@ def test_band_counts_follow_the_bands():
         (["dataset.crop=0"], "dataset.crop=0"),
         (["dataset.flip=2"], "dataset.flip=2"),
         (["dataset.val_fraction=1"], "dataset.val_fraction=1"),
-        (["dataset.val_fraction=0"], "trainer.monitor watches: say trainer.monitor=train/loss"),
+        (
+            ["dataset.val_fraction=0", "trainer.monitor=val/loss"],
+            "trainer.monitor watches: say trainer.monitor=train/loss",
+        ),
         (
             ["dataset.val_fraction=0", "trainer/scheduler=plateau"],
             "trainer.scheduler.monitor watches: say trainer/scheduler=none",
@@ -69,6 +73,15 @@ def test_band_counts_follow_the_bands():
         (["trainer.workers=-1"], "trainer.workers=-1"),
         (["trainer.wandb=maybe"], "trainer.wandb=maybe"),
         (["seed=-1"], "seed=-1"),
+        (["trainer.test_only=true"], "say trainer.checkpoint=PATH"),
+        (["trainer.checkpoint=x.ckpt"], "backbone.weights=cromss backbone.weights_path=PATH"),
+        (["trainer.test=first"], "trainer.test=first must be one of null, last, best"),
+        (["trainer.predictions=jpg"], "trainer.predictions=jpg must be one of none, png, tif"),
+        (["trainer.decoder_rates=up"], "trainer.decoder_rates=up must be one of equal, rising, falling"),
+        (["dataset.modality=s3"], "dataset.modality=s3 must be one of s1, s2"),
+        (["dataset.train_samples=0"], "dataset.train_samples=0"),
+        (["backbone.freeze=half"], "backbone: backbone.freeze=half is unknown"),
+        (["backbone.freeze_epochs=3"], "ends a freeze and backbone.freeze=none begins none"),
         (["dataset.classes=[a,b,c,d,e,f,g,h,i,j]"], "dataset.colours names 9 colours for 10"),
     ],
 )

@@ -1,5 +1,6 @@
 """Several processes train one network."""
 
+import json
 import math
 
 from entrypoint import SMALL, metrics
@@ -22,3 +23,16 @@ def test_two_processes_report_what_one_does(train, tmp_path):
         assert values[0] == values[1] or math.isclose(*values, rel_tol=1e-5) or all(map(math.isnan, values)), name
     # Each says its words once.
     assert said.stdout.count("locations to train on") == 1
+
+
+def test_two_processes_fine_tune_a_network_with_idle_weights_that_thaws_and_test_it_as_one_does(train, tmp_path):
+    # Five tiles to test: one process has a sample more than the other.
+    small = ["dataset=synthetic_exact", "dataset.size=40", "dataset.crop=32", "dataset.locations=6"]
+    small += ["dataset.test_locations=5", "trainer=finetune", "trainer.batch_size=2", "trainer.workers=0"]
+    small += ["trainer.wandb=disabled", "backbone=resnet18", "backbone.decoder=pspnet"]
+    thaws = ["backbone.freeze=frozen", "backbone.freeze_epochs=1", "trainer.epochs=2"]
+    train(*small, *TWO, *thaws, "hydra.run.dir=two")
+    train(*small, "trainer.test_only=true", "trainer.checkpoint=two/checkpoints/last.ckpt", "hydra.run.dir=one")
+    one, two = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("one", "two"))
+    assert one["scores"] == two["scores"]
+    assert sum(map(sum, one["scores"]["s2"]["confusion"])) == 5 * 40 * 40

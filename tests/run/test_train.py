@@ -198,7 +198,7 @@ def test_help_is_short_and_names_every_group(train):
     done = train("--help")
     assert len(done.stdout.splitlines()) < 45
     options = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines() if line.startswith("  ")}
-    assert options["fusion"] == ["late", "mid*", "single"]
+    assert options["fusion"] == ["early", "late", "mid*", "single"]
     assert options["selection"] == ["cromss*", "none"]
     assert "synthetic*" in options["dataset"]
     assert done.stdout.count("python train.py ") >= 5

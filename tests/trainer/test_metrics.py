@@ -42,6 +42,7 @@ def test_by_hand():
         "f1": [2 / 3, 4 / 5],
         "precision": [1, 2 / 3],
         "recall": [1 / 2, 1],
+        "confusion": [[1, 1], [0, 2]],
     }
     assert scores.keys() == expected.keys()
     for name, value in expected.items():
@@ -66,6 +67,7 @@ def test_a_class_that_is_never_predicted_scores_0():
 
 def test_nothing_labelled_has_no_score():
     scores = scores_of([[[0, 1]]], [[[255, 255]]], 2)
+    assert scores.pop("confusion").sum() == 0
     assert all(score.isnan().all() for score in scores.values())
 
 

@@ -51,6 +51,7 @@ class SegmentationScores(Metric):
         Returns:
             Scalars ``oa`` (overall accuracy), ``aa`` (mean recall), ``miou`` and ``mf1``; per class, ``(C,)``:
             ``iou``, ``f1``, ``precision``, ``recall``. NaN where no label names the class, or nothing is labelled.
+            And ``confusion`` itself, pixels ``(C, C)``, label before prediction.
         """
         confusion = self.confusion.double()
         right = confusion.diagonal()
@@ -69,6 +70,7 @@ class SegmentationScores(Metric):
             "oa": (right.sum() / labelled.sum()).float(),
             **{mean: scores[name].nanmean() for mean, name in means.items()},
             **scores,
+            "confusion": self.confusion,
         }
 
 

@@ -1,4 +1,4 @@
-"""The one LightningModule: pretraining, its ablations and baselines are the same lines with other parts."""
+"""The one LightningModule: pretraining, its ablations and fine-tuning are the same lines with other parts."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
+from cromss.fusion.fused import FUSED, fused_probs
+from cromss.fusion.images import FusionNetwork
 from cromss.loss import Objective
 from cromss.selection import CrossModalSelection, NoSelection
 from cromss.trainer.guard import FiniteGuard
@@ -31,7 +33,7 @@ class Target(Protocol):
 
 
 class SegmentationModule(L.LightningModule):
-    """Trains a fusion network on noisy labels.
+    """Trains a fusion network, and says how good its maps are.
 
     Args:
         net: Images by modality -> logits by branch.
@@ -44,11 +46,15 @@ class SegmentationModule(L.LightningModule):
         classes: Class names.
         has_truth: True when batches carry exact labels beside the noisy ones.
         check_finite_every: Steps between two looks at whether the logits are finite, on an accelerator.
+
+    Attributes:
+        test_branches: The branches, and where there are several also what they say together.
+        test_scores: Confusion matrices of the last test against the dataset's labels, by test branch.
     """
 
     def __init__(
         self,
-        net: nn.Module,
+        net: FusionNetwork,
         *,
         branches: Sequence[str],
         smoothing: Target,
@@ -76,8 +82,10 @@ class SegmentationModule(L.LightningModule):
         if has_truth:
             self.scores |= {("true", branch): SegmentationScores(len(classes)) for branch in branches}
             self.quality = {branch: SelectionQuality() for branch in branches if branch in MODALITIES}
+        self.test_branches = (*self.branches, FUSED) if len(self.branches) > 1 else self.branches
+        self.test_scores = {branch: SegmentationScores(len(classes)) for branch in self.test_branches}
         # Registered, so that they move to the device with the module.
-        self.metrics = nn.ModuleList([*self.scores.values(), *self.quality.values()])
+        self.metrics = nn.ModuleList([*self.scores.values(), *self.quality.values(), *self.test_scores.values()])
         self.val_loss = WeightedMean()
         self.train_means: dict[str, WeightedMean] = {}
 
@@ -118,6 +126,26 @@ class SegmentationModule(L.LightningModule):
                 self.log(_score_name(branch, name, kind), values[name], prog_bar=name == "miou")
             for label, iou in zip(self.classes, values["iou"], strict=True):
                 self.log(_score_name(branch, "iou", kind, label), iou)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Counts a batch; returns the classes ``(B, H, W)`` that each test branch predicts."""
+        predictions = self(batch.images)
+        self.guard.watch(predictions, batch_idx)
+        predicted = {branch: prediction.logits.argmax(dim=1) for branch, prediction in predictions.items()}
+        if FUSED in self.test_branches:
+            predicted[FUSED] = fused_probs(predictions.values()).argmax(dim=1)
+        for branch, score in self.test_scores.items():
+            score.update(predicted[branch], batch.labels)
+        return predicted
+
+    def on_test_start(self) -> None:
+        """A test counts from nothing."""
+        for score in self.test_scores.values():
+            score.reset()
+
+    def on_test_epoch_end(self) -> None:
+        """A network that is not finite has no scores."""
+        self.guard.check()
 
     def on_train_epoch_end(self) -> None:
         """Logs the means over the epoch and how clean the selection was; steps a scheduler that watches a metric."""

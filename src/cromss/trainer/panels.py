@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,17 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
+from cromss.atomic import write_file
 from cromss.dataset.bands import RGB, band_names
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.dataset.sampling import Draw
 from cromss.trainer.module import SegmentationModule
-from cromss.types import IGNORE_INDEX, Batch
+from cromss.types import IGNORE_INDEX
 
 UNLABELLED = "#000000"
+
+_SIDE = 1.75
+"""Inches a patch: a row of seven fits on a page."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class PanelPictures(L.Callback):
         panels = self._panels(pl_module, trainer.datamodule)  # type: ignore[attr-defined]
         if trainer.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
-            draw_panels(panels, self.classes, self.colours).savefig(self.path(epoch), dpi=110)
+            save_figure(draw_panels(panels, self.classes, self.colours, _SIDE), self.path(epoch))
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
                     logger.experiment.log({"panels": _wandb_images(panels, self.classes), "epoch": epoch})
@@ -94,7 +99,8 @@ class PanelPictures(L.Callback):
         weights = module.selection(predictions, batch.labels, module.current_epoch).label
         module.train(was_training)
 
-        panels = self._image_panels(batch)
+        names = {modality: band_names(modality, self.bands) for modality in batch.images}
+        panels = image_panels({modality: _array(image) for modality, image in batch.images.items()}, names)
         panels.append(Panel("noisy label", "classes", _array(batch.labels)))
         if batch.truth is not None:
             panels.append(Panel("truth", "classes", _array(batch.truth)))
@@ -105,32 +111,45 @@ class PanelPictures(L.Callback):
                 panels.append(Panel(f"weight {branch}", "weight", _array(weights[branch])))
         return panels
 
-    def _image_panels(self, batch: Batch) -> list[Panel]:
-        panels = []
-        if "s2" in batch.images:
-            names = band_names("s2", self.bands)
-            rgb = batch.images["s2"][:, [names.index(name) for name in RGB]]
-            panels.append(Panel("Sentinel-2", "image", stretch(_array(rgb))))
-        if "s1" in batch.images:
-            vv, vh = _array(batch.images["s1"]).swapaxes(0, 1)
-            panels.append(Panel("Sentinel-1", "image", stretch(np.stack([vv, vh, (1 + vv - vh) / 2], axis=1))))
-        return panels
+
+def image_panels(images: Mapping[str, np.ndarray], bands: Mapping[str, Sequence[str]]) -> list[Panel]:
+    """What the sensors saw, in colours.
+
+    Args:
+        images: Modality -> ``(B, K, H, W)`` in [0, 1].
+        bands: Modality -> names of its bands; those of S2 hold `RGB`.
+    """
+    panels = []
+    if "s2" in images:
+        rgb = images["s2"][:, [list(bands["s2"]).index(name) for name in RGB]]
+        panels.append(Panel("Sentinel-2", "image", stretch(rgb)))
+    if "s1" in images:
+        vv, vh = images["s1"].swapaxes(0, 1)
+        panels.append(Panel("Sentinel-1", "image", stretch(np.stack([vv, vh, (1 + vv - vh) / 2], axis=1))))
+    return panels
 
 
-def draw_panels(panels: Sequence[Panel], classes: Sequence[str], colours: Sequence[str]) -> Figure:
+def save_figure(figure: Figure, target: Path) -> None:
+    """Writes a figure as PNG; it appears when it is complete."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110)
+    write_file(target, content.getbuffer())
+
+
+def draw_panels(panels: Sequence[Panel], classes: Sequence[str], colours: Sequence[str], side: float) -> Figure:
     """Draws one row a sample and one column a panel, with a legend of the classes.
 
     Args:
         panels: Columns, all with the same number of samples.
         classes: Class names.
         colours: A colour a class.
+        side: Inches a patch.
 
     Returns:
         A figure.
     """
     rows = len(panels[0].values)
-    height = 1.75 * rows + 0.9
-    figure = Figure(figsize=(1.75 * len(panels) + 0.3, height), layout="compressed")
+    figure = Figure(figsize=(side * len(panels) + 0.3, side * rows + 0.9), layout="compressed")
     FigureCanvasAgg(figure)
     axes = figure.subplots(rows, len(panels), squeeze=False)
     palette = ListedColormap([*colours[: len(classes)], UNLABELLED])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import pickle
-import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from torch import Tensor, nn
 
 from cromss.atomic import write_file
 from cromss.resolvers import CHECKPOINTS, LAST
+from cromss.safe_load import UnreadableFileError, read_torch_file
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +35,14 @@ _MAY_DIFFER = (
     "dataset.reader.path",
     "dataset.cache",
     "dataset.reader.cache",
+    "dataset.train_path",
+    "dataset.test",
+    "backbone.weights",
+    "backbone.start",
+    "trainer.test",
+    "trainer.checkpoint",
+    "trainer.predictions",
+    "row",
 )
 """Beginnings of keys that do not change what is learned."""
 
@@ -146,6 +153,36 @@ def check_checkpoint(path: Path, module: nn.Module, config: Mapping[str, Any]) -
         log.warning("Going on with settings that are not the checkpoint's: %s", ", ".join(differing.values()))
 
 
+def load_tested(path: Path, module: nn.Module, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Puts the weights of a checkpoint into a module that is to be tested.
+
+    Args:
+        path: Checkpoint file.
+        module: What it is loaded into.
+        config: The resolved config of this run.
+
+    Returns:
+        The checkpoint.
+
+    Raises:
+        ValueError: The file is absent or damaged, belongs to another model, or was trained on another input.
+    """
+    if not path.is_file():
+        raise ValueError(f"trainer.checkpoint={path} is no file: give the path of a checkpoint")
+    checkpoint = load_checkpoint(path)
+    _check_shapes(path, checkpoint["state_dict"], module.state_dict())
+    trained = checkpoint["config"]["dataset"]
+    differing = [
+        f"dataset.{key}={config['dataset'][key]} (trained with {trained[key]})"
+        for key in ("bands", "normalisation", "classes")
+        if config["dataset"][key] != trained[key]
+    ]
+    if differing:
+        raise ValueError(f"{path} was trained on another input: {', '.join(differing)}; say what it was trained with")
+    module.load_state_dict(checkpoint["state_dict"])
+    return checkpoint
+
+
 def _check_shapes(path: Path, saved: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
     shapes = [{name: tuple(value.shape) for name, value in state.items()} for state in (saved, wanted)]
     differing = [
@@ -184,16 +221,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         ValueError: The file is truncated, no checkpoint, or holds more than plain data.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            # torch reads over a flipped byte in a weight.
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise zipfile.BadZipFile(f"{damaged} does not match its checksum")
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, zipfile.BadZipFile, pickle.UnpicklingError, UnicodeDecodeError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        checkpoint = read_torch_file(path)
+    except UnreadableFileError as error:
         raise ValueError(
-            f"{path} cannot be read as a checkpoint ({reason}): it is damaged or of another kind; "
+            f"{path} cannot be read as a checkpoint ({error}): it is damaged or of another kind; "
             "give another one, e.g. of an earlier epoch"
         ) from error
     if not isinstance(checkpoint, dict) or not {"state_dict", "config", "epoch"} <= checkpoint.keys():

@@ -20,6 +20,7 @@ class Summary:
         checkpoint: The last checkpoint.
         best_checkpoint: The checkpoint with the best monitored metric.
         picture: The last picture.
+        results: What the test found, if there was one.
         wandb: Folder of the W&B run, if there is one.
         seconds: Duration of this process's part of the run.
     """
@@ -28,6 +29,7 @@ class Summary:
     checkpoint: Path
     best_checkpoint: Path
     picture: Path
+    results: Path | None
     wandb: Path | None
     seconds: float
 
@@ -71,6 +73,7 @@ class Summary:
             f"  best       {self.best_checkpoint}",
             f"metrics      {self.metrics}",
             f"picture      {self.picture}",
+            *([f"results      {self.results}"] if self.results else []),
             f"W&B run      {self.wandb or 'disabled'}",
         ]
         return "\n".join(lines)

@@ -1,0 +1,141 @@
+"""The Lightning Trainer of a run: callbacks, loggers, hardware."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.fabric.utilities.warnings import PossibleUserWarning
+from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.loggers import Logger
+from omegaconf import DictConfig
+
+from cromss.resolvers import CHECKPOINTS, LAST
+from cromss.trainer.metrics_file import MetricsFile
+from cromss.trainer.optim import better
+from cromss.trainer.panels import PanelPictures
+from cromss.trainer.prediction_files import PredictionFiles
+from cromss.trainer.resume import SeedEpochs, WholeCheckpoints
+from cromss.trainer.wandb_run import wandb_logger
+
+BEST = "best.ckpt"
+
+
+class ProgressBar(TQDMProgressBar):
+    """Lightning's bar with the scores alone: a version number tells nobody anything."""
+
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        """What stands behind the bar."""
+        return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
+
+
+class Provenance(Callback):
+    """Puts into every checkpoint how it came to be: the resolved config, and the weights that training started from.
+
+    Args:
+        config: Plain dictionaries, lists and numbers, so that the checkpoint loads without running code.
+        weights: A plain description of each part that was loaded, see `cromss.backbone.LoadReport`.
+    """
+
+    def __init__(self, config: dict[str, Any], weights: Sequence[dict[str, Any]]) -> None:
+        self.config = config
+        self.weights = list(weights)
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Adds them to what is saved."""
+        checkpoint["config"] = self.config
+        checkpoint["weights"] = self.weights
+
+
+def training_callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
+    """What accompanies a training: seeds, pictures, rates and checkpoints."""
+    settings = cfg.trainer
+    checkpoints: dict[str, Any] = {
+        "dirpath": folder / CHECKPOINTS,
+        "auto_insert_metric_name": False,
+        "enable_version_counter": False,
+        # At the end of an epoch, not of the validation inside it: only there a run resumes exactly.
+        "save_on_train_epoch_end": True,
+    }
+    return [
+        SeedEpochs(cfg.seed),
+        PanelPictures(
+            every=settings.panels_every,
+            samples=settings.panel_samples,
+            bands=cfg.dataset.bands,
+            classes=cfg.dataset.classes,
+            colours=cfg.dataset.colours,
+            folder=folder / "panels",
+        ),
+        LearningRateMonitor(logging_interval="epoch"),
+        ModelCheckpoint(
+            filename=Path(BEST).stem, monitor=settings.monitor, mode=better(settings.monitor), **checkpoints
+        ),
+        ModelCheckpoint(
+            filename="epoch-{epoch:03d}", every_n_epochs=settings.checkpoint_every, save_top_k=-1, **checkpoints
+        ),
+        # After the others, so that it knows what they have saved. `save_last` would follow the best one alone.
+        ModelCheckpoint(filename=Path(LAST).stem, monitor="epoch", mode="max", **checkpoints),
+    ]
+
+
+def make_trainer(cfg: DictConfig, config: dict[str, Any], folder: Path, callbacks: Sequence[Callback]) -> L.Trainer:
+    """Makes a Trainer that trains or tests.
+
+    Args:
+        cfg: The composed config.
+        config: The same, resolved.
+        folder: The run's folder.
+        callbacks: What accompanies the run beside the progress bar and the files of predictions.
+    """
+    settings = cfg.trainer
+    callbacks = list(callbacks)
+    if settings.predictions != "none":
+        folder_of_maps = folder / "predictions"
+        callbacks.append(
+            PredictionFiles(folder_of_maps, settings.predictions, cfg.dataset.classes, cfg.dataset.colours)
+        )
+    if settings.progress_bar:
+        callbacks.append(ProgressBar())
+    loggers: list[Logger] = [MetricsFile(folder / "metrics.csv")]
+    loggers += wandb_logger(settings.wandb, settings.wandb_project, folder, config)
+    # A read takes a fraction of a millisecond a sample: on a CPU no workers are needed.
+    warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers", PossibleUserWarning)
+    # `find_checkpoint` has refused to write over another run's.
+    warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+    # All that processes share is added up by the metrics of the module, before it is logged.
+    warnings.filterwarnings("ignore", "It is recommended to use .*sync_dist=True", PossibleUserWarning)
+    # The data module's samplers see to it that no sample is counted twice.
+    warnings.filterwarnings("ignore", "Using `DistributedSampler` with the dataloaders", PossibleUserWarning)
+    # Lightning's own use of torch, which its users cannot change: https://github.com/Lightning-AI/pytorch-lightning
+    warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\)", FutureWarning)
+    return L.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.num_nodes,
+        precision=settings.precision,
+        strategy=_strategy(cfg),
+        max_epochs=settings.epochs,
+        limit_train_batches=settings.limit_batches,
+        limit_val_batches=settings.limit_batches if cfg.dataset.val_fraction else 0,
+        logger=loggers,
+        callbacks=callbacks,
+        plugins=[WholeCheckpoints()],
+        default_root_dir=folder,
+        use_distributed_sampler=False,  # the data module's own samplers know rank, epoch and padding
+        log_every_n_steps=1,  # nothing is logged within an epoch; this keeps Lightning from saying so
+        num_sanity_val_steps=0,  # settings and data are checked before
+        enable_model_summary=False,
+        enable_progress_bar=settings.progress_bar,
+        enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
+        benchmark=True,
+    )
+
+
+def _strategy(cfg: DictConfig) -> str:
+    """Where weights thaw half way, processes must look in each step which of them have a gradient."""
+    thaws = cfg.backbone.freeze_epochs is not None
+    return "ddp_find_unused_parameters_true" if thaws and cfg.trainer.strategy == "ddp" else cfg.trainer.strategy

@@ -1,0 +1,87 @@
+"""Writes the classes that a test predicts, a file a location and branch."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import numpy as np
+from matplotlib.colors import to_rgb
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.io import MemoryFile
+from torch import Tensor
+
+from cromss.atomic import write_file
+from cromss.dataset.augment import WholePatch
+from cromss.dataset.datamodule import LocationDataModule
+from cromss.types import IGNORE_INDEX, Batch
+
+PROFILES: Mapping[str, Mapping[str, Any]] = {
+    "png": {"driver": "PNG"},
+    "tif": {"driver": "GTiff", "compress": "deflate", "nodata": IGNORE_INDEX},
+}
+"""File ending -> what rasterio needs to write it."""
+
+
+class PredictionFiles(L.Callback):
+    """Writes ``<folder>/<location>_<branch>.<png|tif>``: class numbers with a colour table and class names.
+
+    A GeoTIFF lies where its images lie, if these say where. Where evaluation looks at the centre alone, files show it.
+
+    Args:
+        folder: Where the files go; it is made.
+        kind: ``"png"`` or ``"tif"``.
+        classes: Class names.
+        colours: A colour a class, as ``"#rrggbb"``.
+
+    Raises:
+        ValueError: Another kind.
+    """
+
+    def __init__(self, folder: Path, kind: str, classes: Sequence[str], colours: Sequence[str]) -> None:
+        if kind not in PROFILES:
+            raise ValueError(f"trainer.predictions={kind} is unknown: choose one of none, {', '.join(PROFILES)}")
+        self.folder = folder
+        self.kind = kind
+        self.profile = PROFILES[kind]
+        self.classes = list(classes)
+        self.palette = [tuple(round(255 * part) for part in to_rgb(colour)) for colour in colours[: len(classes)]]
+
+    def on_test_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Writes the files of a batch; samples that only fill it up have none."""
+        data: LocationDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        reader = data.test_reader
+        predicted: Mapping[str, Tensor] = outputs
+        self.folder.mkdir(parents=True, exist_ok=True)
+        height, width = reader.info.size
+        whole = isinstance(data.test_geometry, WholePatch)
+        rows, columns = WholePatch.inner(height, width) if whole else (slice(None), slice(None))
+        for branch, classes in predicted.items():
+            maps = classes[:, rows, columns].to("cpu").numpy().astype(np.uint8)
+            for location, labels in zip(batch.locations, maps, strict=True):
+                if location >= 0:
+                    grid = reader.grid(location) if whole else None
+                    name = f"{reader.location_id(location)}_{branch}.{self.kind}".replace("/", "_")
+                    write_file(self.folder / name, self._encoded(labels, grid))
+
+    def _encoded(self, labels: np.ndarray, grid: Mapping[str, Any] | None) -> bytes:
+        height, width = labels.shape
+        with warnings.catch_warnings(), MemoryFile() as file:
+            # Published tiles do not say where they lie.
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with file.open(height=height, width=width, count=1, dtype="uint8", **self.profile, **(grid or {})) as map_:
+                map_.write(labels, 1)
+                map_.write_colormap(1, dict(enumerate(self.palette)))
+                map_.update_tags(1, **{f"CLASS_{c}": name for c, name in enumerate(self.classes)})
+            return file.read()

@@ -1,0 +1,175 @@
+"""From a pretrained encoder to a tested map, as users call it, on small data."""
+
+import json
+
+import numpy as np
+import pytest
+import rasterio
+import torch
+from PIL import Image
+
+from cromss.cli import main
+from cromss.dataset.geotiff import opened
+from cromss.dataset.reference import open_reference
+from entrypoint import SMALL, metrics
+from shared import GOLDEN, REAL_PLACES, needs_shared
+
+QUICK = ["trainer=finetune", "trainer.epochs=2", "trainer.batch_size=2", "trainer.workers=0", "trainer.wandb=disabled"]
+QUICK += ["trainer.progress_bar=false", "trainer.panel_samples=2"]
+EXACT = ["dataset=synthetic_exact", "dataset.size=40", "dataset.crop=32", "dataset.locations=6"]
+EXACT += ["dataset.test_locations=5"]
+DW = ["dataset=dw", f"dataset.train_path={GOLDEN}/lmdb/dw_test_lmdb", f"dataset.test_path={GOLDEN}/lmdb/dw_test_lmdb"]
+OSM = [
+    "dataset=osm",
+    f"dataset.train_path={GOLDEN}/lmdb/osm_test_lmdb",
+    f"dataset.test_path={GOLDEN}/lmdb/osm_test_lmdb",
+]
+DFC = ["dataset=dfc2020", f"dataset.train_path={GOLDEN}/lmdb/DFC2020_s12_test.lmdb"]
+DFC += [f"dataset.test_path={GOLDEN}/lmdb/DFC2020_s12_test.lmdb"]
+
+
+@pytest.fixture
+def here(tmp_path, cache, monkeypatch):
+    """Runs train.py in this process, as the imports alone take seconds; returns the run's folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+
+    def call(name, *overrides):
+        monkeypatch.setattr("sys.argv", ["train.py", *overrides, f"hydra.run.dir={name}"])
+        main()
+        return tmp_path / name
+
+    return call
+
+
+def weights(folder):
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def picture_size(path):
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def results(folder):
+    return json.loads((folder / "results.json").read_text())
+
+
+def test_a_pretrained_encoder_is_transferred_frozen_and_tested(here):
+    pretrained = here("pretrained", *SMALL, "trainer.epochs=1", "trainer.progress_bar=false")
+    start = ["backbone.weights=cromss", f"backbone.weights_path={pretrained}/checkpoints/last.ckpt"]
+    folder = here("tuned", *EXACT, *QUICK, *start, "backbone.freeze=frozen", "trainer.predictions=png")
+
+    before, after = weights(pretrained), weights(folder)
+    encoder = [key for key in after if key.startswith("net.encoder.")]
+    assert len(encoder) > 50
+    assert all(torch.equal(after[key], before[key]) for key in encoder)
+    assert not torch.equal(after["net.decoder.blocks.0.conv1.0.weight"], before["net.decoder.blocks.0.conv1.0.weight"])
+
+    found = results(folder)
+    assert found["weights"][0]["origin"] == "cromss"
+    assert found["seed"] == 1
+    assert len(found["config_hash"]) == 16
+    confusion = np.array(found["scores"]["s2"]["confusion"])
+    # Whole tiles: every pixel of all five test locations, none twice.
+    assert confusion.sum() == 5 * 40 * 40
+    assert found["scores"]["s2"]["oa"] == pytest.approx(confusion.trace() / confusion.sum(), abs=1e-5)
+    assert found["scores"]["s2"]["absent"] == [
+        label for label, row in zip(found["scores"]["s2"]["classes"], confusion, strict=True) if not row.sum()
+    ]
+    assert picture_size(folder / "confusion.png") > (300, 300)
+    maps = sorted((folder / "predictions").glob("*.png"))
+    assert [file.name for file in maps] == [f"000000{i}_s2.png" for i in range(5)]
+    assert picture_size(maps[0]) == (40, 40)
+
+
+def test_a_test_alone_gives_the_same_scores_whatever_the_batch_size(here):
+    folder = here("tuned", *EXACT, *QUICK)
+    for size in (1, 4):
+        settings = [*EXACT, *QUICK, f"trainer.batch_size={size}", "trainer.test_only=true"]
+        again = here(f"test-{size}", *settings, f"trainer.checkpoint={folder}/checkpoints/last.ckpt")
+        assert results(again)["scores"] == results(folder)["scores"]
+        assert not (again / "checkpoints").exists()
+
+
+def test_an_encoder_thaws_and_a_run_resumes_on_either_side(here):
+    settings = [*EXACT, *QUICK, "backbone.freeze=frozen", "backbone.freeze_epochs=2", "trainer.test=null"]
+    whole = here("whole", *settings, "trainer.epochs=4")
+    for resumed_at in (1, 3):
+        name = f"parts-{resumed_at}"
+        first = weights(here(name, *settings, f"trainer.epochs={resumed_at}"))
+        parts = here(name, *settings, "trainer.epochs=4", "trainer.resume=auto")
+        assert all(torch.equal(weights(whole)[key], value) for key, value in weights(parts).items())
+        moved = not torch.equal(
+            first["net.encoder.model.conv1.weight"], weights(parts)["net.encoder.model.conv1.weight"]
+        )
+        assert moved
+    assert [row["epoch"] for row in metrics(whole)] == ["0", "1", "2", "3"]
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    ("dataset", "overrides"),
+    [
+        (DW, ["backbone.decoder=deeplabv3plus", "dataset.modality=s1"]),
+        (DW, ["fusion=early", "dataset.bands=9", "dataset.normalisation=standardise"]),
+        (OSM, ["backbone.decoder=fpn", "dataset.bands=10"]),
+        (OSM, ["backbone.decoder=unet", "dataset.bands=3", "dataset.normalisation=reflectance"]),
+        (DFC, ["backbone.decoder=pspnet", "dataset.bands=12", "backbone.freeze=reference"]),
+        (DFC, ["fusion=late", "backbone.decoder=linknet"]),
+        (DFC, ["fusion=mid", "backbone.decoder=manet", "trainer.predictions=tif"]),
+    ],
+    ids=["dw-s1", "dw-early", "osm-fpn", "osm-rgb", "dfc-pspnet", "dfc-late-linknet", "dfc-mid-manet"],
+)
+def test_published_files_are_fine_tuned_on_and_tested_as_whole_tiles(here, dataset, overrides):
+    settings = [*dataset, "dataset.crop=auto", *QUICK, "backbone=resnet18", "trainer.epochs=1", *overrides]
+    folder = here("run", *settings)
+    kind = dataset[0].partition("=")[2]
+    reader = open_reference(dataset[1].partition("=")[2], kind)
+    labels = np.concatenate([reader.read_labels(i) for i in range(len(reader))])
+    for scores in results(folder)["scores"].values():
+        counted = np.array(scores["confusion"]).sum(axis=1)
+        assert counted.tolist() == [int((labels == c).sum()) for c in range(len(reader.info.classes))]
+    if "fusion=mid" in overrides:
+        assert list(results(folder)["scores"]) == ["s1", "s2", "fused"]
+        with opened(folder / "predictions" / "0000000_fused.tif") as written:
+            assert (written.width, written.height) == (96, 96)
+            assert written.colormap(1)[0] == (0x41, 0x9B, 0xDF, 255)
+            assert written.tags(1)["CLASS_0"] == "water"
+
+
+@needs_shared
+def test_maps_of_places_lie_where_the_places_lie(here):
+    places = ["dataset=folder", f"dataset.path={REAL_PLACES}", f"dataset.test_path={REAL_PLACES}"]
+    folder = here("run", *places, *QUICK, "trainer.epochs=1", "dataset.evaluate=whole", "trainer.predictions=tif")
+    for place in REAL_PLACES.glob("*/"):
+        with (
+            rasterio.open(place / "s2.tif") as image,
+            rasterio.open(folder / f"predictions/{place.name}_s2.tif") as map_,
+        ):
+            assert (map_.crs, map_.transform, map_.shape) == (image.crs, image.transform, image.shape)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["trainer.checkpoint=nowhere.ckpt"], "trainer.checkpoint=nowhere.ckpt is no file"),
+        (["backbone.decoder=pan"], "wants one number, e.g. 32; null takes that"),
+        (["fusion=mid"], "is a checkpoint of another model"),
+        (["dataset.bands=9"], "is a checkpoint of another model"),
+        (["dataset.normalisation=reflectance"], "trained on another input: dataset.normalisation=reflectance"),
+        (
+            ["backbone=resnet18", "backbone.decoder=pan"],
+            "too small for backbone.decoder=pan, which needs 128",
+        ),
+        (["dataset.test=null"], "there is nothing to test on: give dataset.test_path, or dataset.val_fraction"),
+    ],
+)
+def test_what_cannot_be_tested_says_why(here, capfd, overrides, message):
+    folder = here("tuned", *EXACT, *QUICK, "trainer.epochs=1", "trainer.test=null")
+    checkpoint = [f"trainer.checkpoint={folder}/checkpoints/last.ckpt"] * ("checkpoint" not in overrides[0])
+    with pytest.raises(SystemExit):
+        here("test", *EXACT, *QUICK, "trainer.test_only=true", *checkpoint, *overrides)
+    said = capfd.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
