@@ -1,0 +1,164 @@
+"""The command line of `python -m cromss.predict`."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from cromss.config import UserError, quote_paths
+from cromss.paths import config_dir
+from cromss.resolvers import register_resolvers
+from cromss.types import MODALITIES
+
+log = logging.getLogger(__name__)
+
+SWITCHES = ("align", "probabilities", "confidence", "preview", "overwrite", "progress_bar")
+USUAL_WINDOW = 256
+
+
+def main() -> None:
+    """Runs the command line; Ctrl-C ends it with a sentence."""
+    register_resolvers()
+    sys.argv[1:] = quote_paths(sys.argv[1:], ("checkpoint", "s1", "s2", "out"))
+    try:
+        _predict()
+    except KeyboardInterrupt:
+        sys.stderr.write("\nInterrupted: no map was written. The same command starts again.\n")
+        sys.exit(130)
+
+
+@hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="predict")
+def _predict(cfg: DictConfig) -> None:
+    """Maps, and shows a mistake of the user as its message alone."""
+    try:
+        run(OmegaConf.to_container(cfg, resolve=True))
+    except (ValueError, OSError) as error:
+        raise UserError(str(error)) from error
+
+
+def run(settings: Any) -> None:
+    """Does what `conf/predict.yaml`, as a plain dict, says.
+
+    Raises:
+        ValueError: A setting is missing or out of range, or checkpoint and scene do not go together; nothing has been
+            written by then.
+        OSError: The disk is full or cannot be written.
+    """
+    if problems := list(_problems(settings)):
+        raise ValueError("\n".join(["This scene cannot be mapped:", *(f"  - {problem}" for problem in problems)]))
+    # All that is quick and can be wrong is wrong before torch is there.
+    import rasterio
+    import torch
+
+    from cromss.dataset.augment import HALVINGS
+    from cromss.predict.mapping import Mapper
+    from cromss.predict.network import load_network
+    from cromss.predict.opening import open_scene
+    from cromss.predict.preview import write_preview
+
+    targets = _targets(settings)
+    paths = {modality: _path(settings[modality]) for modality in MODALITIES if settings[modality] is not None}
+    network = load_network(_path(settings["checkpoint"]))
+    branches = network.branches(paths.keys(), settings["branch"])
+    network.net.to(_device(settings["device"], torch.cuda.device_count()))
+    bands = {modality: network.bands[modality] for modality in paths}
+    with (
+        rasterio.Env(GDAL_CACHEMAX=settings["cache_mb"]),
+        open_scene(paths, bands, settings["s2_offset"], settings["align"]) as scene,
+    ):
+        # No larger than the scene needs: what is padded is worked off in vain.
+        needed = max(network.smallest, math.ceil(max(scene.size) / HALVINGS) * HALVINGS)
+        trained = network.crop if network.crop and network.crop % HALVINGS == 0 else USUAL_WINDOW
+        window = min(settings["window"] or trained, needed)
+        if window < network.smallest:
+            raise ValueError(f"window={window} is too small for this network, which needs {network.smallest} px")
+        height, width = scene.size
+        log.info("%d x %d px by %s in windows of %d px", width, height, " and ".join(branches), window)
+        if scene.header.crs == "none":
+            log.warning("The scene has no CRS, and so the map will have none")
+        mapper = Mapper(
+            network,
+            branches,
+            window=window,
+            overlap=round(settings["overlap"] * window),
+            batch_size=settings["batch_size"],
+            bfloat16=settings["precision"] == "bfloat16",
+            progress_bar=settings["progress_bar"],
+        )
+        mapper.write(scene, {name: path for name, path in targets.items() if name != "preview"})
+        if "preview" in targets:
+            write_preview(scene, targets["classes"], targets["preview"], network.classes, network.colours)
+    for name, path in targets.items():
+        log.info("%-14s %s", name, path)
+
+
+def _problems(settings: Mapping[str, Any]) -> Iterator[str]:
+    for key in ("checkpoint", "out"):
+        if settings[key] is None:
+            yield f"{key}=… is missing; `python -m cromss.predict --help` shows examples"
+    if all(settings[modality] is None for modality in MODALITIES):
+        yield "a scene is missing: say s1=FILE, s2=FILE or both"
+    for key in SWITCHES:
+        if not isinstance(settings[key], bool):
+            yield f"{key}={settings[key]} must be true or false"
+    window = settings["window"]
+    if window is not None and (not isinstance(window, int) or window < 32 or window % 32):
+        yield f"window={window} must be a multiple of 32 px, which encoders can halve, or null"
+    overlap = settings["overlap"]
+    if not isinstance(overlap, int | float) or not 0 <= overlap <= 0.9:
+        yield f"overlap={overlap} must be a share of a window in [0, 0.9]"
+    for key in ("batch_size", "cache_mb"):
+        if not isinstance(settings[key], int) or settings[key] < 1:
+            yield f"{key}={settings[key]} must be a whole number of at least 1"
+    if settings["s2_offset"] is not None and not isinstance(settings["s2_offset"], int):
+        yield f"s2_offset={settings['s2_offset']} must be a whole number, 0 or 1000, or null"
+    if settings["precision"] not in ("float32", "bfloat16"):
+        yield f"precision={settings['precision']} must be float32 or bfloat16"
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(settings["device"])):
+        yield f"device={settings['device']} must be auto, cpu, cuda, or cuda: and a number"
+
+
+def _path(value: Any) -> Path:
+    return Path(str(value)).expanduser()
+
+
+def _targets(settings: Mapping[str, Any]) -> dict[str, Path]:
+    """What is to be written, by name; ValueError where that cannot be."""
+    out = _path(settings["out"])
+    if out.suffix.lower() not in (".tif", ".tiff"):
+        raise ValueError(f"out={out}: maps are GeoTIFFs: let it end in .tif")
+    if not out.parent.is_dir():
+        raise ValueError(f"out={out}: there is no folder {out.parent}: make it, or choose another")
+    targets = {"classes": out}
+    for name in ("confidence", "probabilities"):
+        if settings[name]:
+            targets[name] = out.with_stem(f"{out.stem}_{name}")
+    if settings["preview"]:
+        targets["preview"] = out.with_suffix(".png")
+    given = [_path(settings[key]).absolute() for key in ("checkpoint", *MODALITIES) if settings[key] is not None]
+    for target in targets.values():
+        if target.absolute() in given:
+            raise ValueError(f"out={out} would write over {target}, which is read: choose another out=…")
+        if target.exists() and not settings["overwrite"]:
+            raise ValueError(f"{target} exists: choose another out=…, or say overwrite=true to replace it")
+    return targets
+
+
+def _device(name: str, gpus: int) -> str:
+    if name == "auto":
+        return "cuda" if gpus else "cpu"
+    if name.startswith("cuda") and int(name.partition(":")[2] or 0) >= gpus:
+        raise ValueError(f"device={name}: torch sees {gpus} GPU(s): say device=cpu, or look at nvidia-smi")
+    return name
+
+
+if __name__ == "__main__":
+    main()

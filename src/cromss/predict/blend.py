@@ -1,0 +1,93 @@
+"""Blends the logits of overlapping windows, a window at a time, in memory that does not grow with the scene."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from cromss.predict.windows import Axis
+
+Emit = Callable[[int, int, np.ndarray], None]
+"""Takes the first row and column of a finished block, and its blended logits ``(K, h, w)``."""
+
+
+class Blender:
+    """Adds up weighted windows, row by row and from left to right, and hands on each block as soon as it is complete.
+
+    In memory lies what the current window may still change. What the next row of windows adds to waits in a file, a
+    piece for each window of a row.
+
+    Args:
+        rows: Windows down the scene.
+        columns: Windows across.
+        layers: Values a pixel K, classes times branches.
+        carry: A file to be, for what waits.
+        emit: Takes finished blocks; together they cover the scene once.
+    """
+
+    def __init__(self, rows: Axis, columns: Axis, layers: int, carry: Path, emit: Emit) -> None:
+        self.rows, self.columns, self.layers, self.emit = rows, columns, layers, emit
+        window = rows.window
+        self._strip = np.zeros((layers, window, 0), np.float32)
+        # A piece is at most a window wide and high, whatever the scene.
+        self._piece = layers * window * window * np.dtype(np.float32).itemsize
+        self._heights = [0] * len(columns.starts)
+        self._file = io.FileIO(carry, "w+")
+
+    def __enter__(self) -> Blender:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._file.close()
+
+    def add(self, row: int, column: int, logits: np.ndarray) -> None:
+        """Adds the window at `row` and `column`; all before it, in reading order, were added.
+
+        Args:
+            row: Number of the window down the scene.
+            column: Number of the window across.
+            logits: Of the window, float32 ``(K, window, window)``, already weighted by both axes.
+        """
+        window = self.rows.window
+        if column == 0:
+            self._strip = np.zeros((self.layers, window, 0), np.float32)
+        missing = window - self._strip.shape[2]
+        self._strip = np.pad(self._strip, ((0, 0), (0, 0), (0, missing)))
+        self._strip += logits
+        left, right = self.columns.settled(column)
+        done = self._strip[:, :, : right - left]
+        self._strip = self._strip[:, :, right - left :]
+        self._settle(row, column, left, done)
+
+    def _settle(self, row: int, column: int, left: int, strip: np.ndarray) -> None:
+        """Adds what earlier rows of windows left for these columns, and hands on the rows that are complete."""
+        if self._heights[column]:
+            shape = (self.layers, self._heights[column], strip.shape[2])
+            waiting = np.empty(shape, np.float32)
+            self._file.seek(column * self._piece)
+            _read_into(self._file, waiting)
+            strip[:, : shape[1]] += waiting
+        top, bottom = self.rows.settled(row)
+        self.emit(top, left, strip[:, : bottom - top])
+        rest = strip[:, bottom - top :] if row + 1 < len(self.rows.starts) else strip[:, :0]
+        self._heights[column] = rest.shape[1]
+        if rest.size:
+            self._file.seek(column * self._piece)
+            write_all(self._file, np.ascontiguousarray(rest))
+
+
+def write_all(file: io.RawIOBase, array: np.ndarray) -> None:
+    """Writes all bytes of an array to an unbuffered file, which may take them in parts."""
+    view = array.reshape(-1).view(np.uint8).data
+    while view:
+        view = view[file.write(view) or 0 :]
+
+
+def _read_into(file: io.RawIOBase, array: np.ndarray) -> None:
+    view = array.reshape(-1).view(np.uint8).data
+    while view:
+        view = view[file.readinto(view) or 0 :]

@@ -1,0 +1,165 @@
+"""The loop over a scene: read windows, predict, blend, write."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from cromss.atomic import remove_leftovers, sibling
+from cromss.predict.ahead import ahead
+from cromss.predict.blend import Blender
+from cromss.predict.network import TrainedNetwork, class_probs
+from cromss.predict.output import RawMap, classes_and_confidence
+from cromss.predict.scene import Patch, Scene
+from cromss.predict.windows import Axis, lay_windows
+
+log = logging.getLogger(__name__)
+
+_AHEAD = 2
+"""Batches that are read before the network is ready for them."""
+
+CLASSES, CONFIDENCE, PROBABILITIES = "classes", "confidence", "probabilities"
+
+
+@dataclass(frozen=True)
+class Mapper:
+    """How a scene is worked off.
+
+    Attributes:
+        network: Predicts, on its device.
+        branches: Those of its branches whose probabilities are averaged.
+        window: Pixels a side of a window.
+        overlap: Pixels that neighbouring windows share at least.
+        batch_size: Windows a forward pass.
+        bfloat16: Whether the network calculates in half precision where that is safe.
+        progress_bar: Whether a bar shows windows a second and the time left.
+    """
+
+    network: TrainedNetwork
+    branches: tuple[str, ...]
+    window: int
+    overlap: int
+    batch_size: int
+    bfloat16: bool
+    progress_bar: bool
+
+    def write(self, scene: Scene, targets: Mapping[str, Path]) -> None:
+        """Writes maps of a scene; each appears under its name when all are complete.
+
+        Args:
+            scene: An opened scene.
+            targets: `CLASSES`, and where wanted `CONFIDENCE` and `PROBABILITIES`, -> GeoTIFF to be, in one folder.
+
+        Raises:
+            ValueError: A part of the scene cannot be read, or the network's output is not finite.
+            OSError: The disk is full or cannot be written.
+        """
+        first = targets[CLASSES]
+        remove_leftovers(first)
+        work = sibling(first, "partial")
+        try:
+            work.mkdir()
+            self._check_space(scene, targets)
+            maps = self._maps(scene, work, targets)
+            self._fill(scene, maps, work)
+            written = {name: raw.encode() for name, raw in maps.items()}
+            # The map comes last: where it stands the others do.
+            for name in sorted(written, key=lambda name: name == CLASSES):
+                written[name].move_to(targets[name])
+        except OSError as error:
+            raise OSError(
+                f"cannot write {first}: {error.strerror or error}. What was there before is unharmed; free space or "
+                "write elsewhere"
+            ) from error
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    def _maps(self, scene: Scene, work: Path, targets: Mapping[str, Path]) -> dict[str, RawMap]:
+        classes = dict(zip(self.network.classes, self.network.colours, strict=False))
+        bands = {CLASSES: ["class"], CONFIDENCE: ["probability of the class"], PROBABILITIES: list(classes)}
+        return {
+            name: RawMap(work, name, scene.header, bands[name], classes if name == CLASSES else None)
+            for name in targets
+        }
+
+    def _fill(self, scene: Scene, maps: Mapping[str, RawMap], work: Path) -> None:
+        """Predicts all windows and writes what they say."""
+        rows, columns = (lay_windows(size, self.window, self.overlap) for size in scene.size)
+
+        def emit(top: int, left: int, block: np.ndarray) -> None:
+            probs = class_probs(torch.from_numpy(block[:-1]), len(self.branches)).numpy()
+            layers = classes_and_confidence(probs, valid=block[-1] > 0.5)
+            for name, layer in zip((CLASSES, CONFIDENCE, PROBABILITIES), layers, strict=True):
+                if name in maps:
+                    maps[name].write(top, left, layer)
+
+        layers = len(self.branches) * len(self.network.classes) + 1
+        total = len(rows.starts) * len(columns.starts)
+        with ExitStack() as stack:
+            blender = stack.enter_context(Blender(rows, columns, layers, work / "waiting", emit))
+            bar = stack.enter_context(tqdm(total=total, unit="window", disable=not self.progress_bar))
+            for batch in ahead(self._batches(scene, rows, columns), _AHEAD):
+                for place, window in zip(batch.places, self._predicted(batch), strict=True):
+                    blender.add(*place, window)
+                bar.update(len(batch.places))
+
+    def _batches(self, scene: Scene, rows: Axis, columns: Axis) -> Iterator[Windows]:
+        """Windows in reading order."""
+        places = itertools.product(range(len(rows.starts)), range(len(columns.starts)))
+        while chosen := list(itertools.islice(places, self.batch_size)):
+            patches = [scene.read(rows.starts[row], columns.starts[column], self.window) for row, column in chosen]
+            weights = np.stack([np.outer(rows.weights[row], columns.weights[column]) for row, column in chosen])
+            yield Windows(chosen, patches, weights)
+
+    @torch.inference_mode()
+    def _predicted(self, batch: Windows) -> np.ndarray:
+        """Weighted logits of all branches, and last the weighted mask of known pixels, ``(B, K + 1, h, w)``."""
+        device = self.network.device
+        images = {
+            modality: torch.from_numpy(np.stack([patch.images[modality] for patch in batch.patches])).to(device)
+            for modality in batch.patches[0].images
+        }
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bfloat16):
+            logits = self.network(images, self.branches)
+        weights = torch.from_numpy(batch.weights).to(device)[:, None]
+        valid = torch.from_numpy(np.stack([patch.valid for patch in batch.patches])).to(device)[:, None]
+        # float32 before the sums of windows, of which half precision would keep three digits.
+        layers: list[Tensor] = [*(logits[branch].float() for branch in self.branches), valid.float()]
+        found = (torch.cat(layers, dim=1) * weights).cpu().numpy()
+        if not np.isfinite(found).all():
+            raise ValueError(
+                "the network's output is not finite: its weights are damaged, or its values are too large for "
+                "precision=bfloat16; say precision=float32, or take an earlier checkpoint"
+            )
+        return found
+
+    def _check_space(self, scene: Scene, targets: Mapping[str, Path]) -> None:
+        """OSError before any work where the disk will not do."""
+        height, width = scene.size
+        bytes_a_pixel = {CLASSES: 1, CONFIDENCE: 1, PROBABILITIES: len(self.network.classes)}
+        # Once as plain bytes and, at the worst, once more encoded, with overviews.
+        needed = sum(bytes_a_pixel[name] for name in targets) * height * width * 7 // 3
+        free = shutil.disk_usage(targets[CLASSES].parent).free
+        if needed > free:
+            raise OSError(
+                f"a scene of {width} x {height} px needs {needed / 1e6:,.0f} MB and {free / 1e6:,.0f} MB are free"
+            )
+
+
+class Windows(NamedTuple):
+    """A batch: the windows' numbers down and across, what lies in them, and their weights ``(B, h, w)``."""
+
+    places: list[tuple[int, int]]
+    patches: list[Patch]
+    weights: np.ndarray

@@ -1,0 +1,123 @@
+"""A scene of one or two modalities on one grid, read window by window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from rasterio.enums import MaskFlags
+from rasterio.errors import RasterioError
+from rasterio.windows import Window
+
+from cromss.dataset.bands import select_bands
+from cromss.dataset.geotiff import Header
+
+
+class Patch(NamedTuple):
+    """What lies in a window: modality -> ``(K, h, w)`` in stored units, and ``(h, w)``, where all of it is known."""
+
+    images: dict[str, np.ndarray]
+    valid: np.ndarray
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One modality of a scene.
+
+    Attributes:
+        modality: ``"s1"`` or ``"s2"``.
+        bands: Positions in `BANDS`, in the order in which they are read.
+        sources: An opened raster, the numbers of its bands to read, and where these go.
+        offset: Taken off the values.
+    """
+
+    modality: str
+    bands: tuple[int, ...]
+    sources: tuple[tuple[Any, list[int], list[int]], ...]
+    offset: int
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the values."""
+        return np.result_type(*(source.dtypes[0] for source, _, _ in self.sources))
+
+    @property
+    def quantised(self) -> bool:
+        """Whether the values are `cromss.dataset.quantise` output."""
+        return self.dtype == np.uint8
+
+    def read(self, window: Window, shape: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Reads a window, or all of it reduced to a shape; unknown pixels hold the mean of their band.
+
+        Returns:
+            ``(K, h, w)``, and ``(h, w)``, which is False where a band has no value: NaN, what the file declares as
+            such, or 0 in all bands of S2.
+
+        Raises:
+            ValueError: A file is damaged there.
+        """
+        height, width = shape or (window.height, window.width)
+        image = np.empty((len(self.bands), height, width), self.dtype)
+        known = np.ones((height, width), bool)
+        for source, numbers, positions in self.sources:
+            try:
+                read = source.read(numbers, window=window, out_shape=(len(numbers), height, width))
+                if MaskFlags.per_dataset in source.mask_flag_enums[0]:
+                    known &= source.dataset_mask(window=window, out_shape=(height, width)) > 0
+            except RasterioError as error:
+                raise ValueError(f"{source.name} cannot be read at {window}: it is truncated or damaged") from error
+            if source.nodata is not None and not np.isnan(source.nodata):
+                known &= (read != source.nodata).all(axis=0)
+            image[positions] = read
+        if image.dtype.kind == "f":
+            known &= np.isfinite(image).all(axis=0)
+        if self.modality == "s2":
+            known &= image.any(axis=0)
+        if self.offset:
+            image = np.maximum(image, self.offset) - image.dtype.type(self.offset)
+        if not known.all():
+            for plane, band in zip(image, select_bands(self.modality, self.bands), strict=True):
+                plane[~known] = 127 if self.quantised else band.mean
+        return image, known
+
+
+class Scene:
+    """Modalities on one grid.
+
+    Args:
+        layers: The modalities.
+        header: What the grid is.
+    """
+
+    def __init__(self, layers: Sequence[Layer], header: Header) -> None:
+        self.layers = tuple(layers)
+        self.header = header
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.header.size
+
+    def read(self, top: int, left: int, side: int) -> Patch:
+        """Reads a square window; where it reaches beyond the scene the border is repeated."""
+        height, width = (min(side, size - start) for size, start in zip(self.size, (top, left), strict=True))
+        beyond = ((0, side - height), (0, side - width))
+        images, valid = {}, np.ones((height, width), bool)
+        for layer in self.layers:
+            image, known = layer.read(Window(left, top, width, height))
+            images[layer.modality] = np.pad(image, ((0, 0), *beyond), mode="edge")
+            valid &= known
+        return Patch(images, np.pad(valid, beyond))
+
+    def reduced(self, longest: int) -> Patch:
+        """All of the scene, reduced so that its longer side has at most so many pixels."""
+        height, width = self.size
+        factor = max(1.0, max(self.size) / longest)
+        shape = max(1, round(height / factor)), max(1, round(width / factor))
+        read = {layer.modality: layer.read(Window(0, 0, width, height), shape) for layer in self.layers}
+        return Patch(
+            {modality: image for modality, (image, _) in read.items()},
+            np.logical_and.reduce([known for _, known in read.values()]),
+        )

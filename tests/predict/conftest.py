@@ -1,0 +1,15 @@
+import pytest
+
+from cromss.predict.__main__ import main
+
+
+@pytest.fixture
+def predict(tmp_path, monkeypatch):
+    """Runs cromss.predict in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*overrides):
+        monkeypatch.setattr("sys.argv", ["predict", "progress_bar=false", *overrides])
+        main()
+
+    return call
