@@ -33,6 +33,7 @@ PATHS = (
     "dataset.cache",
     "backbone.weights_path",
     "backbone.weights_cache",
+    "weights_folder",
     "trainer.resume",
     "trainer.checkpoint",
 )

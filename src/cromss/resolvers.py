@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import ListConfig, OmegaConf
 
 CHECKPOINTS = "checkpoints"
 LAST = "last.ckpt"
@@ -45,7 +45,9 @@ def run_name(overrides: str) -> str:
         A file name, the same for the same overrides: ``"defaults"`` without any. Of paths only the last part is kept,
         and a long name is cut and ends in a hash of the whole.
     """
-    shortened = ",".join(_without_folders(part) for part in overrides.split(","))
+    # Paths last: what an experiment is called must not be cut off behind them.
+    parts = sorted(overrides.split(","), key=lambda part: "/" in part)
+    shortened = ",".join(_without_folders(part) for part in parts)
     name = re.sub(r"[^\w.,=+-]", "_", shortened) or "defaults"
     # The name drops folders and signs, so whatever it dropped must tell runs apart by other means.
     lossless = name in (overrides, "defaults") and len(name) <= LONGEST_NAME
@@ -90,16 +92,17 @@ def _watched(val_fraction: float) -> str:
 # These import late: the dataset room brings torch along, which help and mistyped keys need not wait for.
 
 
-def _classes(table: str) -> list[str]:
+def _classes(table: str) -> ListConfig:
     from cromss.dataset.classes import CLASSES
 
-    return list(CLASSES[table])
+    # A plain list is no value that a config may hold once it is resolved.
+    return ListConfig(list(CLASSES[table]))
 
 
-def _colours(table: str) -> list[str]:
+def _colours(table: str) -> ListConfig:
     from cromss.dataset.classes import CLASSES
 
-    return list(CLASSES[table].values())
+    return ListConfig(list(CLASSES[table].values()))
 
 
 def _band_count(bands: int | str) -> int:

@@ -33,7 +33,7 @@ from cromss.trainer.lightning_trainer import BEST, Provenance, make_trainer, tra
 from cromss.trainer.module import SegmentationModule
 from cromss.trainer.optim import parameter_groups
 from cromss.trainer.panels import PanelPictures, save_figure
-from cromss.trainer.results import MEANS, results, scores_of, table
+from cromss.trainer.results import MEANS, RESULTS, results, scores_of, table
 from cromss.trainer.resume import check_checkpoint, find_checkpoint, load_checkpoint, load_tested
 from cromss.trainer.summary import Summary
 from cromss.trainer.wandb_run import finish_wandb
@@ -47,9 +47,6 @@ for _name in ("lightning.pytorch", "lightning.fabric", "matplotlib"):
 
 MISTAKES = (ValueError, OSError, MisconfigurationException, wandb.Error)
 """What a user can cause, and reads as a message without a stack trace."""
-
-RESULTS = "results.json"
-"""What a test found, in a run's folder."""
 
 VIEW = (
     "bands",

@@ -107,6 +107,18 @@ def test_run_names_keep_only_the_end_of_a_path_and_stay_apart():
     assert one != other
 
 
+def test_a_long_name_loses_its_paths_first():
+    paths = f"dataset.test_path=/data/{'b' * 90},dataset.train_path=/data/{'a' * 90}"
+    name = run_name(f"{paths},experiments=dfc2020_s2_moco-13b,seed=1")
+    assert name.startswith("experiments=dfc2020_s2_moco-13b,seed=1,dataset.test_path=bbb")
+
+
+def test_a_config_can_be_shown_resolved():
+    cfg = composed()
+    OmegaConf.resolve(cfg)
+    assert cfg.dataset.classes[0] == "water"
+
+
 def test_run_names_fit_into_a_file_system():
     name = run_name(",".join(f"key{i}=value{i}" for i in range(50)))
     assert len(name) < 255

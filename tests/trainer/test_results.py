@@ -69,7 +69,16 @@ def changed(key, value):
     return config
 
 
-@pytest.mark.parametrize(("key", "value"), [("seed", 2), ("dataset.test_path", "b"), ("trainer.workers", 0)])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("seed", 2),
+        ("dataset.test_path", "b"),
+        ("backbone.weights_path", {"s1": "a", "s2": "b"}),
+        ("weights_folder", "elsewhere"),
+        ("trainer.workers", 0),
+    ],
+)
 def test_seeds_paths_and_hardware_do_not_make_another_experiment(key, value):
     assert config_hash(changed(key, value)) == config_hash(CONFIG)
 

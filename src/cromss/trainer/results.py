@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from cromss.trainer.metrics import SegmentationScores
+
+RESULTS = "results.json"
+"""What a test leaves in a run's folder."""
 
 FORMAT = 1
 """Version of the layout of `results.json`."""
@@ -37,9 +41,11 @@ _NOT_THE_EXPERIMENT = (
     "trainer.test_only",
     "trainer.wandb",
     "trainer.workers",
-    "weights_folder",
 )
-"""Beginnings of keys that runs of one experiment may differ in, beside paths."""
+"""Beginnings of keys that runs of one experiment may differ in."""
+
+_PLACE = re.compile(r"(path|cache|folder)(\.|$)")
+"""A key that says where something lies, or one below it, such as the path of a branch: another such difference."""
 
 
 def scores_of(metric: SegmentationScores, classes: Sequence[str]) -> dict[str, Any]:
@@ -113,7 +119,7 @@ def config_hash(config: Mapping[str, Any]) -> str:
     settings = {
         key: value
         for key, value in _leaves(config)
-        if not key.startswith(_NOT_THE_EXPERIMENT) and not key.endswith(("path", "cache"))
+        if not key.startswith(_NOT_THE_EXPERIMENT) and not _PLACE.search(key)
     }
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]
 

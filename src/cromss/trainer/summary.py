@@ -58,14 +58,13 @@ class Summary:
             "wrong labels among those of weight 1": ("train/{}/wrong_selected", "{:.1%}"),
             "labels of weight 1": ("train/{}/selected", "{:.1%}"),
         }
-        lines = [
-            "",
-            f"{'after ' + str(int(values['epoch']) + 1) + ' epochs':42}" + "".join(f"{b:>9}" for b in branches),
-        ]
+        shown = []
         for title, (name, form) in rows.items():
             cells = [form.format(values[key]) if (key := name.format(b)) in values else "-" for b in branches]
             if set(cells) != {"-"}:
-                lines.append(f"{title:42}" + "".join(f"{cell:>9}" for cell in cells))
+                shown.append(f"{title:42}" + "".join(f"{cell:>9}" for cell in cells))
+        epochs = f"after {int(values['epoch']) + 1} epochs"
+        lines = ["", f"{epochs:42}" + "".join(f"{b:>9}" for b in branches), *shown] if shown else []
         lines += [
             "",
             f"time         {int(self.seconds // 60)} min {int(self.seconds % 60)} s",

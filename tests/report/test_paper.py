@@ -1,0 +1,34 @@
+import csv
+from collections import Counter
+
+import pytest
+
+from cromss.report.paper import TABLES, Score, paper_rows
+from shared import SHARED, needs_shared
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_table_has_forty_rows_of_which_thirty_are_repeatable(table):
+    rows = paper_rows(table)
+    # One vision transformer on S1 and four on S2, frozen and fine-tuned.
+    assert Counter(row.backbone for row in rows) == {"resnet50": 30, "vit-l": 10}
+    assert [row.is_repeatable for row in rows] == [row.backbone == "resnet50" for row in rows]
+
+
+def test_a_row_is_that_of_the_paper():
+    (row,) = [row for row in paper_rows("dfc2020") if (row.weights, row.mode) == ("cromss-mid-13b", "frozen")]
+    assert (row.table, row.input, row.backbone) == ("dfc2020", "s2", "resnet50")
+    assert row.scores == {
+        "oa": Score(69.56, 0.32),
+        "aa": Score(54.61, 0.25),
+        "miou": Score(42.52, 0.11),
+        "mf1": Score(54.12, 0.16),
+    }
+
+
+@needs_shared
+def test_no_number_was_changed():
+    with (SHARED / "paper_results.csv").open(newline="") as file:
+        lines = [line for line in csv.DictReader(file) if line["dataset"] == "osm"]
+    expected = [(line["input"], line["weights"], line["mode"], float(line["mf1_std"])) for line in lines]
+    assert [(row.input, row.weights, row.mode, row.scores["mf1"].std) for row in paper_rows("osm")] == expected
