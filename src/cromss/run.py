@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 import wandb
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
@@ -21,17 +19,15 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf import DictConfig, OmegaConf
 
 from cromss.atomic import write_file
-from cromss.backbone.freeze import leave_out_idle
+from cromss.build import build, check_monitors
 from cromss.config import check
 from cromss.dataset.datamodule import LocationDataModule
-from cromss.dataset.reader import LocationReader
-from cromss.fusion.images import FusionNetwork
+from cromss.recompose import Composed, as_trained
 from cromss.resolvers import CHECKPOINTS, LAST
 from cromss.trainer.confusion import draw_confusion
 from cromss.trainer.freezing import FreezeEncoders
 from cromss.trainer.lightning_trainer import BEST, Provenance, make_trainer, training_callbacks
 from cromss.trainer.module import SegmentationModule
-from cromss.trainer.optim import parameter_groups
 from cromss.trainer.panels import PanelPictures, save_figure
 from cromss.trainer.results import MEANS, RESULTS, results, scores_of, table
 from cromss.trainer.resume import check_checkpoint, find_checkpoint, load_checkpoint, load_tested
@@ -47,23 +43,6 @@ for _name in ("lightning.pytorch", "lightning.fabric", "matplotlib"):
 
 MISTAKES = (ValueError, OSError, MisconfigurationException, wandb.Error)
 """What a user can cause, and reads as a message without a stack trace."""
-
-VIEW = (
-    "bands",
-    "season",
-    "eval_season",
-    "normalisation",
-    "crop",
-    "evaluate",
-    "flip",
-    "rotate",
-    "degrees",
-    "val_fraction",
-    "split_seed",
-    "train_samples",
-    "samples_seed",
-)
-"""Keys of the dataset group that say how patches become batches, whatever the source."""
 
 
 class Interrupted(SystemExit):
@@ -94,18 +73,21 @@ def run(cfg: DictConfig) -> float:
         ValueError: Settings, data, weights or a checkpoint that do not fit; nothing has been trained or written by then
             but the config itself.
     """
-    check(cfg)
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    L.seed_everything(cfg.seed, workers=True, verbose=False)
-    config: Any = OmegaConf.to_container(cfg, resolve=True)
-    return _test_only(cfg, config, folder) if cfg.trainer.test_only else _train(cfg, config, folder)
+    hydra = HydraConfig.get()
+    composed = Composed(cfg, hydra.runtime.choices, list(hydra.overrides.task))
+    if cfg.trainer.test_only is True and cfg.trainer.checkpoint is not None:
+        composed = as_trained(composed)
+    check(composed.cfg)
+    L.seed_everything(composed.cfg.seed, workers=True, verbose=False)
+    return (_test_only if composed.cfg.trainer.test_only else _train)(composed, Path(hydra.runtime.output_dir))
 
 
-def _train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> float:
+def _train(composed: Composed, folder: Path) -> float:
     started = time.monotonic()
+    cfg, config = composed.cfg, composed.resolved
     checkpoint = find_checkpoint(cfg.trainer.resume, folder)
     module, data = build(cfg)
-    _check_monitors(cfg, module.validation_names() if len(data.val_locations) else [])
+    check_monitors(cfg, module.validation_names() if len(data.val_locations) else [])
     if checkpoint is None:
         reports = instantiate(cfg.backbone.start)(module.net, cfg.dataset.bands)
         weights = [report.summary() for report in reports]
@@ -118,11 +100,11 @@ def _train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> float:
     freeze = FreezeEncoders(instantiate(cfg.backbone.freezing), module)
 
     try:
-        callbacks = [Provenance(config, weights), freeze, *training_callbacks(cfg, folder)]
+        callbacks = [Provenance(config, composed.overrides, weights), freeze, *training_callbacks(cfg, folder)]
         trainer = make_trainer(cfg, config, folder, callbacks)
         if trainer.is_global_zero:
             OmegaConf.save(config, folder / "config.yaml")
-            _announce(cfg, module, data, checkpoint, folder)
+            _announce(composed, module, data, checkpoint, folder)
             for report in reports:
                 log.info("%s", report)
         trainer.fit(module, data, ckpt_path=checkpoint)
@@ -130,7 +112,7 @@ def _train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> float:
             tested = folder / CHECKPOINTS / {"last": LAST, "best": BEST}[cfg.trainer.test]
             if cfg.trainer.test == "best":
                 load_tested(tested, module, config)
-            _test(trainer, module, data, config, weights, tested, folder)
+            _test(trainer, module, data, composed, weights, tested, folder)
     except SystemExit as end:
         # Lightning turns Ctrl-C into an exit of its own; everything but the epoch under way is saved by then.
         raise (Interrupted(folder) if isinstance(end.__context__, KeyboardInterrupt) else end) from end
@@ -154,7 +136,8 @@ def _train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> float:
     return float("nan") if best.best_model_score is None else float(best.best_model_score)
 
 
-def _test_only(cfg: DictConfig, config: dict[str, Any], folder: Path) -> float:
+def _test_only(composed: Composed, folder: Path) -> float:
+    cfg, config = composed.cfg, composed.resolved
     module, data = build(cfg)
     data.check_test()
     path = Path(str(cfg.trainer.checkpoint)).expanduser()
@@ -163,7 +146,7 @@ def _test_only(cfg: DictConfig, config: dict[str, Any], folder: Path) -> float:
         trainer = make_trainer(cfg, config, folder, [])
         if trainer.is_global_zero:
             OmegaConf.save(config, folder / "config.yaml")
-        scores = _test(trainer, module, data, config, weights, path, folder)
+        scores = _test(trainer, module, data, composed, weights, path, folder)
     except SystemExit as end:
         raise (Interrupted(folder) if isinstance(end.__context__, KeyboardInterrupt) else end) from end
     finally:
@@ -177,7 +160,7 @@ def _test(
     trainer: L.Trainer,
     module: SegmentationModule,
     data: LocationDataModule,
-    config: dict[str, Any],
+    composed: Composed,
     weights: Sequence[dict[str, Any]],
     checkpoint: Path,
     folder: Path,
@@ -189,7 +172,7 @@ def _test(
     if not trainer.is_global_zero:
         return scores
     tested = {"checkpoint": str(checkpoint), "locations": len(data.test_locations)}
-    found = results(config, HydraConfig.get().runtime.choices, scores, weights, tested)
+    found = results(composed.resolved, composed.choices, scores, weights, tested)
     write_file(folder / RESULTS, json.dumps(found, indent=1).encode())
     figure = draw_confusion(scores)
     save_figure(figure, folder / "confusion.png")
@@ -203,87 +186,10 @@ def _test(
     return scores
 
 
-def build(cfg: DictConfig) -> tuple[SegmentationModule, LocationDataModule]:
-    """Makes what a run trains and what it trains on.
-
-    Args:
-        cfg: The composed config, checked.
-
-    Returns:
-        The module and the data.
-
-    Raises:
-        ValueError: The data do not fit the settings.
-    """
-    # Convolutions are faster in this layout: by a quarter on CPUs, and tensor cores want it.
-    net = instantiate(cfg.fusion).to(memory_format=torch.channels_last)
-    leave_out_idle(net)
-    smoothing = instantiate(cfg.smoothing)
-    data = LocationDataModule(
-        instantiate(cfg.dataset.reader),
-        _test_reader(cfg),
-        modalities=list(net.bands),
-        smoothing=smoothing,
-        batch_size=cfg.trainer.batch_size,
-        workers=cfg.trainer.workers,
-        seed=cfg.seed,
-        classes=list(cfg.dataset.classes),
-        **{name: cfg.dataset[name] for name in VIEW},
-    )
-    if data.crop % net.required_multiple:
-        nearest = max(net.required_multiple, data.crop // net.required_multiple * net.required_multiple)
-        raise ValueError(
-            f"dataset.crop={data.crop} must be a multiple of {net.required_multiple} for this decoder: say {nearest}"
-        )
-    smallest = instantiate(cfg.backbone.network).smallest
-    if data.crop < smallest:
-        raise ValueError(
-            f"dataset.crop={data.crop} is too small for backbone.decoder={cfg.backbone.decoder}, which needs "
-            f"{smallest} px: raise it, or choose another decoder"
-        )
-    module = SegmentationModule(
-        net,
-        branches=net.branches,
-        smoothing=smoothing,
-        selection=instantiate(cfg.selection),
-        objective=instantiate(cfg.loss),
-        optimizer=_optimizer(cfg, net),
-        scheduler=instantiate(cfg.trainer.scheduler),
-        classes=cfg.dataset.classes,
-        has_truth=data.reader.info.has_truth,
-        check_finite_every=cfg.trainer.check_finite_every,
-    )
-    return module, data
-
-
-def _test_reader(cfg: DictConfig) -> LocationReader | None:
-    """The reader of the test set: that of the training but for some settings; None where these are not given."""
-    changes = cfg.dataset.test
-    if changes is None or None in changes.values():
-        return None
-    return instantiate(cfg.dataset.reader, **changes)
-
-
-def _optimizer(cfg: DictConfig, net: FusionNetwork) -> Callable[[Any], torch.optim.Optimizer]:
-    factory = instantiate(cfg.trainer.optimizer)
-    settings = cfg.trainer
-    groups = parameter_groups(net, settings.optimizer.lr, settings.decoder_rates, settings.decoder_rate_factor)
-    return lambda parameters: factory(groups)
-
-
-def _check_monitors(cfg: DictConfig, logged: list[str]) -> None:
-    logged = [*logged, "train/loss"]
-    for key in ("trainer.monitor", "trainer.scheduler.monitor"):
-        name = OmegaConf.select(cfg, key)
-        if name is not None and name not in logged:
-            close = difflib.get_close_matches(name, logged) or logged
-            raise ValueError(f"{key}={name} is never measured: choose e.g. {', '.join(close[:6])}")
-
-
 def _announce(
-    cfg: DictConfig, module: SegmentationModule, data: LocationDataModule, checkpoint: Path | None, folder: Path
+    composed: Composed, module: SegmentationModule, data: LocationDataModule, checkpoint: Path | None, folder: Path
 ) -> None:
-    choices = HydraConfig.get().runtime.choices
+    cfg, choices = composed.cfg, composed.choices
     parameters = sum(parameter.numel() for parameter in module.parameters()) / 1e6
     log.info("%s", "  ".join(f"{group}={choices[group]}" for group in ("dataset", "backbone", "fusion")))
     log.info("%s", "  ".join(f"{group}={choices[group]}" for group in ("loss", "selection", "smoothing", "trainer")))

@@ -20,7 +20,8 @@ from shared import needs_shared
 from weights_files import foreign, published, run_checkpoint, same
 
 TINY = {"encoder_depth": 3, "decoder_channels": [64, 32, 16]}
-PYTHON = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "weights.md").read_text(), re.DOTALL)
+PAGES = ("docs/weights.md", "README.md")
+PYTHON, ON_THE_FIRST_PAGE = (re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL) for page in PAGES)
 OPTIONS = {"origin": "cromss", "sha256": None, "overwrite": False}
 
 
@@ -57,6 +58,7 @@ def tiny(tmp_path_factory):
 def test_the_page_has_four_programs():
     # And an empty one after the import.
     assert [len(program.split("\n\n", 1)[1].splitlines()) for program in PYTHON] == [2, 2, 2, 2]
+    assert PYTHON[:2] == ON_THE_FIRST_PAGE
 
 
 @needs_shared

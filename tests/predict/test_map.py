@@ -14,6 +14,7 @@ from PIL import Image
 
 from cromss.dataset.bands import BANDS, quantise
 from cromss.dataset.geotiff import opened
+from cromss.predict.opening import open_scene
 from cromss.predict.windows import lay_windows
 from scenes import CORNER, CRS, pixels, trained, write_scene
 from shared import REAL_PLACES, needs_shared
@@ -235,3 +236,20 @@ def test_maps_are_replaced_when_asked_and_only_then(predict, tmp_path, capfd):
     assert (tmp_path / "map.tif").read_text() == "precious"
     predict("checkpoint=net.ckpt", "s1=s1.tif", "out=map.tif", "overwrite=true")
     assert read("map.tif").shape == (1, 40, 40)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "longest", "shape"),
+    [(600, 1100, 400, (200, 367)), (70, 30, 400, (70, 30)), (301, 1, 200, (151, 1))],
+)
+def test_a_scene_is_reduced_to_every_nth_pixel(tmp_path, height, width, longest, shape):
+    image = pixels("s1", height, width)
+    image[0, 0, 0] = np.nan
+    path = write_scene(tmp_path / "s1.tif", image)
+    with open_scene({"s1": path}, {"s1": (0, 1)}, s2_offset=None, align=False) as scene:
+        found = scene.reduced(longest)
+    step = -(-max(height, width) // longest)
+    assert found.valid.shape == shape
+    assert not found.valid[0, 0]
+    assert found.valid.sum() == found.valid.size - 1
+    np.testing.assert_array_equal(found.images["s1"][:, 1:], image[:, ::step, ::step][:, 1:])

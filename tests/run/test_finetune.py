@@ -92,6 +92,17 @@ def test_a_test_alone_gives_the_same_scores_whatever_the_batch_size(here):
         assert not (again / "checkpoints").exists()
 
 
+def test_a_test_alone_is_set_up_as_the_checkpoint_was_trained(here):
+    folder = here("tuned", *EXACT, *QUICK, "fusion=early", "dataset.bands=9", "seed=5")
+    alone = ["trainer=finetune", "trainer.test_only=true", f"trainer.checkpoint={folder}/checkpoints/last.ckpt"]
+    again = here("again", *alone)
+    same = ("scores", "seed", "bands", "dataset", "fusion", "input", "config_hash")
+    assert {name: results(again)[name] for name in same} == {name: results(folder)[name] for name in same}
+    assert results(again)["dataset"] == "synthetic_exact"
+    fewer = here("fewer", *alone, "dataset=synthetic_exact", "dataset.test_locations=2")
+    assert results(fewer)["tested"]["locations"] == 2
+
+
 def test_an_encoder_thaws_and_a_run_resumes_on_either_side(here):
     settings = [*EXACT, *QUICK, "backbone.freeze=frozen", "backbone.freeze_epochs=2", "trainer.test=null"]
     whole = here("whole", *settings, "trainer.epochs=4")

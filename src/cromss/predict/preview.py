@@ -42,6 +42,6 @@ def write_preview(scene: Scene, map_: Path, target: Path, classes: Sequence[str]
     for panel in panels:
         panel.values[:, ~reduced.valid] = 0
     with opened(map_) as source:
-        shown = source.read(1, out_shape=reduced.valid.shape)
+        shown = source.read(1, out_shape=reduced.valid.shape)  # from its overviews
     panels.append(Panel("map", "classes", shown[None]))
     save_figure(draw_panels(panels, classes, colours, _INCHES), target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -13,6 +14,9 @@ from rasterio.windows import Window
 
 from cromss.dataset.bands import select_bands
 from cromss.dataset.geotiff import Header
+
+_SQUARE = 512
+"""Pixels a side that a picture of a scene is read by: what files are usually tiled in."""
 
 
 class Patch(NamedTuple):
@@ -48,8 +52,8 @@ class Layer:
         """Whether the values are `cromss.dataset.quantise` output."""
         return self.dtype == np.uint8
 
-    def read(self, window: Window, shape: tuple[int, int] | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Reads a window, or all of it reduced to a shape; unknown pixels hold the mean of their band.
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Reads a window; unknown pixels hold the mean of their band.
 
         Returns:
             ``(K, h, w)``, and ``(h, w)``, which is False where a band has no value: NaN, what the file declares as
@@ -58,14 +62,13 @@ class Layer:
         Raises:
             ValueError: A file is damaged there.
         """
-        height, width = shape or (window.height, window.width)
-        image = np.empty((len(self.bands), height, width), self.dtype)
-        known = np.ones((height, width), bool)
+        image = np.empty((len(self.bands), window.height, window.width), self.dtype)
+        known = np.ones((window.height, window.width), bool)
         for source, numbers, positions in self.sources:
             try:
-                read = source.read(numbers, window=window, out_shape=(len(numbers), height, width))
+                read = source.read(numbers, window=window)
                 if MaskFlags.per_dataset in source.mask_flag_enums[0]:
-                    known &= source.dataset_mask(window=window, out_shape=(height, width)) > 0
+                    known &= source.dataset_mask(window=window) > 0
             except RasterioError as error:
                 raise ValueError(f"{source.name} cannot be read at {window}: it is truncated or damaged") from error
             if source.nodata is not None and not np.isnan(source.nodata):
@@ -112,12 +115,24 @@ class Scene:
         return Patch(images, np.pad(valid, beyond))
 
     def reduced(self, longest: int) -> Patch:
-        """All of the scene, reduced so that its longer side has at most so many pixels."""
-        height, width = self.size
-        factor = max(1.0, max(self.size) / longest)
-        shape = max(1, round(height / factor)), max(1, round(width / factor))
-        read = {layer.modality: layer.read(Window(0, 0, width, height), shape) for layer in self.layers}
-        return Patch(
-            {modality: image for modality, (image, _) in read.items()},
-            np.logical_and.reduce([known for _, known in read.values()]),
-        )
+        """Every n-th pixel of the scene, so that its longer side has at most `longest` of them."""
+        step = math.ceil(max(self.size) / longest)
+        # Square by square: a decimated read of the whole goes line by line, and decodes the same blocks for each.
+        side = math.ceil(_SQUARE / step) * step
+        rows = []
+        for top in range(0, self.size[0], side):
+            squares = [self._thinned(top, left, side, step) for left in range(0, self.size[1], side)]
+            rows.append(_joined(squares, axis=-1))
+        return _joined(rows, axis=-2)
+
+    def _thinned(self, top: int, left: int, side: int, step: int) -> Patch:
+        height, width = (min(side, size - start) for size, start in zip(self.size, (top, left), strict=True))
+        patch = self.read(top, left, side)
+        rows, columns = slice(0, height, step), slice(0, width, step)
+        images = {modality: image[:, rows, columns] for modality, image in patch.images.items()}
+        return Patch(images, patch.valid[rows, columns])
+
+
+def _joined(patches: Sequence[Patch], axis: int) -> Patch:
+    images = {m: np.concatenate([patch.images[m] for patch in patches], axis) for m in patches[0].images}
+    return Patch(images, np.concatenate([patch.valid for patch in patches], axis))

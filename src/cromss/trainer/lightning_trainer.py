@@ -33,20 +33,25 @@ class ProgressBar(TQDMProgressBar):
 
 
 class Provenance(Callback):
-    """Puts into every checkpoint how it came to be: the resolved config, and the weights that training started from.
+    """Puts into every checkpoint how it came to be.
+
+    All of it plain dictionaries, lists and numbers, so that the checkpoint loads without running code.
 
     Args:
-        config: Plain dictionaries, lists and numbers, so that the checkpoint loads without running code.
-        weights: A plain description of each part that was loaded, see `cromss.backbone.LoadReport`.
+        config: The resolved config.
+        overrides: What the command line said, of which the same config can be composed.
+        weights: A description of each part that training started from, see `cromss.backbone.LoadReport`.
     """
 
-    def __init__(self, config: dict[str, Any], weights: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, config: dict[str, Any], overrides: Sequence[str], weights: Sequence[dict[str, Any]]) -> None:
         self.config = config
+        self.overrides = list(overrides)
         self.weights = list(weights)
 
     def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Adds them to what is saved."""
         checkpoint["config"] = self.config
+        checkpoint["overrides"] = self.overrides
         checkpoint["weights"] = self.weights
 
 

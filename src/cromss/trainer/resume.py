@@ -165,10 +165,8 @@ def load_tested(path: Path, module: nn.Module, config: Mapping[str, Any]) -> dic
         The checkpoint.
 
     Raises:
-        ValueError: The file is absent or damaged, belongs to another model, or was trained on another input.
+        ValueError: The file is damaged, belongs to another model, or was trained on another input.
     """
-    if not path.is_file():
-        raise ValueError(f"trainer.checkpoint={path} is no file: give the path of a checkpoint")
     checkpoint = load_checkpoint(path)
     _check_shapes(path, checkpoint["state_dict"], module.state_dict())
     trained = checkpoint["config"]["dataset"]
