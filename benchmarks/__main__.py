@@ -16,8 +16,10 @@ import torch
 
 from benchmarks.data import compare_data
 from benchmarks.head import compare_head, compare_prior
+from benchmarks.mapping import compare_scenes, measure_mapping
 from benchmarks.memory import compare_memory, compare_size
 from benchmarks.training import measure_step
+from benchmarks.transfer import compare_frozen, measure_test
 
 OUT = Path("outputs") / "bench.json"
 STEP_BATCH = 4
@@ -61,6 +63,29 @@ def step_rows() -> list[Row]:
     ]
 
 
+def transfer_rows() -> list[Row]:
+    """What a frozen encoder saves, and what a test costs beside the network alone."""
+    frozen, test = compare_frozen(STEP_BATCH, steps=4), measure_test(locations=24, batch=STEP_BATCH)
+    steps = f"{frozen['full_s']:.1f} s -> {frozen['frozen_s']:.1f} s"
+    whole = f"of {test['test_s']:.2f} s a patch"
+    return [
+        Row("step with a frozen encoder beside a full one", frozen["ratio"], "> 1 x", frozen["ratio"] > 1, steps),
+        Row("test inside the network", test["network"], ">= 90 %", test["network"] >= 0.9, whole),
+    ]
+
+
+def mapping_rows() -> list[Row]:
+    """What a map of a scene costs beside the network alone, in time and in memory."""
+    mapping, memory = measure_mapping(side=700, window=256, batch=STEP_BATCH), compare_scenes(1_000, 10_000)
+    name = "map of a scene at 10 x the side, memory"
+    sizes = f"{memory['small_mib']:.0f} MiB for 1,000 px a side, {memory['large_mib']:.0f} MiB for 10,000"
+    whole = f"of {mapping['windows_s']:.2f} s a window"
+    return [
+        Row("map of a scene inside the network", mapping["network"], ">= 90 %", mapping["network"] >= 0.9, whole),
+        Row(name, memory["ratio"], "<= 1.10", 0.9 <= memory["ratio"] <= 1.1, sizes),
+    ]
+
+
 def memory_row() -> Row:
     """Memory of a training process on ten times the locations."""
     memory = compare_memory(MEMORY_LOCATIONS)
@@ -83,6 +108,8 @@ MEASUREMENTS: tuple[Callable[[], list[Row]], ...] = (
     lambda: [at_least("label prior, per sample", compare_prior(), 1)],
     lambda: [at_least("selection + smoothing + losses, one core", compare_head(), 2)],
     step_rows,
+    transfer_rows,
+    mapping_rows,
     lambda: [memory_row()],
     lambda: [size_row()],
 )

@@ -41,7 +41,7 @@ def compare_memory(locations: int) -> dict[str, float]:
         for number in (locations, 10 * locations):
             store = folder / f"store-{number}"
             _write(store, number, size=32)
-            used.append(_highest_memory(_training(store, folder / f"run-{number}")))
+            used.append(highest_memory(_training(store, folder / f"run-{number}")))
     return {"small_mib": used[0], "large_mib": used[1], "ratio": used[1] / used[0]}
 
 
@@ -64,7 +64,7 @@ def _training(store: Path, folder: Path) -> list[str]:
     return [sys.executable, str(TRAIN), *(f"{key}={value}" for key, value in overrides.items())]
 
 
-def _highest_memory(command: list[str]) -> float:
+def highest_memory(command: list[str]) -> float:
     """Runs a command and returns the most anonymous memory it held, in MiB.
 
     Anonymous: without the pages of the store itself, which the kernel drops whenever it needs them.

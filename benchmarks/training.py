@@ -13,9 +13,9 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
 from benchmarks.timing import one_thread
+from cromss.build import build
 from cromss.paths import config_dir
 from cromss.resolvers import register_resolvers
-from cromss.run import build
 
 WARM_UP = 3
 """Steps until the memory that every step needs has been handed out by the system."""
@@ -84,6 +84,22 @@ class Stopwatch(L.Callback):
             self.seconds[name] += time.perf_counter() - since
 
 
+def bare_trainer(folder: Path, callbacks: list[L.Callback], max_steps: int = -1) -> L.Trainer:
+    """A Trainer that writes nothing, so that nothing but the work itself is measured."""
+    return L.Trainer(
+        accelerator="cpu",
+        max_steps=max_steps,
+        limit_val_batches=0,
+        logger=False,
+        callbacks=callbacks,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        default_root_dir=folder,
+    )
+
+
 def measure_step(batch: int, steps: int) -> dict[str, float]:
     """Trains a ResNet-50 U-Net on 264 px patches, as published, through the real module, data and Trainer.
 
@@ -113,18 +129,6 @@ def measure_step(batch: int, steps: int) -> dict[str, float]:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
             module, data = build(compose("config", overrides))
         stopwatch = Stopwatch(WARM_UP)
-        trainer = L.Trainer(
-            accelerator="cpu",
-            max_steps=steps + WARM_UP,
-            limit_val_batches=0,
-            logger=False,
-            callbacks=[stopwatch],
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            use_distributed_sampler=False,
-            default_root_dir=Path(folder),
-        )
-        trainer.fit(module, data)
+        bare_trainer(Path(folder), [stopwatch], max_steps=steps + WARM_UP).fit(module, data)
     total = stopwatch.seconds.pop("step")
     return {"step_s": total / steps, **{name: value / total for name, value in stopwatch.seconds.items()}}

@@ -1,0 +1,121 @@
+"""What freezing an encoder saves, and what a test costs beside the network's own forward pass."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from benchmarks.timing import one_thread
+from benchmarks.training import WARM_UP, Stopwatch, bare_trainer
+from cromss.backbone import Freezing
+from cromss.build import build
+from cromss.dataset.datamodule import LocationDataModule
+from cromss.paths import config_dir
+from cromss.resolvers import register_resolvers
+from cromss.trainer.freezing import FreezeEncoders
+from cromss.trainer.module import SegmentationModule
+
+Parts = tuple[SegmentationModule, LocationDataModule, Freezing, Path]
+
+SIZE = 256
+"""Pixels a side of a patch, as in DFC2020."""
+
+
+def compare_frozen(batch: int, steps: int) -> dict[str, float]:
+    """Fine-tunes a ResNet-50 U-Net with its encoder trained, and with it frozen.
+
+    Args:
+        batch: Samples a step.
+        steps: Steps to measure, after `WARM_UP`.
+
+    Returns:
+        Seconds a step of both, ``full_s`` and ``frozen_s``, and how many times faster the latter is, ``ratio``.
+    """
+    full, frozen = (_step_seconds(mode, batch, steps) for mode in ("none", "frozen"))
+    return {"full_s": full, "frozen_s": frozen, "ratio": full / frozen}
+
+
+def measure_test(locations: int, batch: int) -> dict[str, float]:
+    """Tests a ResNet-50 U-Net on patches from a store, through the real module, data and Trainer.
+
+    Args:
+        locations: Patches to test.
+        batch: Samples a batch.
+
+    Returns:
+        ``test_s``, seconds a patch, and ``network``, the share of them in the network's own forward pass.
+    """
+    with _fine_tuning(batch, f"dataset.test_locations={locations + batch}") as (module, data, _, folder):
+        watch = ForwardWatch()
+        bare_trainer(folder, [watch]).test(module, data, verbose=False)
+    return {"test_s": watch.total / locations, "network": watch.network / watch.total}
+
+
+class ForwardWatch(L.Callback):
+    """Adds up wall time of a test after its first batch, and that of the network's forward passes in it."""
+
+    def __init__(self) -> None:
+        self.network = 0.0
+        self.total = 0.0
+        self._batches = 0
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Watches the network."""
+        pl_module.net.register_forward_pre_hook(lambda *_: self._begin())
+        pl_module.net.register_forward_hook(lambda *_: self._end())
+
+    def on_test_batch_end(self, *_: Any) -> None:
+        """The first batch also pays for memory that later ones use again."""
+        self._batches += 1
+        if self._batches == 1:
+            self.network, self._started = 0.0, time.perf_counter()
+        else:
+            self.total = time.perf_counter() - self._started
+
+    def _begin(self) -> None:
+        self._since = time.perf_counter()
+
+    def _end(self) -> None:
+        self.network += time.perf_counter() - self._since
+
+
+def _step_seconds(freeze: str, batch: int, steps: int) -> float:
+    overrides = (f"backbone.freeze={freeze}", f"dataset.locations={2 * batch}")
+    with _fine_tuning(batch, *overrides) as (module, data, freezing, folder):
+        watch = Stopwatch(WARM_UP)
+        callbacks = [FreezeEncoders(freezing, module), watch]
+        bare_trainer(folder, callbacks, max_steps=steps + WARM_UP).fit(module, data)
+    return watch.seconds["step"] / steps
+
+
+@contextmanager
+def _fine_tuning(batch: int, *overrides: str) -> Iterator[Parts]:
+    """A fine-tuning's module, data and freezing, on one thread, and a folder for what it writes."""
+    register_resolvers()
+    with one_thread(), tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        settings = [
+            "trainer=finetune",
+            "trainer/hardware=cpu",
+            "trainer/scheduler=none",
+            "dataset=synthetic_exact",
+            "backbone=resnet50",
+            f"dataset.size={SIZE}",
+            f"dataset.cache={name}",
+            f"trainer.batch_size={batch}",
+            "trainer.workers=0",
+            *overrides,
+        ]
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            cfg = compose("config", settings)
+        module, data = build(cfg)
+        yield module, data, instantiate(cfg.backbone.freezing), Path(name)
