@@ -69,15 +69,25 @@ def remove_leftovers(target: Path) -> None:
     What was about to be replaced goes only where its successor stands: otherwise it is the last copy.
     """
     roles = "partial|replaced" if target.exists() else "partial"
+    for child, pid in _under_way(target, roles):
+        if not _is_alive(pid):
+            log.info("removing %s, left behind by a writer that was killed", child)
+            shutil.rmtree(child)
+
+
+def writers(target: Path) -> list[Path]:
+    """What other processes of this host, which are alive, write to become `target`."""
+    return [child for child, pid in _under_way(target, "partial") if pid != os.getpid() and _is_alive(pid)]
+
+
+def _under_way(target: Path, roles: str) -> list[tuple[Path, int]]:
+    """What `sibling` named on this host, each with its process."""
     # Hosts may share a disk, and a process number means nothing on another host.
     pattern = re.compile(
         rf"\.{re.escape(target.name)}\.(?:{roles})-{re.escape(platform.node())}-(?P<pid>\d+)-[0-9a-f]{{8}}"
     )
-    for child in list(target.parent.iterdir()):
-        match = pattern.fullmatch(child.name)
-        if match and not _is_alive(int(match["pid"])):
-            log.info("removing %s, left behind by a writer that was killed", child)
-            shutil.rmtree(child)
+    matches = [(child, pattern.fullmatch(child.name)) for child in target.parent.iterdir()]
+    return [(child, int(match["pid"])) for child, match in matches if match]
 
 
 def _is_alive(pid: int) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -56,6 +56,7 @@ def as_trained(asked: Composed) -> Composed:
     said = {key for key, _ in _by_key(asked.overrides)}
     kept = [override for key, override in _by_key(saved) if key not in (*said, *_NOT_KEPT)]
     try:
+        kept = _known(kept, said, asked)
         whole = compose("config", [*kept, *asked.overrides], return_hydra_config=True)
     except HydraException as error:
         raise ValueError(
@@ -65,6 +66,23 @@ def as_trained(asked: Composed) -> Composed:
     choices = {str(group): str(option) for group, option in whole.hydra.runtime.choices.items()}
     own = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
     return Composed(own, choices, asked.overrides)
+
+
+def _known(kept: Sequence[str], said: Collection[str], asked: Composed) -> list[str]:
+    """Leaves out settings that the option asked for of a group does not have, such as the size of synthetic patches."""
+    groups = {key for key in said if key in asked.choices}
+    below = {text: key for key, text in _by_key(kept) if key.split(".")[0] in groups}
+    if not below:
+        return list(kept)
+    there = compose("config", [*(text for text in kept if text not in below), *asked.overrides])
+    return [text for text in kept if text not in below or _has(there, below[text])]
+
+
+def _has(cfg: DictConfig, key: str) -> bool:
+    group, _, name = key.rpartition(".")
+    node = OmegaConf.select(cfg, group)
+    # `name in node` would be False for a value that is yet to be given.
+    return isinstance(node, DictConfig) and name in list(node.keys())
 
 
 def _by_key(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -14,6 +14,9 @@ CHECKPOINTS = "checkpoints"
 LAST = "last.ckpt"
 """Where a run's folder holds the checkpoint that it goes on from."""
 
+BEST = "best.ckpt"
+"""Beside it, that of the best epoch so far."""
+
 LONGEST_NAME = 120
 """Characters of a run's name; file systems allow 255 for a folder."""
 

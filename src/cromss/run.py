@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,10 @@ from cromss.build import build, check_monitors
 from cromss.config import check
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.recompose import Composed, as_trained
-from cromss.resolvers import CHECKPOINTS, LAST
+from cromss.resolvers import BEST, CHECKPOINTS, LAST
 from cromss.trainer.confusion import draw_confusion
 from cromss.trainer.freezing import FreezeEncoders
-from cromss.trainer.lightning_trainer import BEST, Provenance, make_trainer, training_callbacks
+from cromss.trainer.lightning_trainer import Provenance, make_trainer, training_callbacks
 from cromss.trainer.module import SegmentationModule
 from cromss.trainer.panels import PanelPictures, save_figure
 from cromss.trainer.results import MEANS, RESULTS, results, scores_of, table
@@ -110,9 +110,10 @@ def _train(composed: Composed, folder: Path) -> float:
         trainer.fit(module, data, ckpt_path=checkpoint)
         if cfg.trainer.test is not None:
             tested = folder / CHECKPOINTS / {"last": LAST, "best": BEST}[cfg.trainer.test]
+            epochs = trainer.current_epoch
             if cfg.trainer.test == "best":
-                load_tested(tested, module, config)
-            _test(trainer, module, data, composed, weights, tested, folder)
+                epochs = load_tested(tested, module, config)["epoch"] + 1
+            _test(trainer, module, data, composed, weights, {"checkpoint": str(tested), "epochs": epochs}, folder)
     except SystemExit as end:
         # Lightning turns Ctrl-C into an exit of its own; everything but the epoch under way is saved by then.
         raise (Interrupted(folder) if isinstance(end.__context__, KeyboardInterrupt) else end) from end
@@ -141,12 +142,13 @@ def _test_only(composed: Composed, folder: Path) -> float:
     module, data = build(cfg)
     data.check_test()
     path = Path(str(cfg.trainer.checkpoint)).expanduser()
-    weights = load_tested(path, module, config).get("weights", [])
+    checkpoint = load_tested(path, module, config)
+    weights, tested = checkpoint.get("weights", []), {"checkpoint": str(path), "epochs": checkpoint["epoch"] + 1}
     try:
         trainer = make_trainer(cfg, config, folder, [])
         if trainer.is_global_zero:
             OmegaConf.save(config, folder / "config.yaml")
-        scores = _test(trainer, module, data, composed, weights, path, folder)
+        scores = _test(trainer, module, data, composed, weights, tested, folder)
     except SystemExit as end:
         raise (Interrupted(folder) if isinstance(end.__context__, KeyboardInterrupt) else end) from end
     finally:
@@ -162,7 +164,7 @@ def _test(
     data: LocationDataModule,
     composed: Composed,
     weights: Sequence[dict[str, Any]],
-    checkpoint: Path,
+    tested: Mapping[str, Any],
     folder: Path,
 ) -> dict[str, Any]:
     """Tests what the module holds, and writes down what was found."""
@@ -171,8 +173,8 @@ def _test(
     scores = {branch: scores_of(score, module.classes) for branch, score in module.test_scores.items()}
     if not trainer.is_global_zero:
         return scores
-    tested = {"checkpoint": str(checkpoint), "locations": len(data.test_locations)}
-    found = results(composed.resolved, composed.choices, scores, weights, tested)
+    counted = {**tested, "locations": len(data.test_locations)}
+    found = results(composed.resolved, composed.choices, scores, weights, counted)
     write_file(folder / RESULTS, json.dumps(found, indent=1).encode())
     figure = draw_confusion(scores)
     save_figure(figure, folder / "confusion.png")

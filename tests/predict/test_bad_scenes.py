@@ -1,10 +1,12 @@
 """What cannot be mapped ends before any work, with the reason and the cure, and leaves nothing behind."""
 
 import argparse
+import platform
 import resource
 
 import numpy as np
 import pytest
+import rasterio.shutil
 import torch
 
 from cromss.dataset.bands import BANDS
@@ -179,3 +181,84 @@ def test_ctrl_c(two, predict, tmp_path, monkeypatch, capfd):
     assert end.value.code == 130
     assert "Interrupted: no map was written" in capfd.readouterr().err
     assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("offset", ["-1000", "100000", "true"])
+def test_an_offset_that_cannot_be_taken_off(two, refused, offset):
+    assert "must be a whole number, 0 or 1000, or null" in refused(*two, "s2=s2.tif", f"s2_offset={offset}")
+
+
+def test_what_is_read_is_never_written_over(two, refused, tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "link.tif").symlink_to("s1.tif")
+    (tmp_path / "list.vrt").write_bytes(b"")
+    rasterio.shutil.copy(tmp_path / "s1.tif", tmp_path / "list.vrt", driver="VRT")
+    for scene, out in (("s1.tif", "sub/../s1.tif"), ("link.tif", "s1.tif"), ("list.vrt", "s1.tif")):
+        assert "which is read" in refused(*two, f"s1={scene}", f"out={out}", "overwrite=true")
+
+
+def test_a_target_that_is_a_folder(two, refused, tmp_path):
+    for name in ("map.tif", "map_confidence.tif", "map.png"):
+        (tmp_path / name).mkdir()
+        said = refused(*two, "s1=s1.tif", "overwrite=true", "confidence=true", "preview=true")
+        assert f"{name} is a folder" in said
+        (tmp_path / name).rmdir()
+
+
+def test_a_map_that_another_process_writes(two, refused, tmp_path):
+    # Process 1 always lives.
+    other = tmp_path / f".map.tif.partial-{platform.node()}-1-0123abcd"
+    other.mkdir()
+    assert "another process is writing map.tif" in refused(*two, "s1=s1.tif")
+    assert other.is_dir()
+
+
+def test_a_preview_that_cannot_be_drawn_leaves_no_map(two, predict, tmp_path, monkeypatch, capfd):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cromss.predict.mapping.write_preview", interrupted)
+    before = sorted(path.name for path in tmp_path.iterdir())
+    with pytest.raises(SystemExit):
+        predict(*two, "s1=s1.tif", "out=map.tif", "preview=true")
+    assert "Interrupted: no map was written" in capfd.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+
+
+def test_a_device_that_is_too_small(two, refused, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("cromss.predict.mapping.Mapper._predicted", full)
+    assert "lower batch_size, then window, or say device=cpu" in refused(*two, "s1=s1.tif")
+
+
+def test_a_folder_of_two_dates(two, refused, tmp_path):
+    (tmp_path / "dates").mkdir()
+    for number, plane in enumerate(pixels("s1", 64, 64)):
+        for date in ("20200101", "20210101"):
+            write_scene(tmp_path / "dates" / f"{date}_{('VV', 'VH')[number]}.tif", plane[None])
+    assert "dates holds VH several times" in refused(*two, "s1=dates")
+
+
+def test_files_that_tell_of_different_offsets(two, refused, tmp_path):
+    (tmp_path / "mixed").mkdir()
+    for number, (band, plane) in enumerate(zip(BANDS["s2"], pixels("s2", 64, 64), strict=True)):
+        tags = {"PROCESSING_BASELINE": ("05.09", "02.08")[number % 2]}
+        write_scene(tmp_path / "mixed" / f"{band.name}.tif", plane[None], tags=tags)
+    said = refused("checkpoint=net.ckpt", "s2=mixed")
+    assert "tell of different offsets" in said
+
+
+def test_values_that_are_complex(two, refused, tmp_path):
+    write_scene(tmp_path / "slc.tif", pixels("s1", 64, 64).astype(np.complex64))
+    assert "slc.tif holds complex64" in refused(*two, "s1=slc.tif")
+
+
+def test_a_checkpoint_of_another_version(two, refused, tmp_path):
+    content = torch.load(tmp_path / "net.ckpt", weights_only=True)
+    content["config"]["fusion"]["forgotten"] = 3
+    torch.save(content, tmp_path / "old.ckpt")
+    said = refused("checkpoint=old.ckpt", "s1=s1.tif")
+    assert "unexpected keyword argument 'forgotten'" in said
+    assert "it was written by another version; train anew" in said

@@ -11,6 +11,7 @@ import pytest
 import rasterio
 import torch
 from PIL import Image
+from rasterio.enums import ColorInterp
 
 from cromss.dataset.bands import BANDS, quantise
 from cromss.dataset.geotiff import opened
@@ -253,3 +254,80 @@ def test_a_scene_is_reduced_to_every_nth_pixel(tmp_path, height, width, longest,
     assert not found.valid[0, 0]
     assert found.valid.sum() == found.valid.size - 1
     np.testing.assert_array_equal(found.images["s1"][:, 1:], image[:, ::step, ::step][:, 1:])
+
+
+def test_what_s1_of_integers_does_not_cover_is_unknown(predict, tmp_path):
+    trained(tmp_path / "net.ckpt", "fusion=early")
+    write_scene(tmp_path / "s2.tif", pixels("s2", 64, 64))
+    write_scene(tmp_path / "s1.tif", pixels("s1", 44, 64).astype(np.int16), corner=(CORNER[0] - 5, CORNER[1]))
+    predict("checkpoint=net.ckpt", "s1=s1.tif", "s2=s2.tif", "s2_offset=0", "align=true", "out=map.tif")
+    known = read("map.tif")[0] != 255
+    assert known[:43, :63].all()
+    assert not known[45:].any()
+
+
+def test_rows_that_count_northwards(predict, tmp_path):
+    trained(tmp_path / "net.ckpt", "fusion=early")
+    s1, s2 = pixels("s1", 64, 64), pixels("s2", 64, 64)
+    write_scene(tmp_path / "s1.tif", s1)
+    write_scene(tmp_path / "s2.tif", s2)
+    southwards = rasterio.Affine(10, 0, CORNER[0], 0, 10, CORNER[1] - 640)
+    write_scene(tmp_path / "up.tif", s1[:, ::-1], corner=None, transform=southwards)
+    predict("checkpoint=net.ckpt", "s1=s1.tif", "s2=s2.tif", "s2_offset=0", "out=map.tif")
+    predict("checkpoint=net.ckpt", "s1=up.tif", "s2=s2.tif", "s2_offset=0", "align=true", "out=of_up.tif")
+    np.testing.assert_array_equal(read("of_up.tif"), read("map.tif"))
+
+
+@pytest.mark.parametrize("modality", ["s1", "s2"])
+def test_an_alpha_band_says_what_is_known(predict, tmp_path, modality):
+    trained(tmp_path / "net.ckpt", f"dataset.modality={modality}")
+    image = pixels(modality, 64, 64)
+    alpha = np.full((1, 64, 64), 255, image.dtype)
+    alpha[0, :9] = 0
+    with rasterio.open(
+        tmp_path / "scene.tif",
+        "w",
+        driver="GTiff",
+        count=len(image) + 1,
+        height=64,
+        width=64,
+        dtype=image.dtype,
+        crs=CRS,
+        transform=rasterio.Affine(10, 0, CORNER[0], 0, -10, CORNER[1]),
+    ) as file:
+        file.colorinterp = [*file.colorinterp[: len(image)], ColorInterp.alpha]
+        file.write(np.concatenate([image, alpha]))
+    predict("checkpoint=net.ckpt", f"{modality}=scene.tif", "s2_offset=0", "out=map.tif")
+    np.testing.assert_array_equal(read("map.tif")[0] == 255, alpha[0] == 0)
+
+
+def test_coarse_bands_do_not_reach_beyond_the_fine_ones(predict, tmp_path):
+    trained(tmp_path / "net.ckpt")
+    image = pixels("s2", 60, 60)
+    image[:, :, :33] = 0  # the swath ends within a pixel of 60 m
+    (tmp_path / "s2").mkdir()
+    for band, plane in zip(BANDS["s2"], image, strict=True):
+        step = 6 if band.name in ("B1", "B9", "B10") else 1
+        coarse = plane[None] if step == 1 else np.maximum(plane[None, ::6, ::6], plane[None, ::6, 5::6])
+        write_scene(tmp_path / "s2" / f"{band.name}.tif", coarse, pixel=10 * step)
+    predict("checkpoint=net.ckpt", "s2=s2", "s2_offset=0", "out=map.tif")
+    np.testing.assert_array_equal((read("map.tif")[0] == 255).all(axis=0), np.arange(60) < 33)
+
+
+def test_a_link_stays_and_what_it_points_to_is_the_map(predict, tmp_path):
+    trained(tmp_path / "net.ckpt", "dataset.modality=s1")
+    write_scene(tmp_path / "s1.tif", pixels("s1", 40, 40))
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "latest.tif").symlink_to("maps/today.tif")
+    predict("checkpoint=net.ckpt", "s1=s1.tif", "out=latest.tif")
+    assert (tmp_path / "latest.tif").is_symlink()
+    assert read("maps/today.tif").shape == (1, 40, 40)
+
+
+def test_statistics_of_a_map_that_is_replaced_go_with_it(predict, tmp_path):
+    trained(tmp_path / "net.ckpt", "dataset.modality=s1")
+    write_scene(tmp_path / "s1.tif", pixels("s1", 40, 40))
+    for name in ("map_confidence.tif", "map_confidence.tif.aux.xml"):
+        (tmp_path / name).write_text("of yesterday")
+    predict("checkpoint=net.ckpt", "s1=s1.tif", "out=map.tif", "confidence=true", "overwrite=true")
+    assert not (tmp_path / "map_confidence.tif.aux.xml").exists()

@@ -3,6 +3,7 @@ import logging
 
 import pytest
 
+from cromss.report.experiments import Experiment, group
 from cromss.report.result_file import read_run
 from cromss.report.runs import find_runs
 
@@ -69,3 +70,15 @@ def test_a_missing_field_is_named(invent):
     path.write_text(json.dumps(found))
     with pytest.raises(ValueError, match="decoder=missing is damaged"):
         read_run(path)
+
+
+def test_an_earlier_checkpoint_is_another_experiment(invent):
+    tested = {"checkpoint": "RUN/checkpoints/last.ckpt", "locations": 5128, "epochs": 50}
+    runs = [
+        read_run(invent("a", tested=tested)),
+        read_run(invent("b", tested=tested, seed=2)),
+        read_run(invent("early", tested={**tested, "checkpoint": "RUN/checkpoints/epoch-009.ckpt", "epochs": 10})),
+        read_run(invent("best", tested={**tested, "checkpoint": "RUN/checkpoints/best.ckpt", "epochs": 33})),
+    ]
+    assert [[run.path.parent.name for run in members] for members in group(runs)] == [["a", "b"], ["early"], ["best"]]
+    assert "50 epochs, tested at epoch-009.ckpt" in Experiment("E1", tuple(runs[2:3])).description()

@@ -1,6 +1,7 @@
 """From a pretrained encoder to a tested map, as users call it, on small data."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,10 +10,13 @@ import torch
 from PIL import Image
 
 from cromss.cli import main
+from cromss.dataset.classes import CLASSES
 from cromss.dataset.geotiff import opened
 from cromss.dataset.reference import open_reference
+from cromss.dataset.store import StoreWriter
 from entrypoint import SMALL, metrics
 from shared import GOLDEN, REAL_PLACES, needs_shared
+from stores import flip_byte, random_location, small_info
 
 QUICK = ["trainer=finetune", "trainer.epochs=2", "trainer.batch_size=2", "trainer.workers=0", "trainer.wandb=disabled"]
 QUICK += ["trainer.progress_bar=false", "trainer.panel_samples=2"]
@@ -161,6 +165,53 @@ def test_maps_of_places_lie_where_the_places_lie(here):
             assert (map_.crs, map_.transform, map_.shape) == (image.crs, image.transform, image.shape)
 
 
+def labelled(path, *labels):
+    """A store of places of 32 px with the given labels, one a place, in the classes of Dynamic World."""
+    info = replace(small_info(seasons=1, size=(32, 32)), classes=tuple(CLASSES["dynamic_world"]))
+    with StoreWriter(path, info, {}, overwrite=False) as writer:
+        for i, label in enumerate(labels):
+            images = random_location(info, i)["images"]
+            writer.add(str(i), images, np.full((1, 32, 32), label, np.uint8))
+    return [f"dataset.train_path={path}", f"dataset.test_path={path}", "dataset=dw", "dataset.crop=32"]
+
+
+def test_tiles_and_batches_without_a_label_train_nothing_and_harm_nothing(here):
+    settings = ["backbone.decoder=unet", "dataset.bands=3", "trainer.batch_size=1", "dataset.normalisation=standardise"]
+    folder = here("run", *labelled("store", 255, 3, 255, 5), *QUICK, *settings)
+    assert all(np.isfinite(float(row["train/loss"])) for row in metrics(folder))
+    assert all(value.isfinite().all() for value in weights(folder).values())
+    assert np.array(results(folder)["scores"]["s2"]["confusion"]).sum() == 2 * 32 * 32
+
+
+def test_a_set_without_a_label_is_refused(here, capfd):
+    with pytest.raises(SystemExit):
+        here("run", *labelled("store", 255, 255), *QUICK, "dataset.bands=3")
+    said = capfd.readouterr().err
+    assert "none of the 2 location(s) to train on has a labelled pixel: all are 255, ignored" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_value_that_is_damaged_ends_a_training_with_one_message(here, capfd, tmp_path, workers):
+    data = labelled("store", 1, 2, 3, 4)
+    info = replace(small_info(seasons=1, size=(32, 32)), classes=tuple(CLASSES["dynamic_world"]))
+    flip_byte(tmp_path / "store", random_location(info, 2)["images"]["s2"][0].tobytes(), offset=9)
+    with pytest.raises(SystemExit):
+        here("run", *data, *QUICK, "dataset.bands=3", "backbone.decoder=unet", f"trainer.workers={workers}")
+    said = capfd.readouterr().err
+    assert "do not match their checksum" in said
+    assert "Traceback" not in said
+
+
+@needs_shared
+def test_labels_beyond_the_classes_are_refused(here, capfd):
+    with pytest.raises(SystemExit):
+        here("run", *DW, *QUICK, "dataset.crop=auto", "dataset.classes=[water,trees]", "dataset.colours=[blue,green]")
+    said = capfd.readouterr().err
+    assert "the dataset has 9 classes" in said
+    assert "name those of the dataset, in its order, in dataset.classes" in said
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -184,3 +235,27 @@ def test_what_cannot_be_tested_says_why(here, capfd, overrides, message):
     said = capfd.readouterr().err
     assert message in said
     assert "Traceback" not in said
+
+
+def test_a_test_on_another_dataset_leaves_out_what_that_does_not_have(here):
+    folder = here("tuned", *EXACT, *QUICK, "trainer.epochs=1", "trainer.test=null")
+    alone = ["trainer.test_only=true", f"trainer.checkpoint={folder}/checkpoints/last.ckpt"]
+    found = results(here("other", *alone, *DW))
+    assert found["dataset"] == "dw"
+    assert found["tested"]["epochs"] == 1
+
+
+@needs_shared
+def test_maps_of_the_centre_lie_at_the_centre(here):
+    places = ["dataset=folder", f"dataset.path={REAL_PLACES}", f"dataset.test_path={REAL_PLACES}", "dataset.crop=32"]
+    folder = here("run", *places, *QUICK, "trainer.epochs=1", "dataset.evaluate=centre", "trainer.predictions=tif")
+    place = next(REAL_PLACES.glob("*/"))
+    with (
+        rasterio.open(place / "s2.tif") as image,
+        rasterio.open(folder / f"predictions/{place.name}_s2.tif") as map_,
+    ):
+        top, left = ((size - 32) // 2 for size in image.shape)
+        assert map_.shape == (32, 32)
+        assert map_.crs == image.crs
+        corner = image.transform.c + 10 * left, image.transform.f - 10 * top
+        assert map_.transform == rasterio.Affine(10, 0, corner[0], 0, -10, corner[1])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import lightning as L
@@ -16,6 +15,7 @@ from cromss.dataset.augment import HALVINGS, CentreCrop, Geometry, RandomGeometr
 from cromss.dataset.bands import Scale, band_positions, select_bands
 from cromss.dataset.reader import DatasetInfo, LocationReader
 from cromss.dataset.sampling import Draw, EvaluationDraws, TrainingDraws, few, split
+from cromss.dataset.workers import ErrorsAsValues, heed_parent_alone, reraised
 from cromss.types import IGNORE_INDEX, RANDOM_SEASON, Batch, RawBatch
 
 Images = dict[str, Tensor]
@@ -249,6 +249,10 @@ class LocationDataModule(L.LightningDataModule):
         """Loader of test batches; `check_test` says whether there are any."""
         return self._evaluation_loader(self.test_dataset, self.test_locations)
 
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Raises here what went wrong in a loader process."""
+        return reraised(batch)
+
     def on_after_batch_transfer(self, batch: RawBatch, dataloader_idx: int) -> Batch:
         """Scales, builds the prior and moves all together, on the device, for the whole batch."""
         assert self.trainer is not None
@@ -264,25 +268,15 @@ class LocationDataModule(L.LightningDataModule):
     def _loader(self, dataset: LocationDataset, draws: Sampler[list[Draw]]) -> DataLoader:
         # Indexing with a list of draws gives a whole batch, so there is nothing left to collate.
         return DataLoader(
-            dataset,
+            ErrorsAsValues(dataset) if self.workers else dataset,
             batch_sampler=draws,
             num_workers=self.workers,
             collate_fn=_as_read,
             pin_memory=torch.cuda.is_available(),
-            worker_init_fn=ignore_signals,
+            worker_init_fn=heed_parent_alone,
             # Otherwise it takes a number from torch's own at a moment that a resumed run reaches earlier.
             generator=torch.Generator(),
         )
-
-
-def ignore_signals(worker: int) -> None:
-    """Leaves every signal to the training process.
-
-    A scheduler or a terminal signals all processes of a job. A worker that dies of it, or runs a handler that it
-    inherited, breaks the orderly end of the training.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def _as_read(batch: Any) -> Any:
@@ -327,7 +321,11 @@ def _evaluation(evaluate: str, crop: int) -> Geometry:
 
 def _check_labelled(purpose: str, reader: LocationReader, locations: Tensor) -> None:
     """ValueError where no location has a labelled pixel; usually the first one tells."""
-    if len(locations) and all((reader.read_labels(i) == IGNORE_INDEX).all() for i in locations.tolist()):
+    unlabelled: Iterable[bool] = ((reader.read_labels(i) == IGNORE_INDEX).all() for i in locations.tolist())
+    if purpose == "test":
+        # All of them: a label that cannot be read would otherwise cost the training before it is noticed.
+        unlabelled = list(unlabelled)
+    if len(locations) and all(unlabelled):
         raise ValueError(
             f"none of the {len(locations)} location(s) to {purpose} on has a labelled pixel: all are {IGNORE_INDEX}, "
             "ignored; check the path and the label codes"

@@ -6,7 +6,7 @@ import logging
 import math
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cromss.config import UserError, quote_paths
 from cromss.paths import config_dir
+from cromss.predict.offset import LARGEST_OFFSET
 from cromss.resolvers import register_resolvers
 from cromss.types import MODALITIES
 
@@ -62,7 +63,6 @@ def run(settings: Any) -> None:
     from cromss.predict.mapping import Mapper
     from cromss.predict.network import load_network
     from cromss.predict.opening import open_scene
-    from cromss.predict.preview import write_preview
 
     targets = _targets(settings)
     paths = {modality: _path(settings[modality]) for modality in MODALITIES if settings[modality] is not None}
@@ -74,6 +74,7 @@ def run(settings: Any) -> None:
         rasterio.Env(GDAL_CACHEMAX=settings["cache_mb"]),
         open_scene(paths, bands, settings["s2_offset"], settings["align"]) as scene,
     ):
+        _check_unread(targets.values(), [_path(settings["checkpoint"]), *paths.values(), *scene.files])
         # No larger than the scene needs: what is padded is worked off in vain.
         needed = max(network.smallest, math.ceil(max(scene.size) / HALVINGS) * HALVINGS)
         trained = network.crop if network.crop and network.crop % HALVINGS == 0 else USUAL_WINDOW
@@ -93,9 +94,7 @@ def run(settings: Any) -> None:
             bfloat16=settings["precision"] == "bfloat16",
             progress_bar=settings["progress_bar"],
         )
-        mapper.write(scene, {name: path for name, path in targets.items() if name != "preview"})
-        if "preview" in targets:
-            write_preview(scene, targets["classes"], targets["preview"], network.classes, network.colours)
+        mapper.write(scene, targets)
     for name, path in targets.items():
         log.info("%-14s %s", name, path)
 
@@ -116,14 +115,19 @@ def _problems(settings: Mapping[str, Any]) -> Iterator[str]:
     if not isinstance(overlap, int | float) or not 0 <= overlap <= 0.9:
         yield f"overlap={overlap} must be a share of a window in [0, 0.9]"
     for key in ("batch_size", "cache_mb"):
-        if not isinstance(settings[key], int) or settings[key] < 1:
+        if not _is_whole(settings[key]) or settings[key] < 1:
             yield f"{key}={settings[key]} must be a whole number of at least 1"
-    if settings["s2_offset"] is not None and not isinstance(settings["s2_offset"], int):
-        yield f"s2_offset={settings['s2_offset']} must be a whole number, 0 or 1000, or null"
+    offset = settings["s2_offset"]
+    if offset is not None and not (_is_whole(offset) and 0 <= offset <= LARGEST_OFFSET):
+        yield f"s2_offset={offset} must be a whole number, 0 or 1000, or null: it is taken off"
     if settings["precision"] not in ("float32", "bfloat16"):
         yield f"precision={settings['precision']} must be float32 or bfloat16"
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(settings["device"])):
         yield f"device={settings['device']} must be auto, cpu, cuda, or cuda: and a number"
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _path(value: Any) -> Path:
@@ -135,6 +139,9 @@ def _targets(settings: Mapping[str, Any]) -> dict[str, Path]:
     out = _path(settings["out"])
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise ValueError(f"out={out}: maps are GeoTIFFs: let it end in .tif")
+    if out.is_symlink():
+        # The map takes the place of what the link points to, not of the link.
+        out = out.resolve()
     if not out.parent.is_dir():
         raise ValueError(f"out={out}: there is no folder {out.parent}: make it, or choose another")
     targets = {"classes": out}
@@ -143,13 +150,20 @@ def _targets(settings: Mapping[str, Any]) -> dict[str, Path]:
             targets[name] = out.with_stem(f"{out.stem}_{name}")
     if settings["preview"]:
         targets["preview"] = out.with_suffix(".png")
-    given = [_path(settings[key]).absolute() for key in ("checkpoint", *MODALITIES) if settings[key] is not None]
     for target in targets.values():
-        if target.absolute() in given:
-            raise ValueError(f"out={out} would write over {target}, which is read: choose another out=…")
+        if target.is_dir():
+            raise ValueError(f"{target} is a folder: choose another out=…")
         if target.exists() and not settings["overwrite"]:
             raise ValueError(f"{target} exists: choose another out=…, or say overwrite=true to replace it")
     return targets
+
+
+def _check_unread(targets: Iterable[Path], read: Iterable[Path]) -> None:
+    """ValueError where a target is one of the files that are read, by whatever name."""
+    files = {file.resolve() for file in read}
+    for target in targets:
+        if target.resolve() in files:
+            raise ValueError(f"out=… would write over {target}, which is read: choose another out=…")
 
 
 def _device(name: str, gpus: int) -> str:

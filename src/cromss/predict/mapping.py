@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from cromss.atomic import remove_leftovers, sibling
+from cromss.atomic import remove_leftovers, sibling, writers
 from cromss.predict.ahead import ahead
 from cromss.predict.blend import Blender
 from cromss.predict.network import TrainedNetwork, class_probs
 from cromss.predict.output import RawMap, classes_and_confidence
+from cromss.predict.preview import write_preview
 from cromss.predict.scene import Patch, Scene
 from cromss.predict.windows import Axis, lay_windows
 
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 _AHEAD = 2
 """Batches that are read before the network is ready for them."""
 
-CLASSES, CONFIDENCE, PROBABILITIES = "classes", "confidence", "probabilities"
+CLASSES, CONFIDENCE, PROBABILITIES, PREVIEW = "classes", "confidence", "probabilities", "preview"
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,17 @@ class Mapper:
 
         Args:
             scene: An opened scene.
-            targets: `CLASSES`, and where wanted `CONFIDENCE` and `PROBABILITIES`, -> GeoTIFF to be, in one folder.
+            targets: `CLASSES`, and where wanted `CONFIDENCE` and `PROBABILITIES`, -> GeoTIFF to be, and `PREVIEW` ->
+                PNG to be, in one folder.
 
         Raises:
-            ValueError: A part of the scene cannot be read, or the network's output is not finite.
+            ValueError: A part of the scene cannot be read, the network's output is not finite or its windows do not fit
+                into the device's memory, or another process writes the same map.
             OSError: The disk is full or cannot be written.
         """
         first = targets[CLASSES]
+        if busy := writers(first):
+            raise ValueError(f"another process is writing {first}, in {busy[0]}: wait for it, or choose another out=…")
         remove_leftovers(first)
         work = sibling(first, "partial")
         try:
@@ -74,9 +79,18 @@ class Mapper:
             maps = self._maps(scene, work, targets)
             self._fill(scene, maps, work)
             written = {name: raw.encode() for name, raw in maps.items()}
+            if PREVIEW in targets:
+                picture = work / "preview.png"
+                write_preview(scene, written[CLASSES].file, picture, self.network.classes, self.network.colours)
+                picture.replace(targets[PREVIEW])
             # The map comes last: where it stands the others do.
             for name in sorted(written, key=lambda name: name == CLASSES):
                 written[name].move_to(targets[name])
+        except torch.OutOfMemoryError as error:
+            raise ValueError(
+                f"batch_size={self.batch_size} windows of {self.window} px do not fit into the memory of "
+                f"{self.network.device}: lower batch_size, then window, or say device=cpu"
+            ) from error
         except OSError as error:
             raise OSError(
                 f"cannot write {first}: {error.strerror or error}. What was there before is unharmed; free space or "
@@ -91,6 +105,7 @@ class Mapper:
         return {
             name: RawMap(work, name, scene.header, bands[name], classes if name == CLASSES else None)
             for name in targets
+            if name != PREVIEW
         }
 
     def _fill(self, scene: Scene, maps: Mapping[str, RawMap], work: Path) -> None:
@@ -149,7 +164,7 @@ class Mapper:
         height, width = scene.size
         bytes_a_pixel = {CLASSES: 1, CONFIDENCE: 1, PROBABILITIES: len(self.network.classes)}
         # Once as plain bytes and, at the worst, once more encoded, with overviews.
-        needed = sum(bytes_a_pixel[name] for name in targets) * height * width * 7 // 3
+        needed = sum(bytes_a_pixel.get(name, 0) for name in targets) * height * width * 7 // 3
         free = shutil.disk_usage(targets[CLASSES].parent).free
         if needed > free:
             raise OSError(

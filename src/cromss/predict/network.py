@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from torch import Tensor
 
@@ -111,6 +112,11 @@ def load_network(path: Path) -> TrainedNetwork:
     except KeyError as error:
         raise ValueError(
             f"the config in {path} lacks {error}: it was written by another version; train anew"
+        ) from error
+    except (InstantiationException, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"the network that {path} describes cannot be built ({error.__cause__ or error}): it was written by "
+            "another version; train anew"
         ) from error
     try:
         net.load_state_dict(below(checkpoint["state_dict"], "net."))

@@ -10,17 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
-from rasterio.enums import Resampling
-from rasterio.vrt import WarpedVRT
-from rasterio.warp import transform_bounds
 from rasterio.windows import Window
 
 from cromss.dataset.bands import BANDS, select_bands
 from cromss.dataset.folder import band_names_of
-from cromss.dataset.geotiff import Header, grid_difference, header_of, opened
-from cromss.predict.offset import detect_offset
-from cromss.predict.scene import Layer, Scene
+from cromss.dataset.geotiff import grid_difference, header_of, opened
+from cromss.predict.grids import check_overlap, on_grid
+from cromss.predict.offset import LARGEST_OFFSET, detect_offset
+from cromss.predict.scene import Layer, Scene, alpha_bands
 
 log = logging.getLogger(__name__)
 
@@ -58,13 +55,14 @@ def open_scene(
         reference = grids["s2"] if "s2" in grids else grids["s1"]
         header = header_of(reference)
         if len(grids) > 1 and (difference := grid_difference(header_of(grids["s1"]), header)):
-            _check_overlap(header_of(grids["s1"]), header, paths, difference, align)
+            check_overlap(header_of(grids["s1"]), header, paths, difference, align)
         layers = []
         for modality, rasters in found.items():
-            on_grid = [(_on_grid(stack, raster, header), names) for raster, names in rasters]
+            placed = [(on_grid(stack, raster, header), names) for raster, names in rasters]
             offset = _offset(paths[modality], rasters, s2_offset) if modality == "s2" else 0
-            layers.append(_layer(modality, on_grid, bands[modality], offset, paths[modality]))
-        scene = Scene(layers, header)
+            layers.append(_layer(modality, placed, bands[modality], offset, paths[modality]))
+        files = [Path(file) for rasters in found.values() for source, _ in rasters for file in source.files]
+        scene = Scene(layers, header, files)
         _check_units(scene, paths)
         yield scene
 
@@ -77,64 +75,63 @@ def _open_rasters(stack: ExitStack, modality: str, path: Path) -> list[Raster]:
     if path.is_dir():
         return _open_folder(stack, modality, path)
     source = stack.enter_context(opened(path))
-    names = band_names_of(modality, header_of(source))
+    _check_type(modality, source)
+    header = header_of(source)
+    masks = alpha_bands(source)
+    told = tuple(name for number, name in enumerate(header.names) if number not in masks)
+    names = list(band_names_of(modality, header._replace(bands=len(told), names=told)))
     if not names:
         known = [band.name for band in BANDS[modality]]
         raise ValueError(
             f"{path} has {source.count} bands described as {source.descriptions}: {modality} has {len(known)} "
             f"({' '.join(known)}); a selection of them, or another order, has to carry these names as band descriptions"
         )
-    return [(source, names)]
+    return [(source, tuple("alpha" if number in masks else names.pop(0) for number in range(source.count)))]
+
+
+def _check_type(modality: str, source: Any) -> None:
+    # Complex values are no backscatter yet, and reflectance x 10000 does not fit into int8.
+    for name in source.dtypes:
+        if np.dtype(name).kind not in "uif" or (modality == "s2" and name == "int8"):
+            raise ValueError(
+                f"{source.name} holds {name}: {modality} has to be integers or floats that are not complex"
+            )
 
 
 def _open_folder(stack: ExitStack, modality: str, path: Path) -> list[Raster]:
     """A file a band, also deep in a product; of a band at several resolutions the finest."""
     known = [band.name for band in BANDS[modality]]
-    finest: dict[str, Any] = {}
+    finest: dict[str, list[Any]] = {}
     for file in sorted(file for file in path.rglob("*") if file.suffix.lower() in _RASTERS):
         told = _BAND_FILE.fullmatch(file.stem)
         name = re.sub("^B0", "B", told[1].upper()) if told else ""
         if name not in known or "QI_DATA" in file.parts:
             continue
         source = stack.enter_context(opened(file))
+        _check_type(modality, source)
         if source.count != 1:
             raise ValueError(f"{file} has {source.count} bands: in a folder every band has a file of its own")
-        if name not in finest or abs(source.transform.a) < abs(finest[name].transform.a):
-            finest[name] = source
+        pixels = [abs(one.transform.a) for one in (source, *finest.get(name, [])[:1])]
+        if pixels[0] < pixels[-1]:
+            finest[name] = []
+        if pixels[0] <= pixels[-1]:
+            finest.setdefault(name, []).append(source)
     if not finest:
         raise ValueError(
             f"{path} holds no bands of {modality}: files named after {' '.join(known)} are needed, e.g. {known[0]}.tif "
             "or T32TPS_20230101T103421_B02.jp2"
         )
-    return [(source, (name,)) for name, source in finest.items()]
+    for name, (first, *others) in finest.items():
+        if others:
+            raise ValueError(
+                f"{path} holds {name} several times, e.g. in {first.name} and {others[0].name}: give the folder of one "
+                "product and date"
+            )
+    return [(sources[0], (name,)) for name, sources in finest.items()]
 
 
 def _finest(rasters: Sequence[Raster]) -> Any:
     return min((source for source, _ in rasters), key=lambda source: abs(source.transform.a))
-
-
-def _on_grid(stack: ExitStack, source: Any, header: Header) -> Any:
-    """The raster itself, or a view of it on another grid, bilinear."""
-    own = header_of(source)
-    if not grid_difference(own, header):
-        return source
-    if source.crs is None:
-        raise ValueError(
-            f"{source.name} has no CRS and {own.size} px where {header.size} px are needed: bring all files to one grid"
-        )
-    is_float = np.dtype(own.dtype).kind == "f"
-    return stack.enter_context(
-        WarpedVRT(
-            source,
-            crs=header.crs,
-            transform=rasterio.Affine(*header.transform),
-            height=header.size[0],
-            width=header.size[1],
-            resampling=Resampling.bilinear,
-            nodata=np.nan if is_float else source.nodata,
-            src_nodata=source.nodata,
-        )
-    )
 
 
 def _layer(modality: str, rasters: Sequence[Raster], bands: Sequence[int], offset: int, path: Path) -> Layer:
@@ -162,45 +159,22 @@ def _offset(path: Path, rasters: Sequence[Raster], s2_offset: int | None) -> int
         return s2_offset
     if quantised:
         return 0
-    tags = {name: value for source, _ in rasters for name, value in source.tags().items()}
-    told = detect_offset(path, tags)
+    found = dict.fromkeys(detect_offset(path, source.tags()) for source, _ in rasters)
+    if len(offsets := {told and told[0] for told in found}) > 1:
+        raise ValueError(
+            f"the files of {path} tell of different offsets ({', '.join(map(str, offsets))}): bring them to one and "
+            "say s2_offset=…"
+        )
+    told = next(iter(found))
     if told is None:
         raise ValueError(
             f"{path} does not say whether its values carry the offset of +1000 of Sentinel-2 products since 2022 "
             "(processing baseline 04.00): say s2_offset=1000 if they do, s2_offset=0 if not"
         )
+    if not 0 <= told[0] <= LARGEST_OFFSET:
+        raise ValueError(f"{path}: {told[1]} is no offset in [0, {LARGEST_OFFSET}]: say s2_offset=0 or 1000")
     log.info("S2 values carry an offset of %+d, as %s says", *told)
     return told[0]
-
-
-def _check_overlap(s1: Header, s2: Header, paths: Mapping[str, Path], difference: str, align: bool) -> None:
-    """Says by how much two grids differ, unless S1 can be and is to be resampled."""
-    where = f"{paths['s1']} and {paths['s2']}"
-    if "none" in (s1.crs, s2.crs):
-        raise ValueError(f"{where} differ in {difference}, and without a CRS nobody knows where they lie: align them")
-    bounds = [rasterio.transform.array_bounds(*h.size, rasterio.Affine(*h.transform)) for h in (s1, s2)]
-    inside = transform_bounds(s1.crs, s2.crs, *bounds[0])
-    left, bottom, right, top = (
-        pick(pair) for pick, pair in zip((max, max, min, min), zip(inside, bounds[1], strict=True), strict=True)
-    )
-    if left >= right or bottom >= top:
-        raise ValueError(
-            f"{where} do not overlap: S1 covers {_rounded(inside)} and S2 {_rounded(bounds[1])} (left, bottom, right, "
-            f"top in {s2.crs}): give scenes of one place"
-        )
-    if not align:
-        share = (right - left) * (top - bottom) / ((bounds[1][2] - bounds[1][0]) * (bounds[1][3] - bounds[1][1]))
-        pixel = abs(s2.transform[0])
-        shift = f"S1 begins {(inside[0] - bounds[1][0]) / pixel:+.2f} px across and "
-        shift += f"{(bounds[1][3] - inside[3]) / pixel:+.2f} px down from S2, and covers {share:.0%} of it"
-        raise ValueError(
-            f"{where} differ in {difference}. {shift}: say align=true to resample S1 to the grid of S2, or bring them "
-            "to one grid"
-        )
-
-
-def _rounded(bounds: Sequence[float]) -> str:
-    return "(" + ", ".join(f"{value:.9g}" for value in bounds) + ")"
 
 
 def _check_units(scene: Scene, paths: Mapping[str, Path]) -> None:

@@ -57,10 +57,6 @@ class RawMap:
                 if os.pwrite(self._file, line, at) != line.size:
                     raise OSError(f"the disk of {self._bytes.parent} takes no more")
 
-    def close(self) -> None:
-        """No more will be written."""
-        os.close(self._file)
-
     def encode(self) -> Encoded:
         """Makes a cloud-optimised GeoTIFF, beside the plain bytes.
 
@@ -99,8 +95,12 @@ class Encoded:
         """Gives the map its name; one that stands there is replaced at once."""
         # GDAL keeps the names of classes in a file beside a GeoTIFF, which has no place for them.
         names = self.file.with_name(f"{self.file.name}.aux.xml")
+        beside = target.with_name(f"{target.name}.aux.xml")
         if names.exists():
-            names.replace(target.with_name(f"{target.name}.aux.xml"))
+            names.replace(beside)
+        else:
+            # Of a map that is replaced, e.g. its statistics.
+            beside.unlink(missing_ok=True)
         with self.file.open("rb") as file:
             os.fsync(file.fileno())
         self.file.replace(target)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rasterio.enums import MaskFlags
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
+from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from cromss.dataset.bands import select_bands
@@ -57,7 +59,7 @@ class Layer:
 
         Returns:
             ``(K, h, w)``, and ``(h, w)``, which is False where a band has no value: NaN, what the file declares as
-            such, or 0 in all bands of S2.
+            such, or 0 in all bands of S2 that are not resampled.
 
         Raises:
             ValueError: A file is damaged there.
@@ -69,6 +71,9 @@ class Layer:
                 read = source.read(numbers, window=window)
                 if MaskFlags.per_dataset in source.mask_flag_enums[0]:
                     known &= source.dataset_mask(window=window) > 0
+                elif alphas := alpha_bands(source):
+                    # GDAL takes an alpha band for a mask in files of two or four bands alone.
+                    known &= source.read(alphas[0] + 1, window=window) > 0
             except RasterioError as error:
                 raise ValueError(f"{source.name} cannot be read at {window}: it is truncated or damaged") from error
             if source.nodata is not None and not np.isnan(source.nodata):
@@ -77,7 +82,9 @@ class Layer:
         if image.dtype.kind == "f":
             known &= np.isfinite(image).all(axis=0)
         if self.modality == "s2":
-            known &= image.any(axis=0)
+            # Resampled bands reach a few pixels beyond what the finest ones saw.
+            finest = [p for source, _, at in self.sources if not isinstance(source, WarpedVRT) for p in at]
+            known &= (image[finest] if finest else image).any(axis=0)
         if self.offset:
             image = np.maximum(image, self.offset) - image.dtype.type(self.offset)
         if not known.all():
@@ -92,11 +99,13 @@ class Scene:
     Args:
         layers: The modalities.
         header: What the grid is.
+        files: All files that are read, also those that a VRT points to.
     """
 
-    def __init__(self, layers: Sequence[Layer], header: Header) -> None:
+    def __init__(self, layers: Sequence[Layer], header: Header, files: Sequence[Path]) -> None:
         self.layers = tuple(layers)
         self.header = header
+        self.files = tuple(files)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -131,6 +140,12 @@ class Scene:
         rows, columns = slice(0, height, step), slice(0, width, step)
         images = {modality: image[:, rows, columns] for modality, image in patch.images.items()}
         return Patch(images, patch.valid[rows, columns])
+
+
+def alpha_bands(source: Any) -> list[int]:
+    """Positions of bands that say which pixels are known, as `gdalwarp -dstalpha` writes them; a named band is data."""
+    told = zip(source.colorinterp, source.descriptions, strict=True)
+    return [number for number, (meaning, name) in enumerate(told) if meaning == ColorInterp.alpha and not name]
 
 
 def _joined(patches: Sequence[Patch], axis: int) -> Patch:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cromss.resolvers import BEST
 from cromss.trainer.results import FORMAT, MEANS
 
 _MODES = {"reference": "frozen", "frozen": "frozen", "none": "finetuned"}
@@ -71,6 +72,13 @@ class Run:
     def locations(self) -> int:
         """Number of places that it was tested on."""
         return self.tested["locations"]
+
+    @property
+    def stage(self) -> str | None:
+        """Name of the tested checkpoint where it is not that of the end of the training."""
+        name = Path(str(self.tested.get("checkpoint"))).name
+        is_early = self.tested.get("epochs", self.epochs) != self.epochs
+        return name if is_early or name == BEST else None
 
 
 def read_run(path: Path) -> Run:

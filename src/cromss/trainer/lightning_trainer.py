@@ -13,15 +13,13 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelChec
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
-from cromss.resolvers import CHECKPOINTS, LAST
+from cromss.resolvers import BEST, CHECKPOINTS, LAST
 from cromss.trainer.metrics_file import MetricsFile
 from cromss.trainer.optim import better
 from cromss.trainer.panels import PanelPictures
 from cromss.trainer.prediction_files import PredictionFiles
 from cromss.trainer.resume import SeedEpochs, WholeCheckpoints
 from cromss.trainer.wandb_run import wandb_logger
-
-BEST = "best.ckpt"
 
 
 class ProgressBar(TQDMProgressBar):

@@ -10,12 +10,13 @@ from typing import Any
 import lightning as L
 import numpy as np
 from matplotlib.colors import to_rgb
+from rasterio import Affine
 from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 from torch import Tensor
 
 from cromss.atomic import write_file
-from cromss.dataset.augment import WholePatch
+from cromss.dataset.augment import CentreCrop, WholePatch
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.types import IGNORE_INDEX, Batch
 
@@ -29,7 +30,8 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
 class PredictionFiles(L.Callback):
     """Writes ``<folder>/<location>_<branch>.<png|tif>``: class numbers with a colour table and class names.
 
-    A GeoTIFF lies where its images lie, if these say where. Where evaluation looks at the centre alone, files show it.
+    A GeoTIFF lies where its images lie, if these say where. Where evaluation looks at the centre alone, files show it
+    and lie there.
 
     Args:
         folder: Where the files go; it is made.
@@ -65,23 +67,33 @@ class PredictionFiles(L.Callback):
         predicted: Mapping[str, Tensor] = outputs
         self.folder.mkdir(parents=True, exist_ok=True)
         height, width = reader.info.size
-        whole = isinstance(data.test_geometry, WholePatch)
+        geometry = data.test_geometry
+        whole = isinstance(geometry, WholePatch)
         rows, columns = WholePatch.inner(height, width) if whole else (slice(None), slice(None))
+        top, left = ((size - geometry.crop) // 2 if isinstance(geometry, CentreCrop) else 0 for size in (height, width))
         for branch, classes in predicted.items():
             maps = classes[:, rows, columns].to("cpu").numpy().astype(np.uint8)
             for location, labels in zip(batch.locations, maps, strict=True):
                 if location >= 0:
-                    grid = reader.grid(location) if whole else None
+                    grid = _moved(reader.grid(location), top, left)
                     name = f"{reader.location_id(location)}_{branch}.{self.kind}".replace("/", "_")
                     write_file(self.folder / name, self._encoded(labels, grid))
 
-    def _encoded(self, labels: np.ndarray, grid: Mapping[str, Any] | None) -> bytes:
+    def _encoded(self, labels: np.ndarray, grid: Mapping[str, Any]) -> bytes:
         height, width = labels.shape
         with warnings.catch_warnings(), MemoryFile() as file:
             # Published tiles do not say where they lie.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with file.open(height=height, width=width, count=1, dtype="uint8", **self.profile, **(grid or {})) as map_:
+            with file.open(height=height, width=width, count=1, dtype="uint8", **self.profile, **grid) as map_:
                 map_.write(labels, 1)
                 map_.write_colormap(1, dict(enumerate(self.palette)))
                 map_.update_tags(1, **{f"CLASS_{c}": name for c, name in enumerate(self.classes)})
             return file.read()
+
+
+def _moved(grid: Mapping[str, Any] | None, top: int, left: int) -> Mapping[str, Any]:
+    """The grid of what lies `top` rows and `left` columns within another; none where nobody knows that one."""
+    if grid is None:
+        return {}
+    a, b, c, d, e, f = tuple(grid["transform"])[:6]
+    return {**grid, "transform": Affine(a, b, c + a * left + b * top, d, e, f + d * left + e * top)}

@@ -88,7 +88,7 @@ def results(
         choices: Group -> chosen option.
         scores: Branch -> `scores_of`.
         weights: Where the training started, a description a loaded branch.
-        tested: What was tested, e.g. checkpoint and epoch.
+        tested: What was tested: the checkpoint, the epochs that it was trained, and the number of locations.
     """
     backbone, dataset = config["backbone"], config["dataset"]
     modality = config["fusion"].get("modality")
