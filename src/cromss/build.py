@@ -10,9 +10,9 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from cromss.backbone.freeze import leave_out_idle
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.dataset.reader import LocationReader
+from cromss.fusion.idle import leave_out_idle
 from cromss.fusion.images import FusionNetwork
 from cromss.trainer.module import SegmentationModule
 from cromss.trainer.optim import parameter_groups

@@ -62,7 +62,9 @@ def results(folder):
 def test_a_pretrained_encoder_is_transferred_frozen_and_tested(here):
     pretrained = here("pretrained", *SMALL, "trainer.epochs=1", "trainer.progress_bar=false")
     start = ["backbone.weights=cromss", f"backbone.weights_path={pretrained}/checkpoints/last.ckpt"]
-    folder = here("tuned", *EXACT, *QUICK, *start, "backbone.freeze=frozen", "trainer.predictions=png")
+    # With a validation in between, which switches modes.
+    settings = ["backbone.freeze=frozen", "trainer.predictions=png", "dataset.val_fraction=0.2"]
+    folder = here("tuned", *EXACT, *QUICK, *start, *settings)
 
     before, after = weights(pretrained), weights(folder)
     encoder = [key for key in after if key.startswith("net.encoder.")]

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import hydra
-from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import save
 
 from cromss.atomic import write_file
@@ -20,8 +16,7 @@ from cromss.backbone.load import check_known, choose_encoder
 from cromss.backbone.origins import ORIGINS, find
 from cromss.backbone.part import first_convolution, plain, shapes
 from cromss.backbone.weights_file import EXPORTED, open_weights
-from cromss.config import UserError, quote_paths
-from cromss.paths import config_dir
+from cromss.command import as_path, check_switches, given, run_command
 from cromss.types import BRANCHES
 
 log = logging.getLogger(__name__)
@@ -30,6 +25,7 @@ FORMAT = "1"
 """Version of the metadata."""
 
 _UNKNOWN = "unknown"
+_PROGRAM = "cromss.backbone.export"
 
 
 def export_encoder(
@@ -85,22 +81,8 @@ def export_encoder(
 
 
 def main() -> None:
-    """Runs the command line; Ctrl-C ends it with a sentence."""
-    sys.argv[1:] = quote_paths(sys.argv[1:], ("checkpoint", "out"))
-    try:
-        _export()
-    except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted: nothing was written.\n")
-        sys.exit(130)
-
-
-@hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="export")
-def _export(cfg: DictConfig) -> None:
-    """Exports, and shows a mistake of the user as its message alone."""
-    try:
-        run(OmegaConf.to_container(cfg, resolve=True))
-    except (ValueError, OSError) as error:
-        raise UserError(str(error)) from error
+    """Runs the command line."""
+    run_command("export", run, paths=("checkpoint", "out"), interrupted="nothing was written.")
 
 
 def run(settings: Any) -> None:
@@ -110,22 +92,15 @@ def run(settings: Any) -> None:
         ValueError: A setting is missing or unknown, or see `export_encoder`.
         OSError: `out` cannot be written.
     """
-    checkpoint, out = (str(_given(settings, key)) for key in ("checkpoint", "out"))
-    check_known("modality", _given(settings, "modality"), BRANCHES)
+    checkpoint, out = (str(given(settings, key, _PROGRAM)) for key in ("checkpoint", "out"))
+    check_known("modality", given(settings, "modality", _PROGRAM), BRANCHES)
     check_known("origin", settings["origin"], tuple(ORIGINS))
-    if not isinstance(settings["overwrite"], bool):
-        raise ValueError(f"overwrite={settings['overwrite']} must be true or false")
-    target = Path(out).expanduser()
+    check_switches(settings, ["overwrite"])
+    target = as_path(out)
     options = {key: settings[key] for key in ("modality", "origin", "sha256", "overwrite")}
     metadata = export_encoder(checkpoint, target, **options)
     described = "  ".join(f"{key}={value}" for key, value in metadata.items() if key != EXPORTED)
     log.info("Encoder written to %s: %s", target, described)
-
-
-def _given(settings: Mapping[str, Any], key: str) -> Any:
-    if settings[key] is None:
-        raise ValueError(f"{key}=… is missing; `python -m cromss.backbone.export --help` shows examples")
-    return settings[key]
 
 
 if __name__ == "__main__":

@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-
-if TYPE_CHECKING:
-    from cromss.fusion.images import FusionNetwork
+from torch import nn
 
 MODES = ("none", "frozen", "reference")
 
@@ -60,38 +55,6 @@ class Freezing:
             weight.requires_grad_(not frozen)
         for encoder in encoders:
             encoder.train(not (frozen and self.mode == "frozen"))
-
-
-def encoders_of(net: FusionNetwork) -> list[nn.Module]:
-    """The encoders of a fusion network, see `cromss.fusion.images.Parts`."""
-    return [net.get_submodule(parts.encoder) for parts in net.parts.values()]
-
-
-def leave_out_idle(net: FusionNetwork) -> list[str]:
-    """Marks the weights that have no influence on the logits as not to be trained.
-
-    Some decoders (PSPNet, FPN, DeepLabV3+, ...) pass over stages of the encoder. Their weights get no gradient, which
-    stops a training that is distributed over processes.
-
-    Args:
-        net: A fusion network on the CPU, not trained yet. Its batch-norm statistics stay as they are.
-
-    Returns:
-        The names of those weights.
-    """
-    named = [(name, weight) for name, weight in net.named_parameters() if weight.requires_grad]
-    modes = {module: module.training for module in net.modules()}
-    net.eval()
-    images = {modality: torch.zeros(1, bands, 128, 128) for modality, bands in net.bands.items()}
-    logits: dict[str, Tensor] = net(images)
-    total = torch.stack([branch.sum() for branch in logits.values()]).sum()
-    gradients = torch.autograd.grad(total, [weight for _, weight in named], allow_unused=True)
-    for module, mode in modes.items():
-        module.training = mode
-    idle = [pair for pair, gradient in zip(named, gradients, strict=True) if gradient is None]
-    for _, weight in idle:
-        weight.requires_grad_(False)
-    return [name for name, _ in idle]
 
 
 def trainable(modules: Sequence[nn.Module]) -> Iterator[nn.Parameter]:

@@ -54,6 +54,10 @@ class FusionNetwork(nn.Module):
         check_images(images, bands, self.required_multiple)
         return {branch: self._logits(branch, images) for branch in wanted}
 
+    def encoders(self) -> list[nn.Module]:
+        """The encoder of each branch."""
+        return [self.get_submodule(parts.encoder) for parts in self.parts.values()]
+
     def _logits(self, branch: str, images: Mapping[str, Tensor]) -> Tensor:
         image = stack(images) if branch == "common" else images[branch]
         encoder, decoder, head = (self.get_submodule(name) for name in self.parts[branch])

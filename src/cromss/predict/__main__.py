@@ -5,18 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import re
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import hydra
-from omegaconf import DictConfig, OmegaConf
-
-from cromss.config import UserError, quote_paths
-from cromss.paths import config_dir
+from cromss.command import as_path, run_command
 from cromss.predict.offset import LARGEST_OFFSET
-from cromss.resolvers import register_resolvers
 from cromss.types import MODALITIES
 
 log = logging.getLogger(__name__)
@@ -26,23 +20,9 @@ USUAL_WINDOW = 256
 
 
 def main() -> None:
-    """Runs the command line; Ctrl-C ends it with a sentence."""
-    register_resolvers()
-    sys.argv[1:] = quote_paths(sys.argv[1:], ("checkpoint", "s1", "s2", "out"))
-    try:
-        _predict()
-    except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted: no map was written. The same command starts again.\n")
-        sys.exit(130)
-
-
-@hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="predict")
-def _predict(cfg: DictConfig) -> None:
-    """Maps, and shows a mistake of the user as its message alone."""
-    try:
-        run(OmegaConf.to_container(cfg, resolve=True))
-    except (ValueError, OSError) as error:
-        raise UserError(str(error)) from error
+    """Runs the command line."""
+    interrupted = "no map was written. The same command starts again."
+    run_command("predict", run, paths=("checkpoint", *MODALITIES, "out"), interrupted=interrupted)
 
 
 def run(settings: Any) -> None:
@@ -65,8 +45,8 @@ def run(settings: Any) -> None:
     from cromss.predict.opening import open_scene
 
     targets = _targets(settings)
-    paths = {modality: _path(settings[modality]) for modality in MODALITIES if settings[modality] is not None}
-    network = load_network(_path(settings["checkpoint"]))
+    paths = {modality: as_path(settings[modality]) for modality in MODALITIES if settings[modality] is not None}
+    network = load_network(as_path(settings["checkpoint"]))
     branches = network.branches(paths.keys(), settings["branch"])
     network.net.to(_device(settings["device"], torch.cuda.device_count()))
     bands = {modality: network.bands[modality] for modality in paths}
@@ -74,7 +54,7 @@ def run(settings: Any) -> None:
         rasterio.Env(GDAL_CACHEMAX=settings["cache_mb"]),
         open_scene(paths, bands, settings["s2_offset"], settings["align"]) as scene,
     ):
-        _check_unread(targets.values(), [_path(settings["checkpoint"]), *paths.values(), *scene.files])
+        _check_unread(targets.values(), [as_path(settings["checkpoint"]), *paths.values(), *scene.files])
         # No larger than the scene needs: what is padded is worked off in vain.
         needed = max(network.smallest, math.ceil(max(scene.size) / HALVINGS) * HALVINGS)
         trained = network.crop if network.crop and network.crop % HALVINGS == 0 else USUAL_WINDOW
@@ -130,13 +110,9 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _path(value: Any) -> Path:
-    return Path(str(value)).expanduser()
-
-
 def _targets(settings: Mapping[str, Any]) -> dict[str, Path]:
     """What is to be written, by name; ValueError where that cannot be."""
-    out = _path(settings["out"])
+    out = as_path(settings["out"])
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise ValueError(f"out={out}: maps are GeoTIFFs: let it end in .tif")
     if out.is_symlink():

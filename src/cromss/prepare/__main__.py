@@ -4,42 +4,20 @@ from __future__ import annotations
 
 import inspect
 import logging
-import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-import hydra
-from omegaconf import DictConfig, OmegaConf
-
-from cromss.config import UserError, quote_paths
+from cromss.command import as_path, check_switches, choose, given, run_command
 from cromss.dataset.store_writer import check_target
-from cromss.paths import config_dir
 from cromss.prepare import SOURCES, convert, verify
-from cromss.resolvers import register_resolvers
 
 log = logging.getLogger(__name__)
 _MOST_MESSAGES = 50
 
 
 def main() -> None:
-    """Runs the command line; Ctrl-C ends it with a sentence."""
-    register_resolvers()
-    sys.argv[1:] = quote_paths(sys.argv[1:], ("path", "out"))
-    try:
-        _prepare()
-    except KeyboardInterrupt:
-        sys.stderr.write("\nInterrupted: nothing was changed.\n")
-        sys.exit(130)
-
-
-@hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="prepare")
-def _prepare(cfg: DictConfig) -> None:
-    """Converts or verifies, and shows a mistake of the user as its message alone."""
-    try:
-        run(OmegaConf.to_container(cfg, resolve=True))
-    except (ValueError, OSError) as error:
-        raise UserError(str(error)) from error
+    """Runs the command line."""
+    run_command("prepare", run, paths=("path", "out"), interrupted="nothing was changed.")
 
 
 def run(settings: Any) -> None:
@@ -49,16 +27,14 @@ def run(settings: Any) -> None:
         ValueError: A setting is missing or unknown, the source cannot be read, or `verify` found damage.
         OSError: The disk is full, or a path cannot be written.
     """
-    for key in ("quantise", "overwrite"):
-        if not isinstance(settings[key], bool):
-            raise ValueError(f"{key}={settings[key]} must be true or false")
+    check_switches(settings, ["quantise", "overwrite"])
     if not isinstance(settings["compression"], Mapping):
         raise ValueError(f"compression={settings['compression']} must name fields, e.g. compression.labels=zstd")
-    _choose("action", settings["action"], ACTIONS)(settings)
+    choose("action", settings["action"], ACTIONS)(settings)
 
 
 def _convert(settings: Mapping[str, Any]) -> None:
-    open_source = _choose("source", settings["source"], SOURCES)
+    open_source = choose("source", settings["source"], SOURCES)
     out = _given(settings, "out")
     # All that can fail at once fails before the first location is read.
     check_target(out, settings["overwrite"])
@@ -83,17 +59,9 @@ def _verify(settings: Mapping[str, Any]) -> None:
 ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {"convert": _convert, "verify": _verify}
 
 
-def _choose(key: str, value: Any, table: Mapping[str, Any]) -> Any:
-    if not isinstance(value, str) or value not in table:
-        raise ValueError(f"{key}={value} is unknown: choose one of {', '.join(table)}")
-    return table[value]
-
-
 def _given(settings: Mapping[str, Any], key: str) -> Any:
-    if settings[key] is None:
-        raise ValueError(f"{key}=… is missing; `python -m cromss.prepare --help` shows examples")
-    value = settings[key]
-    return value if isinstance(value, Mapping) else Path(str(value)).expanduser()
+    value = given(settings, key, "cromss.prepare")
+    return value if isinstance(value, Mapping) else as_path(value)
 
 
 if __name__ == "__main__":

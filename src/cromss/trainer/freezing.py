@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import lightning as L
 
-from cromss.backbone.freeze import Freezing, encoders_of, trainable
+from cromss.backbone.freeze import Freezing, trainable
 from cromss.trainer.module import SegmentationModule
 
 
@@ -21,7 +21,7 @@ class FreezeEncoders(L.Callback):
 
     def __init__(self, freezing: Freezing, module: SegmentationModule) -> None:
         self.freezing = freezing
-        self.encoders = encoders_of(module.net)
+        self.encoders = module.net.encoders()
         self.weights = list(trainable(self.encoders))
         if freezing.epochs is None and freezing.is_on(epoch=0):
             for weight in self.weights:

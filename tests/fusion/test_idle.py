@@ -1,0 +1,21 @@
+import pytest
+import torch
+
+from backbones import backbone_of
+from cromss.backbone import DECODERS
+from cromss.fusion import SingleFusion
+from cromss.fusion.idle import leave_out_idle
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_weights_without_influence_are_not_trained_and_all_others_get_a_gradient(decoder):
+    net = SingleFusion(backbone_of("resnet18", decoder), "s2", {"s2": 13}, 4)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    idle = leave_out_idle(net)
+    # PSPNet's encoder halves the size three times and leaves the last two stages unused.
+    assert {name.split(".")[1] for name in idle} == ({"layer3", "layer4"} if decoder == "pspnet" else set())
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert all(module.training for module in net.modules())
+    net({"s2": torch.rand(2, 13, 128, 128)})["s2"].sum().backward()
+    without = [name for name, weight in net.named_parameters() if weight.grad is None]
+    assert without == idle
