@@ -89,7 +89,7 @@ class ForwardWatch(L.Callback):
 
 
 def _step_seconds(freeze: str, batch: int, steps: int) -> float:
-    overrides = (f"backbone.freeze={freeze}", f"dataset.locations={2 * batch}")
+    overrides = (f"backbone.freeze={freeze}", f"dataset.locations={2 * batch}", "dataset.test_locations=1")
     with _fine_tuning(batch, *overrides) as (module, data, freezing, folder):
         watch = Stopwatch(WARM_UP)
         callbacks = [FreezeEncoders(freezing, module), watch]

@@ -40,9 +40,10 @@ def run(settings: Any) -> None:
     import torch
 
     from cromss.dataset.augment import HALVINGS
+    from cromss.predict.block_cache import cache_for
     from cromss.predict.mapping import Mapper
     from cromss.predict.network import load_network
-    from cromss.predict.opening import open_scene
+    from cromss.predict.opening import check_units, open_scene
 
     targets = _targets(settings)
     paths = {modality: as_path(settings[modality]) for modality in MODALITIES if settings[modality] is not None}
@@ -50,10 +51,7 @@ def run(settings: Any) -> None:
     branches = network.branches(paths.keys(), settings["branch"])
     network.net.to(_device(settings["device"], torch.cuda.device_count()))
     bands = {modality: network.bands[modality] for modality in paths}
-    with (
-        rasterio.Env(GDAL_CACHEMAX=settings["cache_mb"]),
-        open_scene(paths, bands, settings["s2_offset"], settings["align"]) as scene,
-    ):
+    with rasterio.Env(), open_scene(paths, bands, settings["s2_offset"], settings["align"]) as scene:
         _check_unread(targets.values(), [as_path(settings["checkpoint"]), *paths.values(), *scene.files])
         # No larger than the scene needs: what is padded is worked off in vain.
         needed = max(network.smallest, math.ceil(max(scene.size) / HALVINGS) * HALVINGS)
@@ -61,6 +59,9 @@ def run(settings: Any) -> None:
         window = min(settings["window"] or trained, needed)
         if window < network.smallest:
             raise ValueError(f"window={window} is too small for this network, which needs {network.smallest} px")
+        # GDAL asks once, before it decodes the first block.
+        rasterio.env.setenv(GDAL_CACHEMAX=settings["cache_mb"] or cache_for(scene.layers, window))
+        check_units(scene, paths)
         height, width = scene.size
         log.info("%d x %d px by %s in windows of %d px", width, height, " and ".join(branches), window)
         if scene.header.crs == "none":
@@ -95,8 +96,9 @@ def _problems(settings: Mapping[str, Any]) -> Iterator[str]:
     if not isinstance(overlap, int | float) or not 0 <= overlap <= 0.9:
         yield f"overlap={overlap} must be a share of a window in [0, 0.9]"
     for key in ("batch_size", "cache_mb"):
-        if not _is_whole(settings[key]) or settings[key] < 1:
-            yield f"{key}={settings[key]} must be a whole number of at least 1"
+        value = settings[key]
+        if (key, value) != ("cache_mb", None) and not (_is_whole(value) and value >= 1):
+            yield f"{key}={value} must be a whole number of at least 1"
     offset = settings["s2_offset"]
     if offset is not None and not (_is_whole(offset) and 0 <= offset <= LARGEST_OFFSET):
         yield f"s2_offset={offset} must be a whole number, 0 or 1000, or null: it is taken off"

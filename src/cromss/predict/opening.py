@@ -37,7 +37,7 @@ _LOWEST_DB = -100
 def open_scene(
     paths: Mapping[str, Path], bands: Mapping[str, Sequence[int]], s2_offset: int | None, align: bool
 ) -> Iterator[Scene]:
-    """Opens the modalities of a scene and makes sure that they can be used, before any work starts.
+    """Opens the modalities of a scene and makes sure that they lie together; `check_units` looks at the values.
 
     Args:
         paths: Modality -> a GeoTIFF with all its bands, or a folder with a file a band, e.g. a ``.SAFE`` product.
@@ -46,8 +46,7 @@ def open_scene(
         align: Resamples S1 to the grid of S2 where they differ, bilinearly.
 
     Raises:
-        ValueError: A file is absent or unreadable, a band is missing, the grids differ, an offset is not known, or
-            values are of other units.
+        ValueError: A file is absent or unreadable, a band is missing, the grids differ, or an offset is not known.
     """
     with ExitStack() as stack:
         found = {modality: _open_rasters(stack, modality, path) for modality, path in paths.items()}
@@ -62,9 +61,7 @@ def open_scene(
             offset = _offset(paths[modality], rasters, s2_offset) if modality == "s2" else 0
             layers.append(_layer(modality, placed, bands[modality], offset, paths[modality]))
         files = [Path(file) for rasters in found.values() for source, _ in rasters for file in source.files]
-        scene = Scene(layers, header, files)
-        _check_units(scene, paths)
-        yield scene
+        yield Scene(layers, header, files)
 
 
 Raster = tuple[Any, tuple[str, ...]]
@@ -177,8 +174,8 @@ def _offset(path: Path, rasters: Sequence[Raster], s2_offset: int | None) -> int
     return told[0]
 
 
-def _check_units(scene: Scene, paths: Mapping[str, Path]) -> None:
-    """Looks at pixels here and there for values that are no dB, or no reflectance x 10000."""
+def check_units(scene: Scene, paths: Mapping[str, Path]) -> None:
+    """Looks at pixels here and there; ValueError where they are no dB, or no reflectance x 10000."""
     height, width = scene.size
     for layer in scene.layers:
         values = []
