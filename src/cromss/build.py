@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from cromss.dataset.augment import HALVINGS
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.dataset.reader import LocationReader
 from cromss.fusion.idle import leave_out_idle
@@ -73,6 +75,14 @@ def build(cfg: DictConfig) -> tuple[SegmentationModule, LocationDataModule]:
             f"dataset.crop={data.crop} is too small for backbone.decoder={cfg.backbone.decoder}, which needs "
             f"{smallest} px: raise it, or choose another decoder"
         )
+    tested = -(-min(data.test_reader.info.size) // HALVINGS) * HALVINGS
+    if len(data.test_locations) and cfg.dataset.evaluate == "whole" and tested < smallest:
+        raise ValueError(
+            f"the tiles to test on are {tested} px with their padding, too small for "
+            f"backbone.decoder={cfg.backbone.decoder}, which needs {smallest} px: choose another decoder"
+        )
+    if not cfg.trainer.test_only and min(cfg.trainer.batch_size, len(data.train_locations)) == 1:
+        _check_lone_samples(cfg, net, data.crop)
     module = SegmentationModule(
         net,
         branches=net.branches,
@@ -86,6 +96,23 @@ def build(cfg: DictConfig) -> tuple[SegmentationModule, LocationDataModule]:
         check_finite_every=cfg.trainer.check_finite_every,
     )
     return module, data
+
+
+def _check_lone_samples(cfg: DictConfig, net: FusionNetwork, crop: int) -> None:
+    """ValueError where batches of one sample leave a batch norm a single value a channel: it would have no variance."""
+    # Nothing is computed there but shapes.
+    copied = copy.deepcopy(net).to("meta").train()
+    for encoder in copied.encoders():
+        encoder.train(cfg.backbone.freeze != "frozen" or cfg.backbone.freeze_epochs is not None)
+    try:
+        copied({modality: torch.zeros(1, bands, crop, crop, device="meta") for modality, bands in net.bands.items()})
+    except ValueError as error:
+        raise ValueError(
+            f"batches of one sample of dataset.crop={crop} px are too little for the batch norm of "
+            f"backbone.encoder={cfg.backbone.encoder}, backbone.decoder={cfg.backbone.decoder} ({error}): raise "
+            "trainer.batch_size, or dataset.train_samples where that is 1; or choose backbone.decoder=unet and a "
+            "larger crop"
+        ) from error
 
 
 def _test_reader(cfg: DictConfig) -> LocationReader | None:

@@ -76,7 +76,8 @@ def check(cfg: DictConfig) -> None:
         # The ranges of values that are missing or of another kind are not worth a look.
         problems = _missing(cfg) or list(_check_kinds(cfg)) or [problem for rule in RULES for problem in rule(cfg)]
     except InterpolationResolutionError as error:
-        problems = [str(error.__cause__ or error)]
+        # Tables by decoder, such as that of crops, have no entry for an unknown one.
+        problems = list(_unbuildable(cfg, ("backbone.network",))) or [str(error.__cause__ or error)]
     if problems:
         raise UserError("\n".join(["This run cannot start:", *(f"  - {problem}" for problem in problems)]))
 
@@ -145,7 +146,12 @@ def _scalars(hint: Any) -> tuple[type, ...]:
 
 def _check_parts(cfg: DictConfig) -> Iterator[str]:
     """Small parts check their own settings; building them costs nothing."""
-    for key in ("selection", "smoothing", "loss", "backbone.start", "backbone.freezing"):
+    keys = ("selection", "smoothing", "loss", "backbone.network", "backbone.start", "backbone.freezing")
+    return _unbuildable(cfg, keys)
+
+
+def _unbuildable(cfg: DictConfig, keys: Sequence[str]) -> Iterator[str]:
+    for key in keys:
         try:
             instantiate(OmegaConf.select(cfg, key))
         except InstantiationException as error:

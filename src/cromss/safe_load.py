@@ -61,5 +61,8 @@ def _check_archive(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         # torch reads over a flipped byte in a weight.
         damaged = archive.testzip()
+        is_program = any(name.endswith("/constants.pkl") for name in archive.namelist())
+    if is_program:
+        raise pickle.UnpicklingError("it is a TorchScript program: save a state_dict instead")
     if damaged is not None:
         raise zipfile.BadZipFile(f"{damaged} does not match its checksum")

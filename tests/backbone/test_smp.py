@@ -66,6 +66,20 @@ def test_unknown_names_are_answered_with_close_ones(encoder, decoder, channels, 
         backbone_of(encoder, decoder, decoder_channels=channels)
 
 
+@pytest.mark.parametrize(
+    ("encoder", "decoder", "changes", "message"),
+    [
+        ("densenet121", "deeplabv3", {}, "backbone.decoder=deeplabv3 cannot be built on backbone.encoder=densenet121"),
+        ("mit_b0", "linknet", {}, "cannot be built on backbone.encoder=mit_b0"),
+        ("resnet18", "unet", {"encoder_depth": 9}, "encoder_depth=9.* null for depth and channels"),
+        ("resnet18", "unet", {"decoder_channels": [64, 32]}, r"decoder_channels=\[64, 32\]"),
+    ],
+)
+def test_parts_that_do_not_go_together_are_named(encoder, decoder, changes, message):
+    with pytest.raises(ValueError, match=message):
+        backbone_of(encoder, decoder, **changes).network(3, 2)
+
+
 def test_batch_norm_momentum_reaches_every_layer():
     network = backbone_of("resnet18", "unet", batch_norm_momentum=0.02)
     layers = [layer for layer in network.network(2, 3).modules() if isinstance(layer, torch.nn.BatchNorm2d)]

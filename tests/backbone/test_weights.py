@@ -3,6 +3,7 @@ import json
 import logging
 import os
 import shutil
+import zipfile
 
 import huggingface_hub
 import pytest
@@ -348,6 +349,33 @@ def test_numbers_that_are_not_finite_are_refused(tmp_path):
         load_weights(LITTLE, tmp_path / "a.pth", "imagenet")
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_weights_of_another_precision_are_converted(tmp_path, dtype):
+    state = {name: value.to(dtype) if value.is_floating_point() else value for name, value in resnet_state(13).items()}
+    save_file({name: value.contiguous() for name, value in state.items()}, tmp_path / "a.safetensors")
+    net = single()
+    load_weights(net, tmp_path / "a.safetensors", "imagenet")
+    assert torch.equal(net.encoder.conv1.weight, state["conv1.weight"].float())
+    assert {value.dtype for value in net.parameters()} == {torch.float32}
+
+
+def test_integers_in_the_place_of_weights_are_refused(tmp_path):
+    state = resnet_state(13)
+    state["conv1.weight"] = (state["conv1.weight"] * 100).to(torch.int8)
+    torch.save(state, tmp_path / "a.pth")
+    with pytest.raises(ValueError, match=r"holds conv1.weight as torch.int8, .* take a copy in floating point"):
+        load_weights(LITTLE, tmp_path / "a.pth", "imagenet")
+
+
+def test_the_projection_of_moco_and_the_head_of_dino_are_left_out(tmp_path):
+    state = resnet_state(13, "module.encoder_q.") | {"module.encoder_q.fc.0.weight": torch.rand(4, 512)}
+    torch.save({"state_dict": state}, tmp_path / "moco.pth")
+    assert load_weights(single(), tmp_path / "moco.pth", "moco").unexpected == ()
+    state = resnet_state(13, "module.backbone.") | {"module.head.mlp.0.weight": torch.rand(4, 512)}
+    torch.save({"teacher": state}, tmp_path / "dino.pth")
+    assert load_weights(single(), tmp_path / "dino.pth", "dino").unexpected == ()
+
+
 def test_a_branch_that_the_network_lacks():
     with pytest.raises(ValueError, match="modality='s1' is unknown: choose one of s2"):
         load_weights(single("s2"), "nowhere.ckpt", "cromss", modality="s1")
@@ -413,6 +441,15 @@ def test_a_file_of_another_kind_is_refused(tmp_path, content):
     (tmp_path / "other.pth").write_bytes(content)
     with pytest.raises(ValueError, match=r"other.pth cannot be read as weights \(.+\)"):
         load_weights(LITTLE, tmp_path / "other.pth", "moco")
+
+
+def test_a_torchscript_program_is_refused(tmp_path):
+    torch.save({}, tmp_path / "program.pt")
+    # What tells it from a file of weights; making one has become a warning.
+    with zipfile.ZipFile(tmp_path / "program.pt", "a") as archive:
+        archive.writestr("program/constants.pkl", b"")
+    with pytest.raises(ValueError, match="it is a TorchScript program: save a state_dict instead"):
+        load_weights(LITTLE, tmp_path / "program.pt", "moco")
 
 
 def test_what_is_no_file_or_no_state_dict_is_refused(tmp_path):
@@ -484,6 +521,8 @@ def test_imagenet_without_a_network_says_what_to_do(monkeypatch, tmp_path, encod
         ({"modality": "s3"}, "weights_modality=s3 is unknown: choose one of s1, s2, common"),
         ({"sha256": "abc"}, "weights_sha256=abc is no SHA-256"),
         ({"origin": "imagenet", "path": None, "sha256": "0" * 64}, "weights_sha256 is the checksum of a file, and"),
+        ({"path": ["a.ckpt", "b.ckpt"]}, "weights_path=.* is a list: give one for all branches"),
+        ({"sha256": 12}, "weights_sha256=12 is no SHA-256"),
         ({"path": {"s3": "a.ckpt"}}, "weights_path names s3: it takes s1, s2, common"),
         ({"path": {"s1": "a.ckpt"}, "sha256": "0" * 64}, "name them alike"),
     ],
@@ -491,6 +530,13 @@ def test_imagenet_without_a_network_says_what_to_do(monkeypatch, tmp_path, encod
 def test_settings_are_checked_at_once(changes, message):
     with pytest.raises(ValueError, match=message):
         Weights(**(SETTINGS | {"path": "a.ckpt"} | changes))
+
+
+def test_a_file_named_like_a_number_is_a_file(tmp_path, monkeypatch):
+    foreign("moco", tmp_path / "2020")
+    monkeypatch.chdir(tmp_path)
+    (report,) = Weights(**(SETTINGS | {"origin": "moco", "path": 2020}))(single(), bands=13)
+    assert len(report.loaded) == 120
 
 
 def test_random_weights_report_nothing():

@@ -80,6 +80,11 @@ def test_band_counts_follow_the_bands():
         (["trainer.decoder_rates=up"], "trainer.decoder_rates=up must be one of equal, rising, falling"),
         (["dataset.modality=s3"], "dataset.modality=s3 must be one of s1, s2"),
         (["dataset.train_samples=0"], "dataset.train_samples=0"),
+        (["backbone.decoder=unett"], "backbone: decoder='unett' is unknown: did you mean unet"),
+        (
+            ["dataset=dw", "dataset.train_path=x", "backbone.decoder=unett", "trainer=smoke"],
+            "backbone: decoder='unett' is unknown: did you mean unet",
+        ),
         (["backbone.freeze=half"], "backbone: backbone.freeze=half is unknown"),
         (["backbone.freeze_epochs=3"], "ends a freeze and backbone.freeze=none begins none"),
         (["dataset.classes=[a,b,c,d,e,f,g,h,i,j]"], "dataset.colours names 9 colours for 10"),

@@ -19,3 +19,9 @@ def test_weights_without_influence_are_not_trained_and_all_others_get_a_gradient
     net({"s2": torch.rand(2, 13, 128, 128)})["s2"].sum().backward()
     without = [name for name, weight in net.named_parameters() if weight.grad is None]
     assert without == idle
+
+
+def test_an_encoder_for_one_size_alone_is_refused():
+    net = SingleFusion(backbone_of("tu-swin_tiny_patch4_window7_224", "unet"), "s1", {"s1": 2}, 4)
+    with pytest.raises(ValueError, match="takes no images of 128 x 128 px .*: choose one that takes any size"):
+        leave_out_idle(net)

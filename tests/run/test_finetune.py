@@ -1,8 +1,11 @@
 """From a pretrained encoder to a tested map, as users call it, on small data."""
 
 import json
+import pickle
 from dataclasses import replace
+from pathlib import Path
 
+import lmdb
 import numpy as np
 import pytest
 import rasterio
@@ -203,6 +206,59 @@ def test_a_value_that_is_damaged_ends_a_training_with_one_message(here, capfd, t
     said = capfd.readouterr().err
     assert "do not match their checksum" in said
     assert "Traceback" not in said
+
+
+def published_tiles(path, *labels):
+    """Tiles of 32 px as published, of one stored label each."""
+    with lmdb.open(str(path), map_size=2**22, lock=False) as env, env.begin(write=True) as txn:
+        for i, label in enumerate(labels):
+            for name, shape, dtype in (("s1", (2, 32, 32), "f4"), ("s2", (13, 32, 32), "u2"), ("dw", (32, 32), "u1")):
+                value = np.full(shape, label, dtype).tobytes(), shape, f"{name}_{i}.tif"
+                txn.put(f"{name}_{i}".encode(), pickle.dumps(value))
+    return str(path)
+
+
+def test_a_stored_label_beyond_the_classes_of_the_test_set_is_found_before_the_training(here, capfd):
+    data = [
+        f"dataset.train_path={published_tiles('train', 1, 9)}",
+        f"dataset.test_path={published_tiles('test', 1, 11)}",
+    ]
+    with pytest.raises(SystemExit):
+        here("run", "dataset=dw", *data, "dataset.crop=32", *QUICK)
+    said = capfd.readouterr().err
+    assert "test, key dw_1 (labels): label values [11] are none of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]" in said
+    assert "Traceback" not in said
+    assert not Path("run/checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["backbone.decoder=deeplabv3plus", "trainer.batch_size=1"], "backbone.decoder=deeplabv3plus (Expected more"),
+        (["backbone.decoder=pan", "trainer.batch_size=1"], "dataset.crop=128 px are too little for the batch norm"),
+        (["backbone.decoder=deeplabv3", "dataset.train_samples=1"], "or dataset.train_samples where that is 1"),
+    ],
+)
+def test_a_batch_of_one_that_a_batch_norm_cannot_learn_from_is_refused(here, capfd, overrides, message):
+    sizes = ["dataset.size=136", "dataset.crop=128", "dataset.locations=2", "backbone=resnet18"]
+    with pytest.raises(SystemExit):
+        here("run", *EXACT, *QUICK, *sizes, *overrides)
+    said = capfd.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+
+
+def test_test_tiles_too_small_for_a_decoder_are_refused_before_the_training(here, capfd):
+    sizes = [
+        "dataset.size=136",
+        "dataset.crop=128",
+        "+dataset.test.size=40",
+        "backbone=resnet18",
+        "backbone.decoder=pan",
+    ]
+    with pytest.raises(SystemExit):
+        here("run", *EXACT, *QUICK, *sizes)
+    assert "the tiles to test on are 64 px with their padding, too small for" in capfd.readouterr().err
 
 
 @needs_shared

@@ -31,7 +31,8 @@ def test_two_processes_fine_tune_a_network_with_idle_weights_that_thaws_and_test
     small += ["dataset.test_locations=5", "trainer=finetune", "trainer.batch_size=2", "trainer.workers=0"]
     small += ["trainer.wandb=disabled", "backbone=resnet18", "backbone.decoder=pspnet"]
     thaws = ["backbone.freeze=frozen", "backbone.freeze_epochs=1", "trainer.epochs=2"]
-    train(*small, *TWO, *thaws, "hydra.run.dir=two")
+    # Without a word of the strategy: Lightning then takes the same.
+    train(*small, *TWO[:2], *thaws, "hydra.run.dir=two")
     train(*small, "trainer.test_only=true", "trainer.checkpoint=two/checkpoints/last.ckpt", "hydra.run.dir=one")
     one, two = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("one", "two"))
     assert one["scores"] == two["scores"]

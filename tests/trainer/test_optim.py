@@ -6,7 +6,7 @@ import torch
 from backbones import backbone_of
 from cromss.backbone import DECODERS
 from cromss.fusion import MidFusion, SingleFusion
-from cromss.trainer.optim import cosine, parameter_groups, step
+from cromss.trainer.optim import cosine, exponential, parameter_groups, step
 
 
 def optimizer(*rates):
@@ -47,6 +47,30 @@ def test_cosine_refuses_what_it_cannot_do(epochs, lowest, message):
 def test_step_falls_every_so_many_epochs():
     adam = optimizer(1.0)
     assert [row[0] for row in rates(adam, step(adam, every=2, gamma=0.1), 5)] == pytest.approx([1, 1, 0.1, 0.1, 0.01])
+
+
+def test_exponential_falls_by_its_factor():
+    adam = optimizer(1.0)
+    assert [row[0] for row in rates(adam, exponential(adam, gamma=0.5), 4)] == [1, 0.5, 0.25, 0.125]
+
+
+def test_a_rate_of_nothing_stays_nothing():
+    adam = optimizer(0.0)
+    assert rates(adam, cosine(adam, epochs=2, lowest=0.0), 3) == [[0.0]] * 3
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda adam: step(adam, every=0, gamma=0.1), "trainer.scheduler.every=0: at least 1"),
+        (lambda adam: step(adam, every=1, gamma=0.0), r"trainer.scheduler.gamma=0.0 is not in \(0, 1\]"),
+        (lambda adam: exponential(adam, gamma=-1.0), r"trainer.scheduler.gamma=-1.0 is not in \(0, 1\]"),
+        (lambda adam: exponential(adam, gamma=1.5), r"trainer.scheduler.gamma=1.5 is not in \(0, 1\]"),
+    ],
+)
+def test_schedules_that_would_stop_or_raise_the_rate_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make(optimizer(1e-3))
 
 
 def named_rates(net, order):

@@ -55,6 +55,17 @@ def test_a_change_that_the_restored_optimiser_would_undo_is_refused(run_folder):
         check_checkpoint(run_folder / "checkpoints" / "last.ckpt", nn.Linear(3, 2), changed(optimizer={"lr": 0.2}))
 
 
+def test_other_rates_of_the_decoder_are_refused_as_the_optimiser_brings_its_own(run_folder):
+    last = run_folder / "checkpoints" / "last.ckpt"
+    content = torch.load(last, weights_only=True) | {"config": changed(decoder_rates="rising", decoder_rate_factor=0.8)}
+    torch.save(content, last)
+    for change in ({"decoder_rates": "falling"}, {"decoder_rate_factor": 0.5}):
+        with pytest.raises(ValueError, match="trainer.decoder_rate.* would not change"):
+            check_checkpoint(
+                last, nn.Linear(3, 2), changed(**{"decoder_rates": "rising", "decoder_rate_factor": 0.8} | change)
+            )
+
+
 def test_a_finished_checkpoint_is_refused(run_folder):
     with pytest.raises(ValueError, match="has finished its 2 epochs and trainer.epochs=2 asks for no more"):
         check_checkpoint(run_folder / "checkpoints" / "last.ckpt", nn.Linear(3, 2), changed(epochs=2))

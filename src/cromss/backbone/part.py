@@ -66,7 +66,7 @@ class Part:
             cause: Names that do not fit -> the likely cause.
 
         Raises:
-            ValueError: A name that the file lacks or has in another shape, or a value that is not finite.
+            ValueError: A name that the file lacks or has in another shape, integers, or a value that is not finite.
         """
         lacking = [name for name in self.missing if not name.endswith(COUNTER)]
         wrong = lacking + [name for name in self.loaded if self.source[name].shape != self.target[name].shape]
@@ -80,6 +80,11 @@ class Part:
                 f"tensors differ:\n{shown}  {cause(wrong)}"
             )
         for name in self.loaded:
+            if self.target[name].is_floating_point() and not self.source[name].is_floating_point():
+                raise ValueError(
+                    f"{where} holds {name} as {self.source[name].dtype}, which are no weights without the scale that "
+                    "they were quantised by: take a copy in floating point"
+                )
             # A sum is finite where all are, and needs no second tensor.
             if not torch.isfinite(self.source[name].sum(dtype=torch.float64)):
                 raise ValueError(f"{where} holds values that are not finite in {name}: take another copy, or file")

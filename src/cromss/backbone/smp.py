@@ -100,6 +100,9 @@ class Backbone:
         Returns:
             A module with parts ``encoder``, ``decoder`` and ``segmentation_head``: ``(B, K, H, W)`` to logits
             ``(B, C, H, W)``.
+
+        Raises:
+            ValueError: Encoder, decoder, depth and channels do not go together.
         """
         options: dict[str, Any] = {}
         if self.encoder_depth is not None:
@@ -108,9 +111,17 @@ class Backbone:
             options[self._channel_keyword] = self.decoder_channels
         if self.decoder_norm is not None:
             options["decoder_use_norm"] = self.decoder_norm
-        network = smp.create_model(
-            self.decoder, self.encoder, encoder_weights=None, in_channels=bands, classes=classes, **options
-        )
+        try:
+            network = smp.create_model(
+                self.decoder, self.encoder, encoder_weights=None, in_channels=bands, classes=classes, **options
+            )
+        # Each encoder and decoder has its own way to refuse.
+        except (ValueError, NotImplementedError, RuntimeError) as error:
+            raise ValueError(
+                f"backbone.decoder={self.decoder} cannot be built on backbone.encoder={self.encoder} with "
+                f"encoder_depth={self.encoder_depth}, decoder_channels={self.decoder_channels} ({error}): choose "
+                "another encoder or decoder, or null for depth and channels"
+            ) from error
         if self.batch_norm_momentum is not None:
             for layer in network.modules():
                 if isinstance(layer, BatchNorm2d):

@@ -59,6 +59,12 @@ class Weights:
             )
         if origin not in (NONE, "imagenet") and path is None:
             raise ValueError(f"backbone.weights={origin} needs a file: say backbone.weights_path=FILE, or a URL")
+        for name, value in (("weights_path", path), ("weights_sha256", sha256)):
+            if isinstance(value, Sequence) and not isinstance(value, str):
+                raise ValueError(
+                    f"backbone.{name}={value} is a list: give one for all branches, or name them, "
+                    f"backbone.{name}={{s1: …, s2: …}}"
+                )
         self.origin = origin
         self.paths = _by_branch("weights_path", path)
         self.checksums = _by_branch("weights_sha256", sha256)
@@ -120,7 +126,8 @@ class Weights:
 def _by_branch(name: str, value: str | Mapping[str, str] | None) -> dict[str, str | None]:
     """Branch -> value, under "" what holds for all."""
     if not isinstance(value, Mapping):
-        return {"": value}
+        # A file named 2020 comes from the command line as a number.
+        return {"": None if value is None else str(value)}
     if strange := [branch for branch in value if branch not in BRANCHES]:
         raise ValueError(f"backbone.{name} names {strange[0]}: it takes {', '.join(BRANCHES)}")
     return {branch: str(entry) for branch, entry in value.items() if entry is not None}

@@ -19,12 +19,21 @@ def leave_out_idle(net: FusionNetwork) -> list[str]:
 
     Returns:
         The names of those weights.
+
+    Raises:
+        ValueError: The encoder takes images of one size alone.
     """
     named = [(name, weight) for name, weight in net.named_parameters() if weight.requires_grad]
     modes = {module: module.training for module in net.modules()}
     net.eval()
     images = {modality: torch.zeros(1, bands, 128, 128) for modality, bands in net.bands.items()}
-    logits: dict[str, Tensor] = net(images)
+    try:
+        logits: dict[str, Tensor] = net(images)
+    # So timm's encoders refuse another size than the one that they were made for.
+    except AssertionError as error:
+        raise ValueError(
+            f"backbone.encoder takes no images of 128 x 128 px ({error}): choose one that takes any size"
+        ) from error
     total = torch.stack([branch.sum() for branch in logits.values()]).sum()
     gradients = torch.autograd.grad(total, [weight for _, weight in named], allow_unused=True)
     for module, mode in modes.items():

@@ -140,5 +140,10 @@ def make_trainer(cfg: DictConfig, config: dict[str, Any], folder: Path, callback
 
 def _strategy(cfg: DictConfig) -> str:
     """Where weights thaw half way, processes must look in each step which of them have a gradient."""
+    settings = cfg.trainer
+    # Of several processes Lightning, too, makes ddp of auto.
+    is_ddp = settings.strategy == "ddp" or (
+        settings.strategy == "auto" and (settings.devices != 1 or settings.num_nodes > 1)
+    )
     thaws = cfg.backbone.freeze_epochs is not None
-    return "ddp_find_unused_parameters_true" if thaws and cfg.trainer.strategy == "ddp" else cfg.trainer.strategy
+    return "ddp_find_unused_parameters_true" if thaws and is_ddp else settings.strategy

@@ -73,12 +73,16 @@ def plateau(optimizer: Optimizer, factor: float, patience: int, threshold: float
 
 
 def exponential(optimizer: Optimizer, gamma: float) -> dict[str, Any]:
-    """Multiplies the rate by `gamma` after every epoch."""
+    """Multiplies the rate by `gamma`, in (0, 1], after every epoch; ValueError for another one."""
+    _check_gamma(gamma)
     return {"scheduler": ExponentialLR(optimizer, gamma), "interval": "epoch"}
 
 
 def step(optimizer: Optimizer, every: int, gamma: float) -> dict[str, Any]:
-    """Multiplies the rate by `gamma` every so many epochs."""
+    """Multiplies the rate by `gamma`, in (0, 1], every so many epochs, at least 1; ValueError for other values."""
+    _check_gamma(gamma)
+    if every < 1:
+        raise ValueError(f"trainer.scheduler.every={every}: at least 1 epoch")
     return {"scheduler": StepLR(optimizer, every, gamma), "interval": "epoch"}
 
 
@@ -100,13 +104,18 @@ def cosine(optimizer: Optimizer, epochs: int, lowest: float) -> dict[str, Any]:
         raise ValueError(
             f"trainer.scheduler.lowest={lowest} is not between 0 and trainer.optimizer.lr={highest}: lower it"
         )
-    floor = lowest / highest
+    floor = lowest / highest if highest else 1.0
 
     def share(epoch: int) -> float:
         progress = min(epoch / epochs, 1.0)
         return floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2
 
     return {"scheduler": LambdaLR(optimizer, share), "interval": "epoch"}
+
+
+def _check_gamma(gamma: float) -> None:
+    if not 0 < gamma <= 1:
+        raise ValueError(f"trainer.scheduler.gamma={gamma} is not in (0, 1]: e.g. 0.98")
 
 
 def constant(optimizer: Optimizer) -> dict[str, Any]:

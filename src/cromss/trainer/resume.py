@@ -20,7 +20,7 @@ from cromss.safe_load import UnreadableFileError, read_torch_file
 
 log = logging.getLogger(__name__)
 
-_RESTORED = ("trainer.optimizer", "trainer.scheduler")
+_RESTORED = ("trainer.optimizer", "trainer.scheduler", "trainer.decoder_rate")
 """Keys whose values are in the state that a checkpoint restores."""
 
 _MAY_DIFFER = (
@@ -43,6 +43,7 @@ _MAY_DIFFER = (
     "trainer.checkpoint",
     "trainer.predictions",
     "row",
+    "weights_folder",
 )
 """Beginnings of keys that do not change what is learned."""
 
