@@ -107,6 +107,13 @@ def _train(composed: Composed, folder: Path) -> float:
             _announce(composed, module, data, checkpoint, folder)
             for report in reports:
                 log.info("%s", report)
+                if report.normalisation not in (None, cfg.dataset.normalisation):
+                    log.warning(
+                        "These weights saw images of dataset.normalisation=%s, and now see %s: a frozen encoder cannot "
+                        "get used to that",
+                        report.normalisation,
+                        cfg.dataset.normalisation,
+                    )
         trainer.fit(module, data, ckpt_path=checkpoint)
         if cfg.trainer.test is not None:
             tested = folder / CHECKPOINTS / {"last": LAST, "best": BEST}[cfg.trainer.test]

@@ -92,6 +92,14 @@ def test_a_pretrained_encoder_is_transferred_frozen_and_tested(here):
     assert picture_size(maps[0]) == (40, 40)
 
 
+def test_weights_that_saw_other_values_are_warned_of(here, capfd):
+    pretrained = here("pretrained", *SMALL, "trainer.epochs=1", "trainer.progress_bar=false", "fusion=mid")
+    capfd.readouterr()
+    start = ["backbone.weights=cromss", f"backbone.weights_path={pretrained}/checkpoints/last.ckpt"]
+    here("tuned", *EXACT, *QUICK, *start, "trainer.epochs=1", "trainer.test=null", "dataset.normalisation=standardise")
+    assert "saw images of dataset.normalisation=quantise, and now see standardise" in capfd.readouterr().out
+
+
 def test_a_test_alone_gives_the_same_scores_whatever_the_batch_size(here):
     folder = here("tuned", *EXACT, *QUICK)
     for size in (1, 4):

@@ -63,7 +63,6 @@ def export_encoder(
         raise ValueError(f"{file} ({origin}, {found.layout.title}) holds no image encoder: it has no convolution")
     channels = tensors[first].shape[1]
     trained_with = file.metadata.get("encoder") or file.setting("backbone.encoder") or resnet_name(shapes(tensors))
-    normalisation = file.metadata.get("normalisation") or file.setting("dataset.normalisation")
     metadata = {
         EXPORTED: FORMAT,
         "encoder": str(trained_with or _UNKNOWN).removeprefix("tu-"),
@@ -71,7 +70,7 @@ def export_encoder(
         "bands": str(channels),
         "band_names": json.dumps(source_bands(file, origin, modality, channels)),
         # All published checkpoints of cromss see quantised images.
-        "normalisation": str(normalisation or ("quantise" if origin == "cromss" else _UNKNOWN)),
+        "normalisation": str(file.normalisation or ("quantise" if origin == "cromss" else _UNKNOWN)),
         "source": f"{Path(file.name).name} sha256={file.sha256}",
     }
     # One tensor may be a view of another's memory, or lie in it in another order.

@@ -200,6 +200,7 @@ def fill(net: nn.Module, file: WeightsFile, request: Request) -> LoadReport:
         missing=tuple(part.target_prefix + name for part in parts for name in part.missing),
         unexpected=tuple(part.source_prefix + name for part in parts for name in part.unexpected),
         bands=None if layer is None else layer.fit,
+        normalisation=file.normalisation,
     )
 
 

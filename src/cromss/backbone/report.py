@@ -25,6 +25,7 @@ class LoadReport:
         missing: Names that were not, since the file lacks them: nothing but counters of batch norm.
         unexpected: Names in the file's state dict, within the parts that were used, that the network has no place for.
         bands: How the first convolution was fitted to other bands; None where it was not.
+        normalisation: How images were scaled that the weights saw; None where nobody says.
     """
 
     origin: str
@@ -39,6 +40,7 @@ class LoadReport:
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     bands: BandFit | None = None
+    normalisation: str | None = None
 
     def __str__(self) -> str:
         if self.path is None:

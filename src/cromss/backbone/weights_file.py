@@ -68,6 +68,12 @@ class WeightsFile:
         return known if isinstance(known, str) else None
 
     @property
+    def normalisation(self) -> str | None:
+        """How the images were scaled that a checkpoint of this project saw; None where nobody says."""
+        known = self.metadata.get("normalisation", self.setting("dataset.normalisation"))
+        return known if isinstance(known, str) else None
+
+    @property
     def band_names(self) -> tuple[str, ...] | None:
         """The bands of an exported encoder; None for other files."""
         names = json.loads(self.metadata["band_names"]) if self.is_exported else None
