@@ -67,3 +67,21 @@ def check_switches(settings: Mapping[str, Any], keys: Sequence[str]) -> None:
 def as_path(value: Any) -> Path:
     """The path that a setting names; a folder called 2020 comes as a number."""
     return Path(str(value)).expanduser()
+
+
+def check_new_file(out: Path, overwrite: bool) -> None:
+    """Looks whether a file may be written, before any work.
+
+    Args:
+        out: The file.
+        overwrite: Whether one that exists is to be replaced.
+
+    Raises:
+        ValueError: It exists or is a folder, or its folder does not exist.
+    """
+    if out.is_dir():
+        raise ValueError(f"out={out} is a folder: name a file in it")
+    if out.exists() and not overwrite:
+        raise ValueError(f"{out} exists: choose another out=…, or say overwrite=true to replace it")
+    if not out.parent.is_dir():
+        raise ValueError(f"out={out}: there is no folder {out.parent}: make it, or choose another")

@@ -30,7 +30,7 @@ from cromss.trainer.lightning_trainer import Provenance, make_trainer, training_
 from cromss.trainer.module import SegmentationModule
 from cromss.trainer.panels import PanelPictures, save_figure
 from cromss.trainer.results import MEANS, RESULTS, results, scores_of, table
-from cromss.trainer.resume import check_checkpoint, find_checkpoint, load_checkpoint, load_tested
+from cromss.trainer.resume import check_checkpoint, find_checkpoint, load_tested
 from cromss.trainer.summary import Summary
 from cromss.trainer.wandb_run import finish_wandb
 
@@ -93,8 +93,7 @@ def _train(composed: Composed, folder: Path) -> float:
         weights = [report.summary() for report in reports]
     else:
         # It holds all weights: the file that training started from need not be there any more.
-        check_checkpoint(checkpoint, module, config)
-        reports, weights = [], load_checkpoint(checkpoint).get("weights", [])
+        reports, weights = [], check_checkpoint(checkpoint, module, config).get("weights", [])
     if cfg.trainer.test is not None:
         data.check_test()
     freeze = FreezeEncoders(instantiate(cfg.backbone.freezing), module)

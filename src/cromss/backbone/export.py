@@ -16,7 +16,7 @@ from cromss.backbone.load import check_known, choose_encoder
 from cromss.backbone.origins import ORIGINS, find
 from cromss.backbone.part import first_convolution, plain, shapes
 from cromss.backbone.weights_file import EXPORTED, open_weights
-from cromss.command import as_path, check_switches, given, run_command
+from cromss.command import as_path, check_new_file, check_switches, given, run_command
 from cromss.types import BRANCHES
 
 log = logging.getLogger(__name__)
@@ -50,10 +50,7 @@ def export_encoder(
         ValueError: The checkpoint cannot be read or holds no such encoder, or `out` exists.
         OSError: `out` cannot be written.
     """
-    if out.exists() and not overwrite:
-        raise ValueError(f"{out} exists: choose another out=…, or say overwrite=true to replace it")
-    if not out.parent.is_dir():
-        raise ValueError(f"out={out}: there is no folder {out.parent}: make it, or choose another")
+    check_new_file(out, overwrite)
     file = open_weights(checkpoint, sha256, cache=None)
     found = find(file, origin)
     _, place = choose_encoder(file, found, modality, modality, origin)

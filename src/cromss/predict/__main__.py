@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cromss.command import as_path, run_command
+from cromss.command import as_path, check_new_file, run_command
 from cromss.predict.offset import LARGEST_OFFSET
 from cromss.types import MODALITIES
 
@@ -120,8 +120,6 @@ def _targets(settings: Mapping[str, Any]) -> dict[str, Path]:
     if out.is_symlink():
         # The map takes the place of what the link points to, not of the link.
         out = out.resolve()
-    if not out.parent.is_dir():
-        raise ValueError(f"out={out}: there is no folder {out.parent}: make it, or choose another")
     targets = {"classes": out}
     for name in ("confidence", "probabilities"):
         if settings[name]:
@@ -129,10 +127,7 @@ def _targets(settings: Mapping[str, Any]) -> dict[str, Path]:
     if settings["preview"]:
         targets["preview"] = out.with_suffix(".png")
     for target in targets.values():
-        if target.is_dir():
-            raise ValueError(f"{target} is a folder: choose another out=…")
-        if target.exists() and not settings["overwrite"]:
-            raise ValueError(f"{target} exists: choose another out=…, or say overwrite=true to replace it")
+        check_new_file(target, settings["overwrite"])
     return targets
 
 

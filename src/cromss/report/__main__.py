@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cromss.command import as_path, check_switches, choose, run_command
+from cromss.command import as_path, check_new_file, check_switches, choose, run_command
 from cromss.report.formats import FORMATS
-from cromss.report.output import check_target, deliver
+from cromss.report.output import deliver
 from cromss.report.paper import TABLES
 from cromss.report.runs import find_runs
 from cromss.report.table import make_overview, make_report
@@ -29,7 +29,8 @@ def run(settings: Any) -> None:
     render = choose("format", settings["format"], FORMATS)
     check_switches(settings, ["overwrite"])
     out = None if settings["out"] is None else as_path(settings["out"])
-    check_target(out, settings["overwrite"])
+    if out is not None:
+        check_new_file(out, settings["overwrite"])
     found = find_runs(_folders(settings["runs"]))
     deliver(render(make_overview(found) if table is None else make_report(table, found)), out)
 

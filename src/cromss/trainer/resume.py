@@ -120,13 +120,16 @@ def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
     return path
 
 
-def check_checkpoint(path: Path, module: nn.Module, config: Mapping[str, Any]) -> None:
+def check_checkpoint(path: Path, module: nn.Module, config: Mapping[str, Any]) -> dict[str, Any]:
     """Makes sure that a checkpoint is whole, belongs to this model and this optimiser, and leaves epochs to train.
 
     Args:
         path: Checkpoint file.
         module: The module that is to go on from it.
         config: The resolved config of the new run. Other settings than the checkpoint's are warned of.
+
+    Returns:
+        The checkpoint.
 
     Raises:
         ValueError: The file is damaged, or does not fit; the message says how.
@@ -152,6 +155,7 @@ def check_checkpoint(path: Path, module: nn.Module, config: Mapping[str, Any]) -
         )
     if differing:
         log.warning("Going on with settings that are not the checkpoint's: %s", ", ".join(differing.values()))
+    return checkpoint
 
 
 def load_tested(path: Path, module: nn.Module, config: Mapping[str, Any]) -> dict[str, Any]:
