@@ -7,12 +7,13 @@ import pytest
 
 from cromss.dataset.bands import BANDS, quantise
 from cromss.dataset.classes import CLASSES
+from cromss.dataset.convert import convert
 from cromss.dataset.folder import FolderReader
 from cromss.dataset.reader import DatasetInfo, ModalityInfo
 from cromss.dataset.reference import open_reference
 from cromss.dataset.store import open_store
-from cromss.prepare import convert, verify
-from cromss.prepare.__main__ import run
+from cromss.prepare import verify
+from preparing import prepared
 from shared import GOLDEN, REAL_PLACES, needs_shared
 from stores import flip_byte, random_location, small_info, write_store
 
@@ -167,7 +168,7 @@ def test_the_command_line_from_another_directory(tmp_path):
     checked = prepare("action=verify", "out=new/store", cwd=tmp_path)
     assert (checked.returncode, checked.stdout) == (0, "3 locations, 12 values, ok\n")
 
-    flip_byte(tmp_path / "new" / "store", store.read_images(1, 0, "s1").tobytes())
+    flip_byte(tmp_path / "new" / "store" / "00000.lmdb", store.read_images(1, 0, "s1").tobytes())
     checked = prepare("action=verify", "path=new/store", cwd=tmp_path)
     assert checked.returncode == 1
     assert "location 1, key 00000001/s1/0: its bytes do not match their checksum" in checked.stderr
@@ -175,28 +176,28 @@ def test_the_command_line_from_another_directory(tmp_path):
     assert "Traceback" not in checked.stderr
 
 
-DEFAULTS = {"action": "convert", "source": None, "path": None, "out": None, "quantise": True, "overwrite": False}
-OPTIONS = {"compression": {}, "reference": {"kind": "nol"}}
-
-
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"action": "check"}, "action=check is unknown: choose one of convert, verify"),
-        ({"source": "tar"}, "source=tar is unknown: choose one of folder, reference"),
-        ({}, "source=None is unknown: choose one of folder, reference"),
+        ({"action": "check"}, "action=check is unknown: choose one of convert, verify, plan"),
+        (
+            {"source": "tar", "out": "store"},
+            "source=tar is unknown: choose one of ssl4eo_s12, dw, osm, dfc2020",
+        ),
+        ({}, "source=None is unknown: choose one of ssl4eo_s12"),
         ({"source": "reference", "path": "absent"}, "out=… is missing"),
         ({"source": "reference", "out": "store"}, "path=… is missing"),
         ({"source": "reference", "path": "absent", "out": "store"}, "absent does not exist"),
-        ({"source": "reference", "path": "absent", "out": "."}, "exists: choose another place"),
+        ({"source": "dw", "path": "absent", "out": "store"}, "absent"),
         ({"action": "verify", "path": "absent"}, "absent does not exist"),
         ({"action": "verify"}, "out=… is missing"),
     ],
 )
 def test_mistakes_end_at_once(tmp_path, monkeypatch, settings, words):
     monkeypatch.chdir(tmp_path)
+    settings = {"out": "store", **settings} if settings == {} else settings
     with pytest.raises(ValueError, match=words):
-        run({**DEFAULTS, **OPTIONS, **settings})
+        prepared(*(f"{key}={value}" for key, value in settings.items()))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -205,4 +206,4 @@ def test_help_is_short_and_shows_commands(tmp_path):
     assert result.returncode == 0
     assert "python -m cromss.prepare source=folder path=DIR out=STORE" in result.stdout
     assert "action=verify" in result.stdout
-    assert len(result.stdout.splitlines()) < 50
+    assert len(result.stdout.splitlines()) < 80

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -31,26 +32,51 @@ def convert(
         ValueError: A setting is not allowed, or a location cannot be read or stored.
         OSError: The disk is full.
     """
-    positions = {
-        name: _positions(name, stored)
-        for name, stored in reader.info.modalities.items()
-        if quantised and not stored.quantised
-    }
-    info = _stored_info(reader.info, set(positions))
-    with StoreWriter(out, info, compression, overwrite) as writer:
+    conversion = Conversion(reader.info, quantised)
+    with StoreWriter(out, conversion.info, compression, overwrite) as writer:
         for index in tqdm(range(len(reader)), desc=f"writing {Path(out).name}", unit="location"):
-            location_id = reader.location_id(index)
-            images = {}
-            for name, stored in reader.info.modalities.items():
-                seasons = [reader.read_images(index, season, name) for season in range(info.seasons)]
-                image = np.stack(seasons)
-                if name in positions:
-                    # Once it is uint8 nobody can tell what was not a number.
-                    check_finite(f"location {location_id!r}, {name}", image, stored.bands)
-                    image = quantise(image, name, positions[name])
-                images[name] = image
-            truth = reader.read_truth(index) if info.has_truth else None
-            writer.add(location_id, images, reader.read_labels(index), truth)
+            writer.add(**conversion.read(reader, index))
+
+
+class Conversion:
+    """What happens to a location on its way into a store.
+
+    Args:
+        info: What is true of all locations of the source.
+        quantised: True stores raw units as uint8, see `cromss.dataset.bands.quantise`; False stores values as they are.
+
+    Attributes:
+        info: What is true of all locations of the store.
+
+    Raises:
+        ValueError: Bands are to be quantised whose statistics are not known.
+    """
+
+    def __init__(self, info: DatasetInfo, quantised: bool) -> None:
+        self._positions = {
+            name: _positions(name, stored)
+            for name, stored in info.modalities.items()
+            if quantised and not stored.quantised
+        }
+        self.info = _stored_info(info, set(self._positions))
+
+    def read(self, reader: LocationReader, index: int) -> dict[str, Any]:
+        """One location as `StoreWriter.add` takes it.
+
+        Raises:
+            ValueError: It cannot be read, or holds what is not a number.
+        """
+        location_id = reader.location_id(index)
+        images = {}
+        for name, stored in self.info.modalities.items():
+            image = np.stack([reader.read_images(index, season, name) for season in range(self.info.seasons)])
+            if name in self._positions:
+                # Once it is uint8 nobody can tell what was not a number.
+                check_finite(f"location {location_id!r}, {name}", image, stored.bands)
+                image = quantise(image, name, self._positions[name])
+            images[name] = image
+        truth = reader.read_truth(index) if self.info.has_truth else None
+        return {"location_id": location_id, "images": images, "labels": reader.read_labels(index), "truth": truth}
 
 
 def _stored_info(info: DatasetInfo, quantised: set[str]) -> DatasetInfo:

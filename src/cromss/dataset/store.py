@@ -18,6 +18,7 @@ import numpy as np
 
 from cromss.dataset.lmdb_env import LmdbReader
 from cromss.dataset.reader import DatasetInfo
+from cromss.dataset.shard_folder import check_complete
 from cromss.dataset.statistics import combine
 from cromss.dataset.store_format import (
     CODECS,
@@ -197,6 +198,7 @@ def open_store(path: str | Path) -> Store:
     path = Path(path)
     if not path.exists():
         raise ValueError(f"{path} does not exist: give the directory that `python -m cromss.prepare` wrote")
+    check_complete(path)
     parts = sorted(path.glob("*.lmdb")) if path.is_dir() and not (path / "data.mdb").exists() else [path]
     if not parts:
         raise ValueError(f"{path} is no store: it holds neither data.mdb nor shards (*.lmdb). {_advice(path)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,7 +11,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from cromss.dataset.checks import check_labels
+from cromss.dataset.checks import check_finite, check_labels
+from cromss.dataset.shard_folder import MANIFEST, read_plan
 from cromss.dataset.store import Store, open_store
 
 
@@ -23,10 +25,14 @@ class Damages:
         values: Number of values read.
         messages: One for each damaged value, in order; `most` at most.
         total: Number of damaged values.
+        missing: Number of locations that the manifest names as failed, or absent in the source.
+        missing_messages: One for each of those, `most` at most.
         most: How many messages to keep.
     """
 
     most: int
+    missing: int = 0
+    missing_messages: list[str] = field(default_factory=list)
     locations: int = 0
     values: int = 0
     total: int = 0
@@ -38,16 +44,26 @@ class Damages:
         if len(self.messages) < self.most:
             self.messages.append(message)
 
+    def miss(self, message: str) -> None:
+        """Counts a location that is not stored and keeps its message while there is room."""
+        self.missing += 1
+        if len(self.missing_messages) < self.most:
+            self.missing_messages.append(message)
+
     def __str__(self) -> str:
-        if not self.total:
-            return f"{self.locations} locations, {self.values} values, ok"
-        more = f"\n… and {self.total - len(self.messages)} more" if self.total > len(self.messages) else ""
-        listed = "\n".join(self.messages)
-        return f"{listed}{more}\n{self.locations} locations, {self.values} values, {self.total} damaged"
+        lines = _shortened(self.messages, self.total) + _shortened(self.missing_messages, self.missing)
+        found = [f"{self.locations} locations", f"{self.values} values"]
+        found += [f"{self.total} damaged"] if self.total else []
+        found += [f"{self.missing} not stored"] if self.missing else []
+        return "\n".join([*lines, ", ".join(found if lines else [*found, "ok"])])
+
+
+def _shortened(messages: list[str], total: int) -> list[str]:
+    return [*messages, f"… and {total - len(messages)} more"] if total > len(messages) else messages
 
 
 def verify(path: str | Path, most: int) -> Damages:
-    """Reads all values of all shards: checksums, sizes, label values, ids.
+    """Reads all values of all shards, checks them, and holds their locations against the manifest, if there is one.
 
     Args:
         path: The store.
@@ -58,7 +74,8 @@ def verify(path: str | Path, most: int) -> Damages:
     """
     store = open_store(path)
     damages = Damages(most, locations=len(store))
-    ids: set[str] = set()
+    stored = _check_manifest(Path(path), damages)
+    ids: dict[str, None] = {}
     for index in tqdm(range(len(store)), desc=f"verifying {Path(path).name}", unit="location"):
         for read in _reads(store, index, ids):
             damages.values += 1
@@ -66,10 +83,31 @@ def verify(path: str | Path, most: int) -> Damages:
                 read()
             except ValueError as error:
                 damages.add(str(error))
+    if stored is not None and stored != list(ids):
+        lost, added = set(stored) - set(ids), set(ids) - set(stored)
+        names = ", ".join(sorted(lost | added)[:5]) or "their order"
+        damages.add(f"{path}: the manifest and the store disagree in {len(lost) + len(added)} locations: {names}")
     return damages
 
 
-def _reads(store: Store, index: int, ids: set[str]) -> Iterator[Callable[[], Any]]:
+def _check_manifest(path: Path, damages: Damages) -> list[str] | None:
+    """Names of the locations that a folder of shards says it holds, in order; None where there is no manifest."""
+    plan = read_plan(path) if path.is_dir() else None
+    if plan is None:
+        return None
+    try:
+        with (path / MANIFEST).open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            if row["status"] != "done":
+                damages.miss(f"{row['id']} {row['status']}: {row['reason']}")
+        return [row["id"] for row in rows if row["status"] == "done"]
+    except (OSError, KeyError, csv.Error) as error:
+        damages.add(f"{path / MANIFEST} cannot be read ({error}): the command that made the store writes it again")
+        return None
+
+
+def _reads(store: Store, index: int, ids: dict[str, None]) -> Iterator[Callable[[], Any]]:
     """One function for each value of a location, which raises ValueError where the value is damaged."""
     yield partial(_check_id, store, index, ids)
     yield partial(_check_labels, store, index, "labels")
@@ -77,16 +115,23 @@ def _reads(store: Store, index: int, ids: set[str]) -> Iterator[Callable[[], Any
         yield partial(_check_labels, store, index, "truth")
     for modality in store.info.modalities:
         for season in range(store.info.seasons):
-            yield partial(store.read_images, index, season, modality)
+            yield partial(_check_images, store, index, season, modality)
 
 
-def _check_id(store: Store, index: int, ids: set[str]) -> None:
+def _check_id(store: Store, index: int, ids: dict[str, None]) -> None:
     location_id = store.location_id(index)
     if location_id in ids:
         raise ValueError(f"store {store.path}, location {index}: its id {location_id!r} is there twice")
-    ids.add(location_id)
+    ids[location_id] = None
 
 
 def _check_labels(store: Store, index: int, name: str) -> None:
     labels = store.read_labels(index) if name == "labels" else store.read_truth(index)
     check_labels(f"store {store.path}, location {index}, {name}", labels, len(store.info.classes))
+
+
+def _check_images(store: Store, index: int, season: int, modality: str) -> None:
+    image = store.read_images(index, season, modality)
+    check_finite(
+        f"store {store.path}, location {index}, {modality}", image[None], store.info.modalities[modality].bands
+    )

@@ -1,0 +1,147 @@
+"""A store of many shards that is written over hours, by many processes: what it is to hold, and what is there.
+
+``plan.json`` says what the store will hold, before the first shard is there. A shard is ``00012.lmdb``, whole, and
+after it ``00012.json``, which says of each of its locations whether it is stored and why not. So a folder that lacks a
+part is never taken for a smaller data set. Last comes ``manifest.csv``, with a row for every location of the source.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from cromss.atomic import write_file
+
+PLAN = "plan.json"
+MANIFEST = "manifest.csv"
+FORMAT = "cromss-shards"
+VERSION = 1
+Status = Literal["done", "failed", "absent"]
+
+
+class Entry(NamedTuple):
+    """What became of one location.
+
+    Attributes:
+        location_id: Its name in the source.
+        status: ``done``: stored; ``failed``: cannot be read; ``absent``: named, but not in the source.
+        reason: Why it is not stored, else empty.
+    """
+
+    location_id: str
+    status: Status
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a folder of shards will hold.
+
+    Attributes:
+        locations: Number of locations of the source.
+        per_shard: Number of them in a shard; the last may have fewer.
+        settings: All else that decides about content; plain values.
+    """
+
+    locations: int
+    per_shard: int
+    settings: Mapping[str, Any]
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return -(-self.locations // self.per_shard)
+
+    def indices(self, shard: int) -> range:
+        """The positions in the source of a shard's locations."""
+        return range(shard * self.per_shard, min((shard + 1) * self.per_shard, self.locations))
+
+    def described(self) -> dict[str, str]:
+        """All that two plans for the same store agree in, by name, as text."""
+        # Through JSON, as a plan that was read has lists for tuples.
+        settings = json.loads(json.dumps(self.settings))
+        return {
+            **{key: str(value) for key, value in settings.items()},
+            "locations": str(self.locations),
+            "locations_per_shard": str(self.per_shard),
+        }
+
+    def save(self, folder: Path) -> None:
+        """Writes it into a folder."""
+        content = {"format": FORMAT, "version": VERSION, "locations": self.locations, "per_shard": self.per_shard}
+        write_file(folder / PLAN, json.dumps({**content, "settings": self.settings}, indent=1).encode())
+
+
+def read_plan(folder: Path) -> Plan | None:
+    """The plan of a folder; None where it has none.
+
+    Raises:
+        ValueError: It cannot be read, or is of a newer version.
+    """
+    file = folder / PLAN
+    if not file.is_file():
+        return None
+    try:
+        content = json.loads(file.read_text())
+        if content["format"] != FORMAT or content["version"] > VERSION:
+            raise ValueError(f"it is {content['format']}, version {content['version']}; update cromss")
+        return Plan(content["locations"], content["per_shard"], content["settings"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{file} cannot be read ({error!r}): prepare the store again") from error
+
+
+def shard_path(folder: Path, shard: int) -> Path:
+    """The store of one shard."""
+    return folder / f"{shard:05d}.lmdb"
+
+
+def save_entries(folder: Path, shard: int, entries: list[Entry]) -> None:
+    """Says that a shard is complete, and of what."""
+    lines = ",\n ".join(json.dumps(entry) for entry in entries)
+    write_file(folder / f"{shard:05d}.json", f'{{"locations": [\n {lines}\n]}}\n'.encode())
+
+
+def read_entries(folder: Path, shard: int) -> list[Entry] | None:
+    """What became of the locations of a shard; None where it is not complete.
+
+    Raises:
+        ValueError: The file is damaged.
+    """
+    file = folder / f"{shard:05d}.json"
+    if not file.is_file():
+        return None
+    try:
+        entries = [Entry(*entry) for entry in json.loads(file.read_text())["locations"]]
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{file} cannot be read ({error!r}): remove it, and the same command writes it again"
+        ) from error
+    stored = any(entry.status == "done" for entry in entries)
+    return entries if not stored or (shard_path(folder, shard) / "data.mdb").is_file() else None
+
+
+def lacking(folder: Path, plan: Plan) -> list[int]:
+    """The shards that are not complete."""
+    return [shard for shard in range(plan.shards) if read_entries(folder, shard) is None]
+
+
+def all_entries(folder: Path, plan: Plan) -> Iterator[tuple[int, Entry]]:
+    """Shard and entry of every location that is decided, in order."""
+    for shard in range(plan.shards):
+        for entry in read_entries(folder, shard) or []:
+            yield shard, entry
+
+
+def check_complete(folder: Path) -> None:
+    """ValueError where a folder of shards lacks some of what its plan names."""
+    plan = read_plan(folder)
+    if plan is not None and (missing := lacking(folder, plan)):
+        named = ", ".join(f"{shard:05d}" for shard in missing[:10])
+        more = ", …" if len(missing) > 10 else ""
+        raise ValueError(
+            f"{folder} is not complete: {len(missing)} of {plan.shards} shards are missing ({named}{more}). "
+            "The command of `python -m cromss.prepare` that began it goes on"
+        )

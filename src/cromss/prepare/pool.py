@@ -1,0 +1,160 @@
+"""Writes shards in several processes, and ends all of them where one fails or the run is interrupted."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing.connection import wait as wait_for
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from cromss.dataset.convert import Conversion
+from cromss.dataset.reader import LocationReader
+from cromss.dataset.shard_folder import Entry, Plan, read_entries, save_entries, shard_path
+from cromss.dataset.store_writer import StoreWriter
+from cromss.prepare.errors import AbsentError
+from cromss.prepare.raw_files import spool_path
+
+_LOOK = 0.2  # seconds between two looks at the workers
+
+
+class Stopped(Exception):  # noqa: N818 - no error
+    """The run ends before the shard does."""
+
+
+class _Fewer(Exception):  # noqa: N818 - no error
+    """No location of a shard could be read, or fewer than before."""
+
+
+@dataclass(frozen=True)
+class ShardWriter:
+    """Writes one shard after the other; goes to every worker once.
+
+    Attributes:
+        reader: What to store.
+        conversion: What happens to a location on its way.
+        compression: See `StoreWriter`.
+        folder: Of the shards.
+        plan: Which locations a shard has.
+    """
+
+    reader: LocationReader
+    conversion: Conversion
+    compression: Mapping[str, str]
+    folder: Path
+    plan: Plan
+
+    def write(self, shard: int, seen: Any, stop: Any) -> None:
+        """Writes a shard and then its entries.
+
+        Args:
+            shard: Its number.
+            seen: Shared counter of the locations that are decided.
+            stop: Shared event: a shard that is under way is given up.
+        """
+        target = shard_path(self.folder, shard)
+        before = _stored(read_entries(self.folder, shard) or [])
+        entries: list[Entry] = []
+        try:
+            # One that is there has no entries yet, or is to be tried again.
+            with StoreWriter(target, self.conversion.info, self.compression, overwrite=True) as writer:
+                for index in self.plan.indices(shard):
+                    if stop.is_set():
+                        raise Stopped
+                    entries.append(self._add(writer, index))
+                    with seen.get_lock():
+                        seen.value += 1
+                if not writer.count or writer.count < before:
+                    raise _Fewer
+        except _Fewer:
+            if before:
+                # The source has lost what is stored already, so what is stored stays.
+                return
+        save_entries(self.folder, shard, entries)
+        shutil.rmtree(spool_path(self.folder, shard), ignore_errors=True)
+
+    def _add(self, writer: StoreWriter, index: int) -> Entry:
+        try:
+            name = self.reader.location_id(index)
+        except ValueError as error:
+            return Entry(f"location {index}", "failed", str(error))
+        try:
+            location = self.conversion.read(self.reader, index)
+        except AbsentError as error:
+            return Entry(name, "absent", str(error))
+        except (ValueError, OSError) as error:
+            return Entry(name, "failed", str(error))
+        try:
+            writer.add(**location)
+        except ValueError as error:
+            return Entry(name, "failed", str(error))
+        return Entry(name, "done", "")
+
+
+def _stored(entries: Sequence[Entry]) -> int:
+    return sum(entry.status == "done" for entry in entries)
+
+
+def write_all(writer: ShardWriter, shards: Sequence[int], workers: int) -> None:
+    """Writes shards in `workers` processes.
+
+    Raises:
+        OSError: The disk is full, or a worker was killed.
+        KeyboardInterrupt: Ctrl-C. As after every error, no worker runs, and what was under way is removed.
+    """
+    # Forks of this process would inherit the threads of its libraries; a server for forks imports them once.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    seen, stop = context.Value("q", 0), context.Event()
+    total = sum(len(writer.plan.indices(shard)) for shard in shards)
+    pool = ProcessPoolExecutor(min(workers, len(shards)), context, _start, (writer, seen, stop))
+    try:
+        with tqdm(total=total, desc=f"writing {writer.folder.name}", unit="location") as bar:
+            running: set[Future[None]] = {pool.submit(_work, shard) for shard in shards}
+            while running:
+                done, running = wait(running, _LOOK, FIRST_EXCEPTION)
+                bar.update(seen.value - bar.n)
+                for future in done:
+                    future.result()
+    except BrokenProcessPool as error:
+        raise OSError(
+            "a worker was killed, perhaps since memory ran out: say fewer workers=…; the same command goes on"
+        ) from error
+    finally:
+        stop.set()
+        pool.shutdown(cancel_futures=True)
+
+
+_STATE: tuple[ShardWriter, Any, Any] | None = None
+
+
+def _start(writer: ShardWriter, seen: Any, stop: Any) -> None:
+    """Makes a worker of this process: it leaves Ctrl-C to the run, and ends when that is killed."""
+    global _STATE  # noqa: PLW0603 - the one way to hand a worker something once
+    _STATE = writer, seen, stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait_for([parent.sentinel])
+    os._exit(1)
+
+
+def _work(shard: int) -> None:
+    assert _STATE is not None
+    writer, seen, stop = _STATE
+    writer.write(shard, seen, stop)

@@ -1,0 +1,228 @@
+"""From any reader of locations to a store of shards: in parallel, in parts, and on from where a killed run ended."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from cromss.atomic import move_into_place, write_file
+from cromss.dataset.convert import Conversion
+from cromss.dataset.reader import LocationReader
+from cromss.dataset.shard_folder import (
+    MANIFEST,
+    Entry,
+    Plan,
+    all_entries,
+    lacking,
+    read_entries,
+    read_plan,
+    shard_path,
+)
+from cromss.dataset.store_writer import check_target
+from cromss.prepare.locks import hold
+from cromss.prepare.pool import ShardWriter, write_all
+from cromss.prepare.raw_files import SPOOL
+
+log = logging.getLogger(__name__)
+
+_MOST_SHOWN = 20
+
+
+@runtime_checkable
+class Streamed(Protocol):
+    """A reader of which some files can be read in one order only, and are laid down before the shards are written."""
+
+    archives: Sequence[Path]
+    """What those files lie in; empty where there are none."""
+
+    def spool(self, folder: Path, shards: Mapping[int, range]) -> None:
+        """Lays down what the shards with these positions need."""
+        ...
+
+    def use_spool(self, folder: Path, per_shard: int) -> None:
+        """Reads what was laid down."""
+        ...
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of several jobs that write one store: those shards whose number leaves `number` when divided by `of`."""
+
+    number: int = 0
+    of: int = 1
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What is in a store.
+
+    Attributes:
+        counts: Status -> number of locations.
+        problems: Locations that are not stored, the first of them.
+        folder: Where it lies: beside `out` as long as it is not fit to replace what stands there.
+        lacking: Shards that other jobs have yet to write.
+        shards: All shards.
+    """
+
+    counts: Mapping[str, int]
+    problems: Sequence[Entry]
+    folder: Path
+    lacking: int
+    shards: int
+
+
+def prepare(
+    reader: LocationReader,
+    out: Path,
+    quantised: bool,
+    compression: Mapping[str, str],
+    per_shard: int,
+    workers: int,
+    part: Part,
+    settings: Mapping[str, Any],
+    retry: bool,
+    overwrite: bool,
+    accept_missing: bool,
+) -> Outcome:
+    """Writes the shards of a store that are not there yet, each in a process of its own.
+
+    What a shard holds depends on the source alone, not on the number of workers, jobs or interruptions. A location that
+    cannot be read is left out and named in the manifest. Memory grows with the number of workers, not of locations.
+
+    Args:
+        reader: What to store. Its ``absent``, where it has one, names locations that its source lacks, with the reason.
+        out: Folder of the store.
+        quantised: See `Conversion`.
+        compression: See `StoreWriter`.
+        per_shard: Locations in a shard.
+        workers: Number of processes.
+        part: Which of the shards.
+        settings: What else decides about the content, to be told from another preparation of the same name.
+        retry: Writes shards again of which a location is failed or absent.
+        overwrite: Replaces a store at `out` once the new one is complete.
+        accept_missing: Replaces it also by one that lacks locations of its source.
+
+    Raises:
+        ValueError: `out` is something else, another run writes it, or nothing could be read.
+        OSError: The disk is full, or `out` cannot be written. What is complete stays, and the same call goes on.
+    """
+    conversion = Conversion(reader.info, quantised)
+    absent = getattr(reader, "absent", {})
+    decided = {**settings, "quantise": quantised, "compression": dict(compression), "info": asdict(reader.info)}
+    plan = Plan(len(reader), per_shard, {**decided, "first": reader.location_id(0)})
+    folder = _folder(out, overwrite)
+    _check_part(part, plan, overwrite)
+    with ExitStack() as held:
+        mine = range(part.number, plan.shards, part.of)
+        _begin(folder, plan)
+        held.enter_context(hold(folder, mine))
+        to_do = [shard for shard in mine if _is_to_do(folder, shard, retry)]
+        if to_do:
+            if isinstance(reader, Streamed):
+                reader.spool(folder, {shard: plan.indices(shard) for shard in to_do})
+                reader.use_spool(folder, plan.per_shard)
+            for leftover in _leftovers(folder, to_do):
+                shutil.rmtree(leftover, ignore_errors=True)
+            write_all(ShardWriter(reader, conversion, compression, folder, plan), to_do, workers)
+        missing = lacking(folder, plan)
+        outcome = _outcome(folder, plan, absent, len(missing))
+        if not missing:
+            _finish(folder, plan, absent, outcome)
+            if folder != out and (accept_missing or not outcome.problems):
+                move_into_place(folder, out)
+    return outcome
+
+
+def _folder(out: Path, overwrite: bool) -> Path:
+    """Where to write: a store that is to be replaced stands until its successor is complete."""
+    if out.exists() and overwrite:
+        if not (out.is_dir() and read_plan(out)):
+            check_target(out, overwrite)
+        return out.with_name(f".{out.name}.new")
+    if out.exists() and not (out.is_dir() and (read_plan(out) or not _visible(out))):
+        raise ValueError(f"{out} exists: choose another place, or replace it with overwrite=true")
+    return out
+
+
+def _visible(folder: Path) -> list[Path]:
+    """What is in a folder but for what a killed run leaves."""
+    return [child for child in folder.iterdir() if not child.name.startswith(".")]
+
+
+def _check_part(part: Part, plan: Plan, overwrite: bool) -> None:
+    if overwrite and part.of > 1:
+        raise ValueError("overwrite=true replaces a store as a whole: leave shard out, or choose another place")
+    if part.of > plan.shards:
+        raise ValueError(
+            f"shard={part.number}/{part.of}: the {plan.locations} locations make {plan.shards} shards of "
+            f"{plan.per_shard}, which is fewer than jobs. Say fewer jobs, or fewer locations_per_shard"
+        )
+
+
+def _begin(folder: Path, plan: Plan) -> None:
+    """Writes the plan, or compares it with the one that a run before this began."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        begun = read_plan(folder)
+        if begun is None:
+            plan.save(folder)
+            begun = read_plan(folder)
+    except OSError as error:
+        raise OSError(f"cannot write a store to {folder}: {error}. Choose another place") from error
+    assert begun is not None
+    ours, theirs = plan.described(), begun.described()
+    different = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+    if different:
+        listed = "\n  ".join(f"{key}: {theirs.get(key)} there, {ours.get(key)} now" for key in different)
+        raise ValueError(
+            f"{folder} was begun from another source or with other settings:\n  {listed}\n"
+            "Go on with those, choose another place, or replace it with overwrite=true"
+        )
+
+
+def _is_to_do(folder: Path, shard: int, retry: bool) -> bool:
+    entries = read_entries(folder, shard)
+    return entries is None or (retry and any(entry.status != "done" for entry in entries))
+
+
+def _leftovers(folder: Path, shards: Iterable[int]) -> list[Path]:
+    """What killed writers left of these shards, on whichever host: nobody else writes them while we hold them."""
+    return [left for shard in shards for left in folder.glob(f".{shard_path(folder, shard).name}.*-*")]
+
+
+def _decided(folder: Path, plan: Plan, absent: Mapping[str, str]) -> Iterator[tuple[int | None, Entry]]:
+    """Shard and entry of all locations: those of the shards, then those that the source named and does not hold."""
+    yield from all_entries(folder, plan)
+    for location_id, reason in absent.items():
+        yield None, Entry(location_id, "absent", reason)
+
+
+def _outcome(folder: Path, plan: Plan, absent: Mapping[str, str], missing: int) -> Outcome:
+    counts: Counter[str] = Counter()
+    problems: list[Entry] = []
+    for _, entry in _decided(folder, plan, absent):
+        counts[entry.status] += 1
+        if entry.status != "done" and len(problems) < _MOST_SHOWN:
+            problems.append(entry)
+    return Outcome(dict(counts), problems, folder, missing, plan.shards)
+
+
+def _finish(folder: Path, plan: Plan, absent: Mapping[str, str], outcome: Outcome) -> None:
+    if not outcome.counts.get("done"):
+        first = outcome.problems[0]
+        raise ValueError(f"no location could be stored. The first, {first.location_id}: {first.reason}")
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(["id", "status", "shard", "reason"])
+    for shard, entry in _decided(folder, plan, absent):
+        rows.writerow([entry.location_id, entry.status, shard, entry.reason])
+    write_file(folder / MANIFEST, table.getvalue().encode())
+    shutil.rmtree(folder / SPOOL, ignore_errors=True)

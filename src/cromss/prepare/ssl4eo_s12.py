@@ -1,0 +1,240 @@
+"""SSL4EO-S12 as published: a TIFF a band, season and location, in native resolution; noisy labels beside it.
+
+Layout: ``s1/<id>/<season>/{VV,VH}.tif``, ``s2c/<id>/<season>/{B1 … B12}.tif`` and, of the labels,
+``<id>/<season>/label.tif``; season folders are named by time. Source: Wang et al., SSL4EO-S12 (IEEE GRSM 2023), and the
+noisy labels that CromSS published for it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from cromss.dataset.bands import BANDS
+from cromss.dataset.checks import check_labels
+from cromss.dataset.classes import CLASSES
+from cromss.dataset.reader import DatasetInfo, ModalityInfo
+from cromss.prepare.band_tiff import Band, read_band
+from cromss.prepare.id_table import read_ids
+from cromss.prepare.raw_files import FolderFiles, Listing, RawFiles, SpooledFiles
+from cromss.prepare.spool import ARCHIVES, spool
+
+LABEL = "label"
+PARTS: Mapping[str, tuple[str, ...]] = {"s1": ("s1",), "s2": ("s2c", "s2")}
+"""Modality -> names that its folder may have."""
+# How many pixels of 10 m a pixel is wide. Sentinel-2 takes four bands at 10 m, six at 20 m and three at 60 m.
+_PIXEL: Mapping[str, int] = {
+    **dict.fromkeys(("VV", "VH", "B2", "B3", "B4", "B8"), 1),
+    **dict.fromkeys(("B5", "B6", "B7", "B8A", "B11", "B12"), 2),
+    **dict.fromkeys(("B1", "B9", "B10"), 6),
+}
+
+
+class Ssl4eoReader:
+    """A `cromss.dataset.reader.LocationReader` over the raw files, by id; every failure is one of a single location.
+
+    Args:
+        files: Part (``s1``, ``s2``, ``labels``) -> where its files lie; a part that is left out has to be spooled.
+        table: Id -> names of the season folders of S2 and labels; an empty tuple takes those that are there, by time.
+        archives: What to spool from.
+        size: Pixels of 10 m on a side; a multiple of 6.
+        seasons: Number of seasons T.
+    """
+
+    def __init__(
+        self,
+        files: Mapping[str, RawFiles],
+        table: Mapping[int, tuple[str, ...]],
+        archives: Sequence[Path],
+        size: int,
+        seasons: int,
+    ) -> None:
+        self.archives = tuple(archives)
+        self._files = dict(files)
+        self._ids = tuple(table)
+        self._table = table
+        self._listed: tuple[tuple[str, int], Listing] | None = None
+        modalities = {
+            modality: ModalityInfo(tuple(band.name for band in BANDS[modality]), "uint8", True) for modality in PARTS
+        }
+        self.info = DatasetInfo(modalities, tuple(CLASSES["dynamic_world"]), seasons, (size, size))
+
+    def __len__(self) -> int:
+        """Number of locations that should be there."""
+        return len(self._ids)
+
+    def location_id(self, index: int) -> str:
+        """The id, seven digits."""
+        return f"{self._ids[index]:07d}"
+
+    def grid(self, index: int) -> None:
+        """Not asked here: a location has as many grids as seasons and resolutions."""
+
+    def spool(self, folder: Path, shards: Mapping[int, range]) -> None:
+        """Lays down the files of some locations from the archives, in one pass over each; nothing without archives.
+
+        Args:
+            folder: Where to.
+            shards: Number of a shard -> positions of its locations.
+        """
+        if self.archives:
+            per_shard = {shard: {self._ids[index] for index in indices} for shard, indices in shards.items()}
+            spool(self.archives, folder, per_shard)
+
+    def use_spool(self, folder: Path, per_shard: int) -> None:
+        """Reads what `spool` laid down."""
+        spooled = SpooledFiles(folder, per_shard)
+        self._files = {part: self._files.get(part, spooled) for part in (*PARTS, "labels")}
+
+    def read_images(
+        self,
+        index: int,
+        season: int,
+        modality: str,
+        bands: Sequence[int] | None = None,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Reads one season of one modality; see `cromss.dataset.reader.LocationReader`."""
+        names = self.info.modalities[modality].bands
+        wanted = names if bands is None else [names[band] for band in bands]
+        folder, files = self._season(modality, index, season)
+        where = f"{modality} {self.location_id(index)}/{folder}"
+        image = np.empty((len(wanted), *self.info.size), np.uint8) if out is None else out
+        first: Band | None = None
+        for position, name in enumerate(wanted):
+            band = self._band(modality, index, files, name, where, self.info.size[0] // _PIXEL[name])
+            first = first or band
+            # Coarse and fine bands may start on other corners, but never lie in another coordinate system.
+            if band.place and first.place and band.place != first.place:
+                raise ValueError(f"{where}: {wanted[0]}.tif and {name}.tif lie in different coordinate systems")
+            image[position] = _to_grid(band.pixels, self.info.size[0])
+        if modality == "s1" and bands is None and not image.any():
+            raise ValueError(f"{where}: all pixels are 0, so nothing was seen: leave the location out")
+        return image
+
+    def read_labels(self, index: int) -> np.ndarray:
+        """Noisy labels of all seasons, uint8 ``(T, H, W)``: a class from 0, or 255 where there is none."""
+        labels = np.empty((self.info.seasons, *self.info.size), np.uint8)
+        for season in range(self.info.seasons):
+            folder, files = self._season("labels", index, season)
+            where = f"labels {self.location_id(index)}/{folder}"
+            pixels = self._band("labels", index, files, LABEL, where, None).pixels
+            factor, rest = divmod(self.info.size[0], pixels.shape[0])
+            if rest or pixels.shape[0] != pixels.shape[1]:
+                raise ValueError(f"{where} is {pixels.shape[1]} x {pixels.shape[0]} px: {self.info.size[0]} are needed")
+            check_labels(where, pixels, len(self.info.classes))
+            # Nearest: anything smoother would invent classes at edges.
+            labels[season] = np.kron(pixels, np.ones((factor, factor), np.uint8)) if factor > 1 else pixels
+        return labels
+
+    def read_truth(self, index: int) -> np.ndarray:
+        """Raises ValueError: nothing exact is published."""
+        raise ValueError("SSL4EO-S12 has no exact labels beside the noisy ones")
+
+    def _season(self, part: str, index: int, season: int) -> tuple[str, Mapping[str, str]]:
+        """Name and files of one season, the same for S2 and labels; those of S1 were taken on other days."""
+        number = self._ids[index]
+        if self._listed is None or self._listed[0] != (part, number):
+            self._listed = (part, number), self._files[part].listing(part, index, number)
+        there = self._listed[1]
+        named = () if part == "s1" else self._table[number]
+        if missing := [name for name in named if name not in there]:
+            raise ValueError(
+                f"{part} of {number:07d}: season {', '.join(missing)} is missing; there are {_list(there)}"
+            )
+        folders = named or sorted(there, key=_time)
+        if len(folders) != self.info.seasons:
+            raise ValueError(
+                f"{part} of {number:07d} has {len(folders)} seasons, not {self.info.seasons}: {_list(there)}"
+            )
+        return folders[season], there[folders[season]]
+
+    def _band(self, part: str, index: int, files: Mapping[str, str], name: str, where: str, side: int | None) -> Band:
+        file = files.get(name.lower())
+        if file is None:
+            raise ValueError(f"{where}: {name}.tif is missing; there are {_list(files)}")
+        try:
+            data = self._files[part].read(index, file)
+        except OSError as error:
+            raise ValueError(f"{where}/{name}.tif cannot be read: {error.strerror}") from error
+        band = read_band(data, f"{where}/{name}.tif")
+        height, width = band.pixels.shape
+        if side is not None and (height, width) != (side, side):
+            raise ValueError(f"{where}/{name}.tif is {width} x {height} px: {side} x {side} are needed")
+        return band
+
+
+def open_ssl4eo_s12(path: Path, labels: Any, ids: Any, size: int, seasons: int) -> Ssl4eoReader:
+    """Opens the raw files of SSL4EO-S12 with noisy labels.
+
+    Args:
+        path: Folder that holds the folders ``s1`` and ``s2c``; or an archive of both, ``.tar.gz`` or ``.tar``; or a
+            folder of archives.
+        labels: Folder of the labels, or their archive; None where they lie in `path`.
+        ids: CSV of the locations and their seasons, see `read_ids`; None takes those that have a folder of labels.
+        size: Pixels of 10 m on a side, 264 as published.
+        seasons: Number of seasons T, 4 as published.
+
+    Raises:
+        ValueError: Something is not there, or cannot be what it should be.
+    """
+    if isinstance(size, bool) or not isinstance(size, int) or size < 6 or size % 6:
+        raise ValueError(f"ssl4eo_s12.size={size} must be a multiple of 6: bands of 60 m cover 6 px of 10 m")
+    if isinstance(seasons, bool) or not isinstance(seasons, int) or seasons < 1:
+        raise ValueError(f"ssl4eo_s12.seasons={seasons} must be a whole number from 1")
+    of_labels = Path(str(labels)).expanduser() if labels is not None else None
+    for place in filter(None, (path, of_labels)):
+        if not place.exists():
+            raise ValueError(f"{place} does not exist: check the path")
+    images_in, labels_in = _archives(path), _archives(of_labels) if of_labels else []
+    files: dict[str, RawFiles] = {}
+    if not images_in:
+        files |= dict.fromkeys(PARTS, FolderFiles({part: _one_of(path, names) for part, names in PARTS.items()}))
+    label_files = None
+    if not labels_in and (of_labels or not images_in):
+        label_files = FolderFiles({"labels": of_labels or path / "labels"})
+        files["labels"] = label_files
+    if ids is not None:
+        table = read_ids(Path(str(ids)).expanduser(), seasons)
+    elif label_files is None:
+        raise ValueError("ssl4eo_s12.ids=… is missing: an archive of labels does not say beforehand what it holds")
+    else:
+        table = dict.fromkeys(label_files.ids("labels"), ())
+        if not table:
+            raise ValueError(f"{of_labels or path / 'labels'} holds no folder named by an id, such as 0000005")
+    return Ssl4eoReader(files, table, [*images_in, *labels_in], size, seasons)
+
+
+def _archives(place: Path) -> list[Path]:
+    if place.is_file():
+        return [place]
+    return sorted(child for child in place.iterdir() if child.is_file() and child.name.lower().endswith(ARCHIVES))
+
+
+def _one_of(folder: Path, names: Sequence[str]) -> Path:
+    there = {child.name.lower(): child for child in folder.iterdir() if child.is_dir()}
+    for name in names:
+        if name in there:
+            return there[name]
+    raise ValueError(f"{folder} holds no folder {' or '.join(names)}: there are {_list(there)}")
+
+
+def _time(name: str) -> tuple[str, str]:
+    """Names of S1 products start with the satellite, so the day in them comes first."""
+    day = re.search(r"\d{8}(T\d{6})?", name)
+    return day[0] if day else "", name
+
+
+def _to_grid(pixels: np.ndarray, size: int) -> np.ndarray:
+    if len(pixels) == size:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def _list(names: Any) -> str:
+    return ", ".join(list(names)[:20]) or "none"
