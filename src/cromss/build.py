@@ -24,6 +24,7 @@ VIEW = (
     "season",
     "eval_season",
     "normalisation",
+    "statistics",
     "crop",
     "evaluate",
     "flip",

@@ -191,11 +191,13 @@ def _check_devices(cfg: DictConfig) -> Iterator[str]:
 
 
 def _check_choices(cfg: DictConfig) -> Iterator[str]:
+    from cromss.dataset.own_statistics import STATISTICS
     from cromss.types import MODALITIES
 
     choices: dict[str, tuple[str | None, ...]] = {
         "dataset.modality": MODALITIES,
         "dataset.evaluate": ("centre", "whole"),
+        "dataset.statistics": STATISTICS,
         "trainer.test": (None, "last", "best"),
         "trainer.predictions": ("none", "png", "tif"),
         "trainer.decoder_rates": ("equal", "rising", "falling"),

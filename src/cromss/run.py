@@ -106,13 +106,15 @@ def _train(composed: Composed, folder: Path) -> float:
             _announce(composed, module, data, checkpoint, folder)
             for report in reports:
                 log.info("%s", report)
-                if report.normalisation not in (None, cfg.dataset.normalisation):
-                    log.warning(
-                        "These weights saw images of dataset.normalisation=%s, and now see %s: a frozen encoder cannot "
-                        "get used to that",
-                        report.normalisation,
-                        cfg.dataset.normalisation,
-                    )
+                for key, seen in (("normalisation", report.normalisation), ("statistics", report.statistics)):
+                    if seen not in (None, cfg.dataset[key]):
+                        log.warning(
+                            "These weights saw images of dataset.%s=%s, and now see %s: a frozen encoder cannot get "
+                            "used to that",
+                            key,
+                            seen,
+                            cfg.dataset[key],
+                        )
         trainer.fit(module, data, ckpt_path=checkpoint)
         if cfg.trainer.test is not None:
             tested = folder / CHECKPOINTS / {"last": LAST, "best": BEST}[cfg.trainer.test]
@@ -149,6 +151,7 @@ def _test_only(composed: Composed, folder: Path) -> float:
     data.check_test()
     path = Path(str(cfg.trainer.checkpoint)).expanduser()
     checkpoint = load_tested(path, module, config)
+    data.load_state_dict(checkpoint.get(type(data).__qualname__, {}))
     weights, tested = checkpoint.get("weights", []), {"checkpoint": str(path), "epochs": checkpoint["epoch"] + 1}
     try:
         trainer = make_trainer(cfg, config, folder, [])

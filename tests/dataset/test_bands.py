@@ -4,7 +4,9 @@ import torch
 
 from cromss.dataset.bands import (
     BANDS,
+    NORMALISATIONS,
     SUBSETS,
+    Band,
     Scale,
     band_names,
     band_positions,
@@ -112,6 +114,35 @@ def test_scaled_uint8_is_a_share_of_255():
     assert image.dtype == torch.uint8
 
 
+VH_ONLY = (Band("VH", 3.75, -8.0, 2.0),)
+
+
+def test_raw_values_are_scaled_by_the_given_statistics():
+    # -12 dB is mean - 2 std and the low end, -4 the high end, -9 is 3 / 8 of the way: 95.6 steps of 255.
+    image = torch.tensor([-20.0, -12.0, -9.0, -4.0, 3.0]).reshape(1, 1, 5)
+    scaled = Scale("quantise", {"s1": (1,)}, {"s1": False}, {"s1": VH_ONLY})({"s1": image})["s1"]
+    torch.testing.assert_close(scaled.flatten() * 255, torch.tensor([0.0, 0, 95, 255, 255]))
+    spread = torch.linspace(-12, -4, 101).reshape(1, 1, 101)
+    expected = (spread.clamp(-11.92, -4.08) + 8) / 2
+    torch.testing.assert_close(standardise(spread, "s1", (1,), VH_ONLY), expected, atol=1e-5, rtol=0)
+
+
+def test_quantised_values_are_standardised_by_the_given_statistics_in_steps():
+    image = torch.tensor([0, 60, 100, 255], dtype=torch.uint8).reshape(1, 1, 4)
+    steps = {"s1": (Band("VH", 3.75, 100.0, 40.0),)}
+    scaled = Scale("standardise", {"s1": (1,)}, {"s1": True}, steps)({"s1": image})["s1"]
+    torch.testing.assert_close(scaled.flatten(), torch.tensor([-2.5, -1.0, 0.0, 3.875]))
+
+
+@pytest.mark.parametrize("normalisation", NORMALISATIONS)
+def test_the_published_statistics_given_by_hand_change_nothing(normalisation):
+    raw = torch.randint(0, 8000, (2, 3, 9, 9), generator=torch.Generator().manual_seed(1))
+    bands = band_positions("s2", 3)
+    published = [BANDS["s2"][position] for position in bands]
+    given = scale(raw, "s2", bands, False, normalisation, published)
+    assert torch.equal(given, scale(raw, "s2", bands, False, normalisation))
+
+
 @pytest.mark.parametrize("name", SUBSETS)
 def test_subsets_have_as_many_bands_as_they_say(name):
     positions = band_positions("s2", name)
@@ -141,6 +172,8 @@ def test_band_names_follow_the_published_order():
         (lambda: band_positions("s2", 7), "bands=7 is no subset.*3, 9, 9_rgb_first, 10, 12, 13"),
         (lambda: Scale("standardise", {"s1": (0, 1)}, {"s1": True}), "quantise=false"),
         (lambda: Scale("reflectance", {"s1": (0, 1)}, {"s1": False}), "radar"),
+        (lambda: Scale("quantise", {"s1": (1,)}, {"s1": True}, {"s1": VH_ONLY}), "statistics=store changes nothing"),
+        (lambda: quantise(np.zeros((1, 4, 4)), "s1", [0], VH_ONLY), "statistics of VH are given for the bands VV"),
         (lambda: Scale("zscore", {"s2": (0, 1)}, {"s2": False}), "quantise, standardise, reflectance"),
     ],
 )

@@ -1,11 +1,15 @@
+import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from cromss.dataset.bands import quantise
 from cromss.dataset.datamodule import LocationDataModule, NoPrior
 from cromss.dataset.reader import DatasetInfo, ModalityInfo
+from cromss.predict.network import TrainedNetwork
 from cromss.types import IGNORE_INDEX
 
 S2 = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12")
@@ -64,6 +68,7 @@ def module(reader=None, *, training=True, testing=False, test_reader=None, **cha
         "season": "random",
         "eval_season": 0,
         "normalisation": "quantise",
+        "statistics": "published",
         "crop": 32,
         "evaluate": "centre",
         "flip": 0.5,
@@ -209,6 +214,8 @@ def test_workers_read_the_same_as_the_process_itself():
         ({"classes": ("a",)}, "2 classes .* dataset.classes names 1"),
         ({"classes": ("b", "a")}, r"2 classes \(a, b\) and dataset.classes names 2 \(b, a\)"),
         ({"normalisation": "standardise"}, "quantise=false"),
+        ({"statistics": "store"}, "keeps no mean and standard deviation of s1.*Make a store.*statistics=published"),
+        ({"statistics": "own"}, "dataset.statistics=own is unknown: choose one of published, store"),
         ({"bands": 7}, "bands=7"),
         ({"val_fraction": 0.96}, "leaves none to train on"),
         ({"train_samples": 9}, "dataset.train_samples=9: there are 8 locations to train on"),
@@ -218,6 +225,75 @@ def test_workers_read_the_same_as_the_process_itself():
 def test_settings_that_do_not_fit_the_data_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         module(**changes)
+
+
+def keeping(reader, mean, std, quantised=True):
+    """A reader that keeps statistics: band k of both modalities has the mean `mean` + k."""
+    info = reader.info
+    modalities = {name: replace(stored, quantised=quantised) for name, stored in info.modalities.items()}
+    kept = {
+        name: {"mean": [mean + k for k in range(len(stored.bands))], "std": [std] * len(stored.bands)}
+        for name, stored in modalities.items()
+    }
+    reader.info = replace(info, modalities=modalities, statistics=kept)
+    return reader
+
+
+OWN = {"statistics": "store", "normalisation": "standardise", "flip": 0, "rotate": 0}
+
+
+def test_a_store_s_own_statistics_scale_its_bands_by_name():
+    raw, batch = first_batch(module(keeping(CountingReader(s2_bands=S2[::-1]), 10, 4), bands=3, **OWN))
+    # B4, B3, B2 stand at 9, 10 and 11 of the reversed order.
+    expected = (raw.images["s2"][:, :, 0, 0].float() - torch.tensor([19.0, 20.0, 21.0])) / 4
+    torch.testing.assert_close(batch.images["s2"][:, :, 0, 0], expected)
+    expected = (raw.images["s1"][:, :, 0, 0].float() - torch.tensor([10.0, 11.0])) / 4
+    torch.testing.assert_close(batch.images["s1"][:, :, 0, 0], expected)
+
+
+def test_the_test_set_is_scaled_by_the_statistics_of_the_training_set():
+    data = module(
+        keeping(CountingReader(), 10, 4),
+        test_reader=keeping(CountingReader(), 99, 9),
+        testing=True,
+        training=False,
+        **OWN,
+    )
+    raw = next(iter(data.test_dataloader()))
+    expected = (raw.images["s1"][:, :, 0, 0].float() - torch.tensor([10.0, 11.0])) / 4
+    torch.testing.assert_close(data.on_after_batch_transfer(raw, 0).images["s1"][:, :, 0, 0], expected)
+    with pytest.raises(ValueError, match="quantised in one of training and test set"):
+        module(keeping(CountingReader(), 10, 4), test_reader=keeping(CountingReader(), 10, 4, quantised=False), **OWN)
+
+
+def test_a_checkpoint_carries_the_statistics_and_takes_no_others():
+    assert module().state_dict() == {}
+    saved = json.loads(json.dumps(module(keeping(CountingReader(), 10, 4), **OWN).state_dict()))
+    assert saved["s1"] == {"quantised": True, "bands": [["VV", 3.75, 10, 4], ["VH", 3.75, 11, 4]]}
+    module(keeping(CountingReader(), 10 + 1e-9, 4), **OWN).load_state_dict(saved)
+    with pytest.raises(ValueError, match="another mean and standard deviation than this dataset keeps"):
+        module(keeping(CountingReader(), 10.1, 4), **OWN).load_state_dict(saved)
+    with pytest.raises(ValueError, match="another mean"):
+        module().load_state_dict(saved)
+
+
+def test_a_band_that_is_the_same_everywhere_cannot_be_scaled_by_its_own_statistics():
+    with pytest.raises(ValueError, match="s1 band VV is 10 everywhere"):
+        module(keeping(CountingReader(), 10, 0), **OWN)
+
+
+def test_a_network_scales_scenes_by_the_statistics_it_was_trained_with():
+    own = module(keeping(CountingReader(), 10, 4), **OWN).own_statistics
+    bands = {"s1": (0, 1)}
+    network = TrainedNetwork(lambda images, branches: images, bands, "standardise", own, (), (), None, 32)
+    raw = torch.full((1, 2, 4, 4), -15.0)
+    steps = quantise(raw, "s1")
+    expected = (steps.float() - torch.tensor([10.0, 11.0])[:, None, None]) / 4
+    torch.testing.assert_close(network({"s1": steps}, ["s1"])["s1"], expected)
+    torch.testing.assert_close(network({"s1": raw}, ["s1"])["s1"], expected)
+    own = module(keeping(CountingReader(), 10, 4, quantised=False), **OWN).own_statistics
+    with pytest.raises(ValueError, match="give the image in raw units"):
+        replace(network, statistics=own)({"s1": steps}, ["s1"])
 
 
 def test_a_dataset_of_one_modality_says_what_to_do():

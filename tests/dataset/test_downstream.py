@@ -27,6 +27,7 @@ def tiles(reader, kind, bands):
         season=0,
         eval_season=0,
         normalisation="quantise",
+        statistics="published",
         crop="auto",
         evaluate="whole",
         flip=0.0,

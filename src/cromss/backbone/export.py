@@ -17,6 +17,7 @@ from cromss.backbone.origins import ORIGINS, find
 from cromss.backbone.part import first_convolution, plain, shapes
 from cromss.backbone.weights_file import EXPORTED, open_weights
 from cromss.command import as_path, check_new_file, check_switches, given, run_command
+from cromss.dataset.own_statistics import PUBLISHED
 from cromss.types import BRANCHES
 
 log = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ def export_encoder(
 
     Returns:
         The metadata that were written: ``encoder``, ``modality``, ``bands`` (their number), ``band_names`` (JSON, in
-        the order of the input's channels), ``normalisation`` (what the encoder takes, see `cromss.dataset.bands`) and
+        the order of the input's channels), ``normalisation`` (what the encoder takes, see `cromss.dataset.bands`),
+        ``statistics`` (by whose mean and standard deviation, see `cromss.dataset.own_statistics`) and
         ``source``; ``"unknown"`` or ``null`` for what the file does not tell.
 
     Raises:
@@ -68,6 +70,7 @@ def export_encoder(
         "band_names": json.dumps(source_bands(file, origin, modality, channels)),
         # All published checkpoints of cromss see quantised images.
         "normalisation": str(file.normalisation or ("quantise" if origin == "cromss" else _UNKNOWN)),
+        "statistics": str(file.statistics or (PUBLISHED if origin == "cromss" else _UNKNOWN)),
         "source": f"{Path(file.name).name} sha256={file.sha256}",
     }
     # One tensor may be a view of another's memory, or lie in it in another order.

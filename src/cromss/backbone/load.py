@@ -201,6 +201,7 @@ def fill(net: nn.Module, file: WeightsFile, request: Request) -> LoadReport:
         unexpected=tuple(part.source_prefix + name for part in parts for name in part.unexpected),
         bands=None if layer is None else layer.fit,
         normalisation=file.normalisation,
+        statistics=file.statistics,
     )
 
 

@@ -26,6 +26,7 @@ class LoadReport:
         unexpected: Names in the file's state dict, within the parts that were used, that the network has no place for.
         bands: How the first convolution was fitted to other bands; None where it was not.
         normalisation: How images were scaled that the weights saw; None where nobody says.
+        statistics: By whose statistics, see `cromss.dataset.own_statistics.STATISTICS`; None where nobody says.
     """
 
     origin: str
@@ -41,6 +42,7 @@ class LoadReport:
     unexpected: tuple[str, ...] = ()
     bands: BandFit | None = None
     normalisation: str | None = None
+    statistics: str | None = None
 
     def __str__(self) -> str:
         if self.path is None:

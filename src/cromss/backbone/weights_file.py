@@ -74,6 +74,12 @@ class WeightsFile:
         return known if isinstance(known, str) else None
 
     @property
+    def statistics(self) -> str | None:
+        """By whose statistics, see `cromss.dataset.own_statistics.STATISTICS`; None where nobody says."""
+        known = self.metadata.get("statistics", self.setting("dataset.statistics"))
+        return known if isinstance(known, str) else None
+
+    @property
     def band_names(self) -> tuple[str, ...] | None:
         """The bands of an exported encoder; None for other files."""
         names = json.loads(self.metadata["band_names"]) if self.is_exported else None

@@ -112,7 +112,9 @@ def select_bands(modality: str, bands: Sequence[int] | None = None) -> tuple[Ban
     return tuple(table[position] for position in positions)
 
 
-def quantise(image: Image, modality: str, bands: Sequence[int] | None = None) -> Image:
+def quantise(
+    image: Image, modality: str, bands: Sequence[int] | None = None, statistics: Sequence[Band] | None = None
+) -> Image:
     """Raw units to uint8: per band, clipped to mean +- 2 std, scaled to 0..255 and truncated (not rounded).
 
     Args:
@@ -120,6 +122,7 @@ def quantise(image: Image, modality: str, bands: Sequence[int] | None = None) ->
             that holds raw units.
         modality: ``"s1"`` or ``"s2"``.
         bands: Positions of the K bands in `BANDS`; None means all of the modality.
+        statistics: The K bands with other means and standard deviations; None takes the published ones.
 
     Returns:
         uint8 of the same shape, container and device.
@@ -127,7 +130,7 @@ def quantise(image: Image, modality: str, bands: Sequence[int] | None = None) ->
     Raises:
         ValueError: The image is uint8 already, or has another number of bands.
     """
-    pixels, table = _check(image, modality, bands)
+    pixels, table = _check(image, modality, bands, statistics)
     if pixels.dtype == torch.uint8:
         raise ValueError(f"this {modality} image is uint8, so quantised already: divide it by 255 or use `scale`")
     quantised = torch.empty(pixels.shape, dtype=torch.uint8, device=pixels.device)
@@ -139,7 +142,9 @@ def quantise(image: Image, modality: str, bands: Sequence[int] | None = None) ->
     return _like(quantised, image)
 
 
-def standardise(image: Image, modality: str, bands: Sequence[int] | None = None) -> Image:
+def standardise(
+    image: Image, modality: str, bands: Sequence[int] | None = None, statistics: Sequence[Band] | None = None
+) -> Image:
     """Raw units to ``(x - mean) / std`` in float32, outliers clipped first.
 
     S2 is clipped to mean +- 2 std; S1, whose tails speckle makes, to the 1st and 99th percentile of each image and
@@ -149,11 +154,12 @@ def standardise(image: Image, modality: str, bands: Sequence[int] | None = None)
         image: ``(..., K, H, W)`` array or tensor of raw units, see `quantise`.
         modality: ``"s1"`` or ``"s2"``.
         bands: Positions of the K bands in `BANDS`; None means all of the modality.
+        statistics: See `quantise`.
 
     Raises:
         ValueError: The image is uint8, i.e. no raw units, or has another number of bands.
     """
-    pixels, table = _check(image, modality, bands)
+    pixels, table = _check(image, modality, bands, statistics)
     if pixels.dtype == torch.uint8:
         raise ValueError(f"this {modality} image is uint8, so quantised already: standardise wants raw units")
     standardised = torch.empty(pixels.shape, dtype=torch.float32, device=pixels.device)
@@ -185,7 +191,14 @@ def reflectance(image: Image, modality: str = "s2", bands: Sequence[int] | None 
     return _like(restored, image)
 
 
-def scale(image: Image, modality: str, bands: Sequence[int] | None, quantised: bool, normalisation: str) -> Image:
+def scale(
+    image: Image,
+    modality: str,
+    bands: Sequence[int] | None,
+    quantised: bool,
+    normalisation: str,
+    statistics: Sequence[Band] | None = None,
+) -> Image:
     """What a model sees, float32, whether the image was stored quantised or in raw units.
 
     ``quantise`` gives uint8 / 255, in [0, 1]; ``standardise`` gives [-2, 2] for S2 and about that for S1;
@@ -197,18 +210,27 @@ def scale(image: Image, modality: str, bands: Sequence[int] | None, quantised: b
         bands: Positions of the K bands in `BANDS`; None means all of the modality.
         quantised: Whether the image is `quantise` output.
         normalisation: ``"quantise"``, ``"standardise"`` or ``"reflectance"``.
+        statistics: The K bands with means and standard deviations of the stored values, see `check_scale`; None takes
+            the published ones.
 
     Raises:
         ValueError: Unknown names, another number of bands, or a combination that has no meaning.
     """
-    check_scale(modality, quantised, normalisation)
-    pixels, table = _check(image, modality, bands)
+    check_scale(modality, quantised, normalisation, statistics is not None)
+    pixels, table = _check(image, modality, bands, statistics)
     if normalisation == "quantise":
-        return _like((pixels if quantised else quantise(pixels, modality, bands)).float().mul_(1 / 255), image)
+        steps = pixels if quantised else quantise(pixels, modality, bands, statistics)
+        return _like(steps.float().mul_(1 / 255), image)
     if normalisation == "standardise":
-        # Quantised S2 is clipped at the same +- 2 std already, so it needs no statistics to be undone.
-        scaled = pixels.float().mul_(4 / 255).sub_(2) if quantised else standardise(pixels, modality, bands)
-        return _like(scaled, image)
+        if not quantised:
+            return _like(standardise(pixels, modality, bands, statistics), image)
+        # Quantised values are clipped at the published +- 2 std, which are 0 and 255.
+        if statistics is None:
+            return _like(pixels.float().mul_(4 / 255).sub_(2), image)
+        standardised = torch.empty(pixels.shape, dtype=torch.float32, device=pixels.device)
+        for k, band in enumerate(table):
+            standardised[..., k, :, :] = pixels[..., k, :, :].float().sub_(band.mean).div_(band.std)
+        return _like(standardised, image)
     if quantised:
         return _like(reflectance(pixels, modality, bands), image)
     clipped = torch.empty(pixels.shape, dtype=torch.float32, device=pixels.device)
@@ -217,14 +239,24 @@ def scale(image: Image, modality: str, bands: Sequence[int] | None, quantised: b
     return _like(clipped, image)
 
 
-def check_scale(modality: str, quantised: bool, normalisation: str) -> None:
-    """ValueError with the cure where `scale` cannot do this."""
+def check_scale(modality: str, quantised: bool, normalisation: str, own_statistics: bool = False) -> None:
+    """ValueError with the cure where `scale` cannot do this, by the published statistics or by a dataset's own.
+
+    Quantised values were made by the published statistics, so own ones have a meaning for ``standardise`` alone: that
+    is ``(x - mean) / std`` in steps of 0..255, for S1 as well, as nothing is left to clip.
+    """
     _known_modality(modality)
     if normalisation not in NORMALISATIONS:
         raise ValueError(f"normalisation={normalisation!r} is unknown: choose one of {', '.join(NORMALISATIONS)}")
     if normalisation == "reflectance":
         _refuse_radar_reflectance(modality)
-    if normalisation == "standardise" and modality == "s1" and quantised:
+    if own_statistics and quantised and normalisation != "standardise":
+        raise ValueError(
+            f"dataset.statistics=store changes nothing in quantised {modality} values with normalisation="
+            f"{normalisation}: use normalisation=standardise, prepare the dataset with quantise=false, or say "
+            "dataset.statistics=published"
+        )
+    if normalisation == "standardise" and modality == "s1" and quantised and not own_statistics:
         raise ValueError(
             "normalisation=standardise clips S1 to percentiles of its dB values, which quantised uint8 has lost: "
             "prepare the dataset with quantise=false, or use normalisation=quantise"
@@ -238,14 +270,23 @@ class Scale:
         normalisation: ``"quantise"``, ``"standardise"`` or ``"reflectance"``.
         bands: Modality -> positions of its bands in `BANDS`.
         quantised: Modality -> whether it is stored as `quantise` output.
+        statistics: Modality -> its bands with means and standard deviations of the stored values, in the order of
+            `bands`; a modality left out takes the published ones.
 
     Raises:
         ValueError: A modality that cannot be scaled so, see `scale`.
     """
 
-    def __init__(self, normalisation: str, bands: Mapping[str, Sequence[int]], quantised: Mapping[str, bool]) -> None:
+    def __init__(
+        self,
+        normalisation: str,
+        bands: Mapping[str, Sequence[int]],
+        quantised: Mapping[str, bool],
+        statistics: Mapping[str, Sequence[Band]] | None = None,
+    ) -> None:
+        self.statistics = dict(statistics or {})
         for modality, positions in bands.items():
-            check_scale(modality, quantised[modality], normalisation)
+            check_scale(modality, quantised[modality], normalisation, modality in self.statistics)
             select_bands(modality, positions)
         self.normalisation = normalisation
         self.bands = dict(bands)
@@ -254,7 +295,14 @@ class Scale:
     def __call__(self, images: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Modality -> stored ``(B, K, H, W)`` to modality -> model input, float32 of the same shape."""
         return {
-            modality: scale(image, modality, self.bands[modality], self.quantised[modality], self.normalisation)
+            modality: scale(
+                image,
+                modality,
+                self.bands[modality],
+                self.quantised[modality],
+                self.normalisation,
+                self.statistics.get(modality),
+            )
             for modality, image in images.items()
         }
 
@@ -273,8 +321,18 @@ def _refuse_radar_reflectance(modality: str) -> None:
         )
 
 
-def _check(image: np.ndarray | Tensor, modality: str, bands: Sequence[int] | None) -> tuple[Tensor, tuple[Band, ...]]:
+def _check(
+    image: np.ndarray | Tensor,
+    modality: str,
+    bands: Sequence[int] | None,
+    statistics: Sequence[Band] | None = None,
+) -> tuple[Tensor, tuple[Band, ...]]:
     table = select_bands(modality, bands)
+    if statistics is not None:
+        names = [[band.name for band in one] for one in (table, statistics)]
+        if names[0] != names[1]:
+            raise ValueError(f"statistics of {' '.join(names[1])} are given for the bands {' '.join(names[0])}")
+        table = tuple(statistics)
     if image.ndim < 3 or image.shape[-3] != len(table):
         found = f"the image has {image.shape[-3]}" if image.ndim >= 3 else f"the image is {tuple(image.shape)}"
         raise ValueError(

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cromss.dataset.augment import HALVINGS, CentreCrop, Geometry, RandomGeometry, WholePatch
 from cromss.dataset.bands import Scale, band_positions, select_bands
+from cromss.dataset.own_statistics import PUBLISHED, STATISTICS, OwnStatistics
 from cromss.dataset.reader import DatasetInfo, LocationReader
 from cromss.dataset.sampling import Draw, EvaluationDraws, TrainingDraws, few, split
 from cromss.dataset.workers import ErrorsAsValues, heed_parent_alone, reraised
@@ -129,6 +130,8 @@ class LocationDataModule(L.LightningDataModule):
         season: ``"random"`` draws one a sample; a number fixes it. Training only.
         eval_season: The season of the validation.
         normalisation: ``"quantise"``, ``"standardise"`` or ``"reflectance"``.
+        statistics: By whose mean and standard deviation: ``"published"``, or ``"store"`` for those that `reader` keeps.
+            The test set is scaled by the same ones.
         crop: Side of the random crop in training, in pixels; ``"auto"`` takes the largest multiple of 32 that fits.
         evaluate: Validation and test look at the ``"centre"``, the crop in the middle, or at the ``"whole"`` patch.
         flip: Probability of a flip in [0, 1].
@@ -158,6 +161,7 @@ class LocationDataModule(L.LightningDataModule):
         season: int | str,
         eval_season: int,
         normalisation: str,
+        statistics: str,
         crop: int | str,
         evaluate: str,
         flip: float,
@@ -183,17 +187,23 @@ class LocationDataModule(L.LightningDataModule):
         _check_seasons(season, eval_season, reader.info.seasons)
         _check_seasons(0, eval_season, self.test_reader.info.seasons)
         self.crop = _crop(crop, reader.info.size)
+        if statistics not in STATISTICS:
+            raise ValueError(f"dataset.statistics={statistics} is unknown: choose one of {', '.join(STATISTICS)}")
         positions = {modality: band_positions(modality, bands) for modality in modalities}
 
-        def opened(source: LocationReader) -> tuple[LocationDataset, Scale]:
-            info = source.info
-            _check_classes(classes, info.classes)
-            stored = {m: _stored_positions(info, m, p) for m, p in positions.items()}
-            quantised = {m: info.modalities[m].quantised for m in modalities}
-            return LocationDataset(source, stored), Scale(normalisation, positions, quantised)
+        def opened(source: LocationReader) -> LocationDataset:
+            _check_classes(classes, source.info.classes)
+            return LocationDataset(source, {m: _stored_positions(source.info, m, p) for m, p in positions.items()})
 
-        self.dataset, scaling = opened(reader)
-        self.test_dataset, test_scaling = opened(self.test_reader)
+        def scaled(source: LocationReader) -> Scale:
+            quantised = {m: source.info.modalities[m].quantised for m in modalities}
+            _check_units(own, quantised)
+            return Scale(normalisation, positions, quantised, own.bands)
+
+        self.dataset, self.test_dataset = opened(reader), opened(self.test_reader)
+        own = OwnStatistics({}, {}) if statistics == PUBLISHED else OwnStatistics.of(reader.info, positions)
+        self.own_statistics = own
+        scaling, test_scaling = scaled(reader), scaled(self.test_reader)
         remaining, self.val_locations = split(len(reader), val_fraction, split_seed)
         self.train_locations = few(remaining, train_samples, samples_seed)
         self.test_locations = self.val_locations if test_reader is None else torch.arange(len(test_reader))
@@ -208,6 +218,19 @@ class LocationDataModule(L.LightningDataModule):
         test_crop = min(self.crop, _crop("auto", self.test_reader.info.size))
         self.test_geometry = _evaluation(evaluate, test_crop)
         self.test_view = BatchView(self.test_geometry, NoPrior(), test_scaling)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The numbers that images are scaled by, for the checkpoint; empty where these are the published ones."""
+        return self.own_statistics.as_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """ValueError where a checkpoint's images were scaled by other numbers than those of this dataset."""
+        if not self.own_statistics.agrees(OwnStatistics.from_dict(state_dict)):
+            raise ValueError(
+                "dataset.statistics=store: the checkpoint was trained on images scaled by another mean and standard "
+                "deviation than this dataset keeps. Give the store that it was trained on as dataset.path; another "
+                "one to test on goes by dataset.test_path"
+            )
 
     def train_dataloader(self) -> DataLoader:
         """Loader of training batches; built anew for each fit, when rank and epoch are known."""
@@ -298,6 +321,16 @@ def _stored_positions(info: DatasetInfo, modality: str, positions: Sequence[int]
             f"them; it holds {', '.join(stored)}: choose a subset of these"
         )
     return [stored.index(name) for name in wanted]
+
+
+def _check_units(own: OwnStatistics, quantised: Mapping[str, bool]) -> None:
+    """ValueError where a test set holds values of other units than the training set's statistics."""
+    for modality, trained in own.quantised.items():
+        if trained != quantised[modality]:
+            raise ValueError(
+                f"dataset.statistics=store: {modality} is quantised in one of training and test set and not in the "
+                "other: prepare both with the same quantise=…, or say dataset.statistics=published"
+            )
 
 
 def _crop(crop: int | str, size: tuple[int, int]) -> int:

@@ -35,6 +35,25 @@ class Moments:
         return {"mean": self.mean.tolist(), "std": np.sqrt(self.variance).tolist(), "pixels": self.pixels}
 
 
+def moments_of(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance of each band of ``(T, K, H, W)``, finite, each float64 ``(K,)``.
+
+    No matrix product: a library of those would start its threads in every process that writes a store.
+    """
+    over, count = (0, 2, 3), image.size // image.shape[1]
+    if image.dtype == np.uint8:
+        # Whole numbers are exact, and take a quarter of the time.
+        squares = image.astype(np.uint16)
+        squares *= squares
+        mean = image.sum((2, 3), dtype=np.uint32).sum(0, dtype=np.uint64) / count
+        square = squares.sum((2, 3), dtype=np.uint64).sum(0) / count
+    else:
+        values = image.astype(np.float64)
+        mean = values.mean(over)
+        square = np.square(values).mean(over)
+    return mean, (square - mean**2).clip(min=0)
+
+
 class Statistics:
     """What a store says about its values.
 
@@ -51,10 +70,8 @@ class Statistics:
     def add(self, images: Mapping[str, np.ndarray], labels: np.ndarray) -> None:
         """Adds one location: images ``(T, K, H, W)`` and labels ``(T, H, W)``."""
         for modality, image in images.items():
-            planes = [image[:, band].astype(np.float64).ravel() for band in range(image.shape[1])]
-            mean = np.array([plane.mean() for plane in planes])
-            variance = np.array([plane @ plane / plane.size for plane in planes]) - mean**2
-            self.moments[modality].add(planes[0].size, mean, variance.clip(min=0))
+            mean, variance = moments_of(image)
+            self.moments[modality].add(image.size // image.shape[1], mean, variance)
         self.label_counts += np.bincount(labels.ravel(), minlength=IGNORE_INDEX + 1)
 
     def merge(self, stored: Mapping[str, Any]) -> None:

@@ -13,7 +13,9 @@ from hydra.utils import instantiate
 from torch import Tensor
 
 from cromss.backbone.part import below
-from cromss.dataset.bands import Scale, band_positions
+from cromss.dataset.bands import Scale, band_positions, quantise
+from cromss.dataset.datamodule import LocationDataModule
+from cromss.dataset.own_statistics import PUBLISHED, OwnStatistics
 from cromss.fusion.fused import fused_probs
 from cromss.fusion.images import FusionNetwork
 from cromss.trainer.resume import load_checkpoint
@@ -36,6 +38,7 @@ class TrainedNetwork:
         net: In evaluation mode.
         bands: Modality that it sees -> positions in `cromss.dataset.bands.BANDS`.
         normalisation: See `cromss.dataset.bands.scale`.
+        statistics: What it scales by where that is not the published statistics.
         classes: Class names.
         colours: A colour a class, as ``"#rrggbb"``.
         crop: Pixels a side that it was trained on; None where the checkpoint does not tell.
@@ -45,6 +48,7 @@ class TrainedNetwork:
     net: FusionNetwork
     bands: Mapping[str, tuple[int, ...]]
     normalisation: str
+    statistics: OwnStatistics
     classes: tuple[str, ...]
     colours: tuple[str, ...]
     crop: int | None
@@ -57,9 +61,22 @@ class TrainedNetwork:
 
     def __call__(self, images: Mapping[str, Tensor], branches: Sequence[str]) -> dict[str, Tensor]:
         """Stored values by modality, ``(B, K, H, W)`` -> logits by branch, ``(B, C, H, W)``."""
-        quantised = {modality: image.dtype == torch.uint8 for modality, image in images.items()}
         bands = {modality: self.bands[modality] for modality in images}
-        return self.net(Scale(self.normalisation, bands, quantised)(images), branches)
+        images = {modality: self._in_trained_units(modality, image) for modality, image in images.items()}
+        quantised = {modality: image.dtype == torch.uint8 for modality, image in images.items()}
+        return self.net(Scale(self.normalisation, bands, quantised, self.statistics.bands)(images), branches)
+
+    def _in_trained_units(self, modality: str, image: Tensor) -> Tensor:
+        """Values in the units of `statistics`; ValueError where quantised ones would have to be raw."""
+        trained, given = self.statistics.quantised.get(modality), image.dtype == torch.uint8
+        if trained is None or trained == given:
+            return image
+        if given:
+            raise ValueError(
+                f"this {modality} image is uint8, and the network was trained with dataset.statistics=store on raw "
+                "units: give the image in raw units"
+            )
+        return quantise(image, modality, self.bands[modality])
 
     def branches(self, modalities: Collection[str], branch: str | None) -> tuple[str, ...]:
         """The branches to predict from.
@@ -108,7 +125,10 @@ def load_network(path: Path) -> TrainedNetwork:
         net, backbone = instantiate(fusion), instantiate(fusion["backbone"])
         bands = {modality: band_positions(modality, dataset["bands"]) for modality in net.bands}
         crop = dataset["crop"]
-        details = dataset["normalisation"], tuple(dataset["classes"]), tuple(dataset["colours"])
+        # Checkpoints from before there was a choice do not name it.
+        own = {} if dataset.get("statistics", PUBLISHED) == PUBLISHED else checkpoint[LocationDataModule.__qualname__]
+        statistics = OwnStatistics.from_dict(own)
+        details = dataset["normalisation"], statistics, tuple(dataset["classes"]), tuple(dataset["colours"])
     except KeyError as error:
         raise ValueError(
             f"the config in {path} lacks {error}: it was written by another version; train anew"

@@ -14,8 +14,10 @@ from cromss.command import as_path, check_switches, choose, given, run_command
 from cromss.dataset.reader import LocationReader
 from cromss.dataset.shard_folder import MANIFEST
 from cromss.prepare import SOURCES, verify
+from cromss.prepare.download import download
 from cromss.prepare.estimate import check_space, estimate
 from cromss.prepare.shards import Outcome, Part, prepare
+from cromss.prepare.stats import stats
 
 log = logging.getLogger(__name__)
 _MOST_MESSAGES = 50
@@ -83,10 +85,22 @@ def _verify(settings: Mapping[str, Any]) -> None:
     log.info("%s", damages)
 
 
+def _stats(settings: Mapping[str, Any]) -> None:
+    log.info("%s", stats(_given(settings, "path"), settings["reference"]["kind"], _given(settings, "out")))
+
+
+def _download(settings: Mapping[str, Any]) -> None:
+    report = download(settings["source"], _given(settings, "out"), settings["download"])
+    log.info("%s", report)
+    report.check()
+
+
 ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
     "convert": _convert,
     "verify": _verify,
     "plan": _plan,
+    "stats": _stats,
+    "download": _download,
 }
 
 

@@ -15,6 +15,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from torch import Tensor, nn
 
 from cromss.atomic import write_file
+from cromss.dataset.own_statistics import PUBLISHED
 from cromss.resolvers import CHECKPOINTS, LAST
 from cromss.safe_load import UnreadableFileError, read_torch_file
 
@@ -174,10 +175,11 @@ def load_tested(path: Path, module: nn.Module, config: Mapping[str, Any]) -> dic
     """
     checkpoint = load_checkpoint(path)
     _check_shapes(path, checkpoint["state_dict"], module.state_dict())
-    trained = checkpoint["config"]["dataset"]
+    # Checkpoints from before there was a choice of statistics do not name it.
+    trained = {"statistics": PUBLISHED, **checkpoint["config"]["dataset"]}
     differing = [
         f"dataset.{key}={config['dataset'][key]} (trained with {trained[key]})"
-        for key in ("bands", "normalisation", "classes")
+        for key in ("bands", "normalisation", "statistics", "classes")
         if config["dataset"][key] != trained[key]
     ]
     if differing:

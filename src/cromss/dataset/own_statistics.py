@@ -1,0 +1,89 @@
+"""A store's own mean and standard deviation a band, for scaling in place of the published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from cromss.dataset.bands import Band, select_bands
+from cromss.dataset.reader import DatasetInfo
+
+STATISTICS = ("published", "store")
+"""Whose mean and standard deviation images are scaled by."""
+
+PUBLISHED = "published"
+
+
+@dataclass(frozen=True)
+class OwnStatistics:
+    """What images are scaled by where it is not the published statistics.
+
+    Attributes:
+        bands: Modality -> bands with means and standard deviations in units of the stored values; none at all where
+            the published statistics are used.
+        quantised: Modality -> whether those units are steps of `cromss.dataset.bands.quantise`, else raw ones.
+    """
+
+    bands: Mapping[str, tuple[Band, ...]]
+    quantised: Mapping[str, bool]
+
+    @classmethod
+    def of(cls, info: DatasetInfo, positions: Mapping[str, Sequence[int]]) -> Self:
+        """Those that a dataset keeps.
+
+        Args:
+            info: The dataset; it holds the wanted modalities and bands.
+            positions: Modality -> positions of the wanted bands in `cromss.dataset.bands.BANDS`.
+
+        Raises:
+            ValueError: It keeps none, or a band is the same everywhere.
+        """
+        bands = {modality: _bands(info, modality, wanted) for modality, wanted in positions.items()}
+        return cls(bands, {modality: info.modalities[modality].quantised for modality in bands})
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        """What `as_dict` made; KeyError or TypeError of anything else."""
+        bands = {modality: tuple(Band(*band) for band in one["bands"]) for modality, one in saved.items()}
+        return cls(bands, {modality: one["quantised"] for modality, one in saved.items()})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, for a checkpoint; empty where the published statistics are used."""
+        return {
+            modality: {"quantised": self.quantised[modality], "bands": [list(band) for band in bands]}
+            for modality, bands in self.bands.items()
+        }
+
+    def agrees(self, other: OwnStatistics) -> bool:
+        """Whether both scale alike, up to the rounding of a store that was written again in other shards."""
+        if self.quantised != other.quantised:
+            return False
+        return all(
+            [band.name for band in bands] == [band.name for band in other.bands[modality]]
+            and np.allclose([band[2:] for band in bands], [band[2:] for band in other.bands[modality]], 1e-6, 1e-9)
+            for modality, bands in self.bands.items()
+        )
+
+
+def _bands(info: DatasetInfo, modality: str, positions: Sequence[int]) -> tuple[Band, ...]:
+    kept = info.statistics.get(modality, {})
+    if not {"mean", "std"} <= set(kept):
+        raise ValueError(
+            f"dataset.statistics=store: this dataset keeps no mean and standard deviation of {modality}, as stores do. "
+            "Make a store of it by `python -m cromss.prepare`, or say dataset.statistics=published"
+        )
+    order = info.modalities[modality].bands
+    found = []
+    for band in select_bands(modality, positions):
+        place = order.index(band.name)
+        mean, std = kept["mean"][place], kept["std"][place]
+        if not std > 0:
+            raise ValueError(
+                f"dataset.statistics=store: {modality} band {band.name} is {mean:g} everywhere, so it has no standard "
+                "deviation to divide by: leave it out by dataset.bands, or say dataset.statistics=published"
+            )
+        found.append(band._replace(mean=mean, std=std))
+    return tuple(found)

@@ -1,0 +1,156 @@
+"""Archives from web servers: large files that come in several goes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pooch
+import requests
+from tqdm import tqdm
+
+from cromss.prepare.download.retry import Network, PassingError, redact
+
+log = logging.getLogger(__name__)
+_CHUNK = 2**16
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A file to fetch: its URL, and its checksum where it is known, 64 hexadecimal digits."""
+
+    url: str
+    sha256: str | None
+
+    @property
+    def name(self) -> str:
+        """What the file is called."""
+        return unquote(urlsplit(self.url).path).rsplit("/", 1)[-1]
+
+
+def read_archive(entry: Any) -> Archive:
+    """The archive that an entry of the settings, a mapping of ``url`` and ``sha256``, means; ValueError for others."""
+    if not isinstance(entry, dict) or not set(entry) <= {"url", "sha256"} or not isinstance(entry.get("url"), str):
+        raise ValueError(f"download.ssl4eo_s12.archives: {redact(str(entry))} must be {{url: …, sha256: …}}")
+    archive = Archive(entry["url"], entry.get("sha256"))
+    if not archive.url.startswith(("http://", "https://")) or archive.name in ("", ".", ".."):
+        raise ValueError(f"download.ssl4eo_s12.archives: {redact(archive.url)} must be http(s)://…/FILE")
+    if archive.sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", str(archive.sha256)):
+        raise ValueError(f"download.ssl4eo_s12.archives: sha256={archive.sha256} must be 64 hexadecimal digits")
+    return archive
+
+
+def fetch_archive(network: Network, archive: Archive, target: Path) -> str:
+    """Fetches a file, and goes on where an earlier try ended.
+
+    While it comes it is called ``<target>.partial``, and ``<target>.wrong`` if its checksum is wrong.
+
+    Args:
+        network: How the server is asked.
+        archive: What to fetch.
+        target: Where it lies when it is complete and right.
+
+    Returns:
+        Its checksum.
+
+    Raises:
+        ValueError: The server refuses, or the checksum is another one.
+        OSError: The server cannot be reached, or the disk has no room.
+    """
+    partial = target.with_name(f"{target.name}.partial")
+    network.ask(archive.url, lambda: _continue(archive.url, partial, network.timeout_seconds), lambda: _size(partial))
+    found = pooch.file_hash(partial)
+    _marker(partial).unlink(missing_ok=True)
+    wrong = target.with_name(f"{target.name}.wrong")
+    if archive.sha256 is not None and found != archive.sha256.lower():
+        partial.replace(wrong)
+        raise ValueError(
+            f"{redact(archive.url)} has the checksum {found}, not {archive.sha256}: it came damaged or was replaced, "
+            f"and is kept as {wrong}. Say the same command again to fetch it again, or correct sha256"
+        )
+    if archive.sha256 is None:
+        log.warning("%s was not checked against anything: its sha256 is %s", target, found)
+    partial.replace(target)
+    wrong.unlink(missing_ok=True)
+    return f"sha256 {found}"
+
+
+def _continue(url: str, partial: Path, timeout: float) -> None:
+    start = _size(partial)
+    # Ranges count the bytes of a file as it is, not those of a compressed answer.
+    headers = {"Accept-Encoding": "identity"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
+        if _marker(partial).exists():
+            # The whole file instead of a rest, should it be another file by now.
+            headers["If-Range"] = _marker(partial).read_text()
+    with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
+        total = _total(response)
+        if response.status_code == requests.codes.requested_range_not_satisfiable and start:
+            if start == total:
+                return
+            partial.unlink()
+            raise PassingError(f"the server has {total} bytes, {start} were here: starting again")
+        response.raise_for_status()
+        continues = response.status_code == requests.codes.partial_content
+        if continues and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            partial.unlink()
+            raise PassingError(f"the server sent another part of the file than from {start} on: starting again")
+        if not continues:
+            start = 0
+        _check_room(partial, start, total)
+        _remember(response, partial)
+        _write(response, partial, start, total)
+    if total is not None and _size(partial) != total:
+        raise PassingError(f"the connection was cut after {_size(partial)} of {total} bytes")
+
+
+def _write(response: requests.Response, partial: Path, start: int, total: int | None) -> None:
+    with (
+        partial.open("ab" if start else "wb") as file,
+        tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=partial.stem, disable=None) as bar,
+    ):
+        for chunk in response.iter_content(_CHUNK):
+            file.write(chunk)
+            bar.update(len(chunk))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _total(response: requests.Response) -> int | None:
+    """Bytes of the whole file, where the server tells."""
+    if match := re.fullmatch(r"bytes .*/(\d+)", response.headers.get("Content-Range", "")):
+        return int(match[1])
+    length = response.headers.get("Content-Length", "")
+    return int(length) if response.status_code == requests.codes.ok and length.isdecimal() else None
+
+
+def _check_room(partial: Path, start: int, total: int | None) -> None:
+    free = shutil.disk_usage(partial.parent).free + (0 if start else _size(partial))
+    if total is not None and total - start > free:
+        raise OSError(
+            f"{partial.parent} has {free / 1e9:.1f} GB free, {(total - start) / 1e9:.1f} GB are needed for "
+            f"{partial.stem}: free space there, or choose another out=…"
+        )
+
+
+def _remember(response: requests.Response, partial: Path) -> None:
+    tag = response.headers.get("ETag", "")
+    if tag and not tag.startswith("W/"):
+        _marker(partial).write_text(tag)
+    else:
+        _marker(partial).unlink(missing_ok=True)
+
+
+def _marker(partial: Path) -> Path:
+    return partial.with_name(f"{partial.name}.etag")
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

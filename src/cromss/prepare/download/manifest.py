@@ -1,0 +1,133 @@
+"""The table of what became of each tile: ``download.csv``. It grows by a row as soon as something is known."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from cromss.atomic import write_file
+
+DONE, EMPTY, NO_IMAGE, FAILED = "done", "empty", "no image", "failed"
+_HEADER = ("id", "part", "status", "detail")
+_MOST_MESSAGES = 50
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What became of one part of a tile.
+
+    Attributes:
+        id: Of the tile, or the name of an archive.
+        part: ``s1``, ``s2``, ``osm`` or ``archive``.
+        status: ``done``; ``empty``: without a labelled pixel; ``no image``: there is none that is good enough;
+            ``failed``.
+        detail: The images used, or the reason.
+    """
+
+    id: str
+    part: str
+    status: str
+    detail: str
+
+
+class Manifest:
+    """The table, open for more rows. The last row of a part of a tile is the one that counts.
+
+    Args:
+        path: The CSV; its folder is made where it is missing.
+
+    Raises:
+        ValueError: It is there and is another kind of file.
+        OSError: It cannot be read or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._entries = _read(path)
+        self._path = path
+        # Half a row, of a run that was killed, is not continued.
+        self._write()
+        self._file = path.open("a", newline="", encoding="utf-8")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self._write()
+
+    def get(self, tile_id: str, part: str) -> Entry | None:
+        """What is known of a part of a tile."""
+        return self._entries.get((tile_id, part))
+
+    def add(self, entry: Entry) -> None:
+        """Adds a row, which is on disk when this returns."""
+        self._entries[entry.id, entry.part] = entry
+        csv.writer(self._file).writerow((entry.id, entry.part, entry.status, entry.detail))
+        self._file.flush()
+
+    def _write(self) -> None:
+        """Writes the whole table, without rows that later ones replaced."""
+        text = io.StringIO(newline="")
+        rows = csv.writer(text)
+        rows.writerow(_HEADER)
+        rows.writerows((entry.id, entry.part, entry.status, entry.detail) for entry in self._entries.values())
+        write_file(self._path, text.getvalue().encode())
+
+
+@dataclass
+class Report:
+    """What a download did.
+
+    Attributes:
+        path: The table of all.
+        counts: Status -> number of parts of tiles.
+        skipped: How many were there, or known to be empty or without an image, before.
+        failures: What failed.
+    """
+
+    path: Path
+    counts: Counter[str] = field(default_factory=Counter)
+    skipped: int = 0
+    failures: list[Entry] = field(default_factory=list)
+
+    def add(self, entry: Entry) -> None:
+        """Counts an entry."""
+        self.counts[entry.status] += 1
+        if entry.status == FAILED:
+            self.failures.append(entry)
+
+    def check(self) -> None:
+        """ValueError that lists the failures, where there are some."""
+        if not self.failures:
+            return
+        listed = "\n  ".join(f"{entry.id} {entry.part}: {entry.detail}" for entry in self.failures[:_MOST_MESSAGES])
+        more = f"\n  … and {len(self.failures) - _MOST_MESSAGES} more" if len(self.failures) > _MOST_MESSAGES else ""
+        raise ValueError(
+            f"{len(self.failures)} could not be downloaded:\n  {listed}{more}\n"
+            f"{self.path} lists all. Say the same command again: it goes on with what is missing"
+        )
+
+    def __str__(self) -> str:
+        found = ", ".join(f"{count} {status}" for status, count in sorted(self.counts.items())) or "nothing new"
+        return f"{found}, {self.skipped} known from before; {self.path} lists all"
+
+
+def _read(path: Path) -> dict[tuple[str, str], Entry]:
+    if not path.exists():
+        return {}
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path} is no table of downloads ({error}): move it away, or choose another out=…") from error
+    if rows and tuple(rows[0]) != _HEADER:
+        raise ValueError(f"{path} is no table of {', '.join(_HEADER)}: move it away, or choose another out=…")
+    return {(row[0], row[1]): Entry(*row) for row in rows[1:] if len(row) == len(_HEADER)}

@@ -1,0 +1,142 @@
+"""Asks servers again after passing failures, never faster than agreed, and keeps secrets out of messages."""
+
+from __future__ import annotations
+
+import logging
+import random
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import TypeVar
+
+from requests import HTTPError, RequestException
+from requests.exceptions import SSLError
+
+from cromss.prepare.download.options import check_number
+
+log = logging.getLogger(__name__)
+Answer = TypeVar("Answer")
+
+
+class RefusedError(ValueError):
+    """The server's final answer is no: asking again would not help."""
+
+
+class UnreachableError(OSError):
+    """The server did not answer properly, however often it was asked."""
+
+
+class PassingError(OSError):
+    """A failure worth another try, of a client that does not use `requests`."""
+
+
+@dataclass
+class Network:
+    """How servers are asked.
+
+    Attributes:
+        attempts: Times that a request is tried, from 1.
+        wait_seconds: Pause before the second try; doubled for each further one, and shortened by chance by up to half,
+            so that clients that failed together do not come back together.
+        longest_wait_seconds: No pause is longer. A server that asks for a longer one ends the tries.
+        requests_per_second: No more requests than that are started, over all servers.
+        timeout_seconds: How long a server may be silent.
+        sleep: Waits, seconds.
+        clock: The time, seconds.
+    """
+
+    attempts: int
+    wait_seconds: float
+    longest_wait_seconds: float
+    requests_per_second: float
+    timeout_seconds: float
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+    _next: float = field(default=float("-inf"), init=False)
+
+    def __post_init__(self) -> None:
+        check_number("network.attempts", self.attempts, smallest=1, whole=True)
+        check_number("network.wait_seconds", self.wait_seconds, smallest=0)
+        check_number("network.longest_wait_seconds", self.longest_wait_seconds, smallest=0)
+        check_number("network.requests_per_second", self.requests_per_second, smallest=0.001)
+        check_number("network.timeout_seconds", self.timeout_seconds, smallest=0.001)
+
+    def ask(self, what: str, request: Callable[[], Answer], progress: Callable[[], int] | None = None) -> Answer:
+        """Does a request until it succeeds.
+
+        Args:
+            what: Is asked for; begins the messages. What is secret in a URL is cut out.
+            request: Raises an error of `requests`, a `PassingError`, a ConnectionError or a TimeoutError where it
+                fails.
+            progress: Tells how far it came; tries are counted anew whenever it comes farther.
+
+        Returns:
+            What the request returns.
+
+        Raises:
+            RefusedError: The answer is final: HTTP 4xx except 408 and 429, or no such thing as this URL.
+            UnreachableError: All tries failed.
+        """
+        tries, farthest = 0, progress() if progress else 0
+        while True:
+            self._keep_rate()
+            try:
+                return request()
+            except (RequestException, PassingError, ConnectionError, TimeoutError) as error:
+                # The error itself may carry a password, so that it must not be told as the cause either.
+                message = redact(f"{what}: {error}")
+                if not _is_passing(error):
+                    raise RefusedError(message) from None
+                if progress and progress() > farthest:
+                    tries, farthest = 0, progress()
+                tries += 1
+                pause = max(self._pause(tries), wanted := _retry_after(error))
+                if tries == self.attempts or wanted > self.longest_wait_seconds:
+                    asked = f"; the server asks to wait for {wanted:.0f} s" if wanted else ""
+                    raise UnreachableError(
+                        f"{message}. Tried {tries} times{asked}: say the same command again later, it goes on"
+                    ) from None
+            log.info("%s; trying again in %.1f s", message, pause)
+            self.sleep(pause)
+
+    def _pause(self, tries: int) -> float:
+        longest = min(self.wait_seconds * 2.0 ** (tries - 1), self.longest_wait_seconds)
+        return longest * random.uniform(0.5, 1)
+
+    def _keep_rate(self) -> None:
+        now = self.clock()
+        if now < self._next:
+            self.sleep(self._next - now)
+        self._next = max(now, self._next) + 1 / self.requests_per_second
+
+
+def is_passing_status(status: int) -> bool:
+    """Whether an HTTP status may be another one soon: 408, 429 and 5xx."""
+    return status in (408, 429) or status >= 500
+
+
+def redact(text: str) -> str:
+    """A text without what URLs may keep secret in it: user and password, and all of the query."""
+    return re.sub(r"\?[^\s'\"<>)]+", "?***", re.sub(r"//[^/\s@]+@", "//***@", text))
+
+
+def _is_passing(error: Exception) -> bool:
+    if isinstance(error, HTTPError) and error.response is not None:
+        return is_passing_status(error.response.status_code)
+    # Those of `requests` that are ValueErrors, too, say that a URL is none; a certificate does not mend itself.
+    return not isinstance(error, (ValueError, SSLError))
+
+
+def _retry_after(error: Exception) -> float:
+    """Seconds that the server asks to wait, or 0."""
+    response = getattr(error, "response", None)
+    value = response.headers.get("Retry-After", "") if response is not None else ""
+    if value.isdecimal():
+        return float(value)
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0

@@ -1,0 +1,120 @@
+"""What can be downloaded: Sentinel images and OSM labels of tiles, and archives."""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cromss.command import check_switches
+from cromss.dataset.classes import CLASSES
+from cromss.prepare.download.archives import Archive, fetch_archive, read_archive
+from cromss.prepare.download.each import Part, fetch_each
+from cromss.prepare.download.earth_engine import fetch_image, sentinel1, sentinel2
+from cromss.prepare.download.ee_client import EarthEngine
+from cromss.prepare.download.manifest import Report
+from cromss.prepare.download.options import check_number
+from cromss.prepare.download.osm import Drawing, fetch_labels, find_colours, hex_names
+from cromss.prepare.download.retry import Network
+from cromss.prepare.download.tiles import Tile, read_tiles
+from cromss.prepare.download.wms import MapService
+
+log = logging.getLogger(__name__)
+
+
+def download_dw(
+    out: Path, network: Network, tiles: str | None, again: bool, project: str | None, url: str, days: int, cloud: float
+) -> Report:
+    """Fetches Sentinel-2 and -1 images of tiles: ``out/{s2,s1}/{s2,s1}_<id>.tif``.
+
+    Args:
+        out: Folder to write to.
+        network: How Earth Engine is asked.
+        tiles: CSV of the tiles, see `read_tiles`.
+        again: Whether to ask again for tiles without an image.
+        project: See `EarthEngine`.
+        url: See `EarthEngine`.
+        days: Window after and before the tile's date, from 1; see `fetch_image`.
+        cloud: Sentinel-2 images have fewer clouds, percent.
+    """
+    check_number("dw.days", days, smallest=1, largest=366, whole=True)
+    check_number("dw.cloud", cloud, smallest=0, largest=100)
+    found = _tiles(tiles, again)
+    client = EarthEngine(network, project, url)
+    parts = [
+        Part(name, functools.partial(_target, out, name), functools.partial(fetch_image, client, sensor, days))
+        for name, sensor in {"s2": sentinel2(cloud), "s1": sentinel1()}.items()
+    ]
+    return fetch_each(found, parts, out / "download.csv", again)
+
+
+def download_osm(
+    out: Path,
+    network: Network,
+    tiles: str | None,
+    again: bool,
+    url: str,
+    layer: str,
+    legend: str | Sequence[str] | None,
+    margin: float,
+    scale: int,
+    opening: int,
+) -> Report:
+    """Fetches OpenStreetMap labels of tiles: ``out/osm/osm_<id>.tif``.
+
+    Args:
+        out: Folder to write to.
+        network: How the service is asked.
+        tiles: CSV of the tiles, see `read_tiles`.
+        again: Whether to ask again for tiles without a label.
+        url: Of the WMS.
+        layer: Of the WMS.
+        legend: See `find_colours`.
+        margin: See `Drawing`; 0 to 1.
+        scale: See `Drawing`; 1 to 8.
+        opening: See `Drawing`; 1 to 99.
+    """
+    check_number("osm.margin", margin, smallest=0, largest=1)
+    check_number("osm.scale", scale, smallest=1, largest=8, whole=True)
+    check_number("osm.opening", opening, smallest=1, largest=99, whole=True)
+    found = _tiles(tiles, again)
+    service = MapService(network, url, layer)
+    drawing = Drawing(find_colours(legend, service), margin, scale, opening)
+    names = ["no label", *CLASSES["osm"]]
+    listed = ", ".join(f"{colour} {name}" for colour, name in zip(hex_names(drawing.colours), names, strict=True))
+    log.info("colours of codes 0 to 13: %s", listed)
+    part = Part("osm", functools.partial(_target, out, "osm"), functools.partial(fetch_labels, service, drawing))
+    return fetch_each(found, [part], out / "download.csv", again)
+
+
+def download_archives(out: Path, network: Network, archives: Sequence[Any], select: str) -> Report:
+    """Fetches archives: ``out/<name>``.
+
+    Args:
+        out: Folder to write to.
+        network: How the server is asked.
+        archives: Mappings of ``url`` and ``sha256``, see `Archive`.
+        select: Shell pattern of the names to fetch, e.g. ``*nol*``.
+    """
+    found = {archive.name: archive for archive in map(read_archive, archives)}
+    if len(found) != len(archives):
+        raise ValueError("download.ssl4eo_s12.archives has two files of one name: fetch them to two folders")
+    chosen = {name: archive for name, archive in found.items() if fnmatch.fnmatch(name, str(select))}
+    if not chosen:
+        raise ValueError(f"download.ssl4eo_s12.select={select} fits no archive: there are {', '.join(found) or 'none'}")
+    part: Part[Archive] = Part("archive", lambda archive: out / archive.name, functools.partial(fetch_archive, network))
+    return fetch_each(chosen, [part], out / "download.csv", again=True)
+
+
+def _tiles(path: str | None, again: bool) -> dict[str, Tile]:
+    check_switches({"download.again": again}, ["download.again"])
+    if path is None:
+        raise ValueError("download.tiles=… is missing: the CSV of the tiles")
+    return {tile.id: tile for tile in read_tiles(Path(str(path)).expanduser())}
+
+
+def _target(out: Path, part: str, tile: Tile) -> Path:
+    return out / part / f"{part}_{tile.id}.tif"

@@ -1,0 +1,125 @@
+"""Maps from a Web Map Service (WMS 1.1.1), through OWSLib."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import numpy as np
+import requests
+from numpy.typing import NDArray
+from owslib.etree import ParseError
+from owslib.util import Authentication, ServiceException
+from owslib.wms import WebMapService
+from requests.auth import AuthBase
+
+from cromss.prepare.download.geotiff import read_picture
+from cromss.prepare.download.retry import Network, RefusedError, is_passing_status, redact
+from cromss.prepare.download.tiles import Box
+
+Answer = TypeVar("Answer")
+_FORMATS = ("image/geotiff", "image/tiff")
+
+
+class _RaiseEarly(AuthBase):
+    """Makes errors of answers that OWSLib would take for content (429) or strip of their headers."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.register_hook("response", _raise_passing)
+        return request
+
+
+class MapService:
+    """One layer of a WMS.
+
+    Args:
+        network: How the service is asked.
+        url: Of the service.
+        layer: Name of the layer.
+
+    Raises:
+        ValueError: There is no WMS, no such layer, or it offers no TIFF.
+        OSError: It cannot be reached.
+    """
+
+    def __init__(self, network: Network, url: str, layer: str) -> None:
+        self._network, self._url, self._layer = network, url, layer
+
+        def opened() -> Any:
+            login = Authentication(auth_delegate=_RaiseEarly())
+            try:
+                return WebMapService(url, version="1.1.1", timeout=network.timeout_seconds, auth=login)
+            # Some pages are XML in which OWSLib does not find what it expects.
+            except (ParseError, AttributeError) as error:
+                raise RefusedError(
+                    f"{redact(url)} answers, but not as a WMS ({error}): correct download.osm.url"
+                ) from None
+
+        self._service = self._ask(opened)
+        if layer not in self._service.contents:
+            raise ValueError(
+                f"download.osm.layer={layer} is not there: {redact(url)} has {', '.join(self._service.contents)}"
+            )
+        offered = self._service.getOperationByName("GetMap").formatOptions
+        tiffs = [name for wanted in _FORMATS for name in offered if name.lower().startswith(wanted)]
+        if not tiffs:
+            raise ValueError(f"{redact(url)} offers no GeoTIFF, only {', '.join(offered)}")
+        self._format = tiffs[0]
+
+    def map(self, box: Box, height: int, width: int) -> NDArray[np.uint8]:
+        """Fetches a map.
+
+        Args:
+            box: Left, bottom, right, top in EPSG:3857.
+            height: Pixels.
+            width: Pixels.
+
+        Returns:
+            ``(height, width, 4)``: red, green, blue and opacity, 0..255.
+
+        Raises:
+            ValueError: The service refuses, or sends no picture of this size.
+            OSError: It cannot be reached.
+        """
+        size = (width, height)
+
+        def fetched() -> bytes:
+            content: bytes = self._service.getmap(
+                layers=[self._layer], styles=[""], srs="EPSG:3857", bbox=box, size=size, format=self._format
+            ).read()
+            return content
+
+        picture = read_picture(self._ask(fetched), f"the map from {redact(self._url)}")
+        if picture.shape[:2] != (height, width):
+            raise ValueError(f"{redact(self._url)} sent {picture.shape[:2]} pixels, not {(height, width)}")
+        return picture
+
+    def legend(self) -> NDArray[np.uint8]:
+        """Fetches the picture of the legend; see `map`."""
+        styles = self._service.contents[self._layer].styles.values()
+        query = {"service": "WMS", "version": "1.1.1", "request": "GetLegendGraphic"}
+        query |= {"layer": self._layer, "format": "image/png"}
+        built = f"{self._url}{'&' if '?' in self._url else '?'}{urlencode(query)}"
+        url = next((style["legend"] for style in styles if "legend" in style), built)
+
+        def fetched() -> bytes:
+            response = requests.get(url, timeout=self._network.timeout_seconds)
+            response.raise_for_status()
+            return response.content
+
+        return read_picture(self._ask(fetched), f"the legend from {redact(url)}")
+
+    def _ask(self, request: Callable[[], Answer]) -> Answer:
+        def translated() -> Answer:
+            try:
+                return request()
+            except ServiceException as error:
+                raise RefusedError(redact(f"{self._url} refuses: {str(error)[:300]}")) from None
+
+        return self._network.ask(self._url, translated)
+
+
+def _raise_passing(response: requests.Response, *_: Any, **__: Any) -> None:
+    if is_passing_status(response.status_code):
+        response.raise_for_status()

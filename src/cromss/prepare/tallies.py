@@ -1,0 +1,140 @@
+"""What `cromss.prepare.stats` counts, location by location; the memory of none grows with the number of locations."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from cromss.dataset.bands import BANDS, Band
+from cromss.dataset.reader import ModalityInfo
+from cromss.dataset.statistics import Moments, moments_of
+from cromss.types import IGNORE_INDEX
+
+
+class BandTally:
+    """Moments, range, and share of NaN and of zero pixels of one band.
+
+    Args:
+        modality: ``"s1"`` or ``"s2"``.
+        name: The band's name.
+        quantised: Whether its values are `cromss.dataset.bands.quantise` output.
+    """
+
+    def __init__(self, modality: str, name: str, quantised: bool) -> None:
+        self.name = name
+        self.quantised = quantised
+        self.published = {band.name: band for band in BANDS[modality]}.get(name)
+        self.moments = Moments(1)
+        self.pixels = self.missing = self.zeros = 0
+        self.low, self.high = np.inf, -np.inf
+
+    def add(self, plane: np.ndarray) -> None:
+        """Adds pixels of any shape; those that are NaN or infinite are counted and left out of all else."""
+        finite = (plane.ravel() if plane.dtype.kind in "ui" else plane[np.isfinite(plane)]).astype(np.float64)
+        self.pixels += plane.size
+        self.missing += plane.size - finite.size
+        self.zeros += finite.size - int(np.count_nonzero(finite))
+        if finite.size:
+            self.moments.add(finite.size, *moments_of(finite.reshape(1, 1, 1, -1)))
+            self.low, self.high = min(self.low, float(finite.min())), max(self.high, float(finite.max()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """``mean``, ``std``, ``min`` and ``max`` in stored units, None where no pixel is finite, and more.
+
+        ``raw_mean`` and ``raw_std`` are in dB (S1) or reflectance x 10000 (S2); of quantised values by the lower end
+        of each step, as in `cromss.dataset.bands.reflectance`, and None where the band's published statistics, by
+        which it was quantised, are not known. ``published_mean`` and ``published_std`` are those, in raw units.
+        """
+        known, band = self.moments.pixels > 0, self.published
+        mean, std = (float(self.moments.mean[0]), float(self.moments.variance[0] ** 0.5)) if known else (None, None)
+        return {
+            "name": self.name,
+            "mean": mean,
+            "std": std,
+            "min": self.low if known else None,
+            "max": self.high if known else None,
+            **_raw(mean, std, self.quantised, band),
+            "published_mean": None if band is None else band.mean,
+            "published_std": None if band is None else band.std,
+            "nan_share": self.missing / max(1, self.pixels),
+            "zero_share": self.zeros / max(1, self.pixels),
+        }
+
+
+def band_tallies(modalities: Mapping[str, ModalityInfo]) -> dict[str, list[BandTally]]:
+    """Modality -> one empty tally a stored band."""
+    return {
+        modality: [BandTally(modality, name, stored.quantised) for name in stored.bands]
+        for modality, stored in modalities.items()
+    }
+
+
+class NoiseTally:
+    """How often labels and exact labels differ.
+
+    Args:
+        num_classes: Number of classes C.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        self.confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
+
+    def add(self, labels: np.ndarray, truth: np.ndarray) -> None:
+        """Adds pixels, uint8 of one shape; those where either has no label do not count."""
+        both = (labels != IGNORE_INDEX) & (truth != IGNORE_INDEX)
+        number = len(self.confusion)
+        pairs = truth[both].astype(np.int64) * number + labels[both]
+        self.confusion += np.bincount(pairs, minlength=number**2).reshape(number, number)
+
+    def as_dict(self) -> dict[str, Any]:
+        """``share`` of wrong pixels among all, ``by_label`` among those with a label, ``by_truth`` of a true class.
+
+        ``confusion`` counts pixels, rows by true class, columns by label. Shares lie in [0, 1]; 0 where nothing counts.
+        """
+        wrong = self.confusion.copy()
+        np.fill_diagonal(wrong, 0)
+        return {
+            "share": float(wrong.sum() / max(1, self.confusion.sum())),
+            "by_label": (wrong.sum(0) / self.confusion.sum(0).clip(min=1)).tolist(),
+            "by_truth": (wrong.sum(1) / self.confusion.sum(1).clip(min=1)).tolist(),
+            "confusion": self.confusion.tolist(),
+        }
+
+
+class Examples:
+    """The locations where a class has most pixels.
+
+    Args:
+        num_classes: Number of classes.
+        most: How many to keep of each.
+    """
+
+    def __init__(self, num_classes: int, most: int) -> None:
+        self.most = most
+        self._best: list[list[tuple[int, int, int]]] = [[] for _ in range(num_classes)]
+
+    def add(self, index: int, labels: np.ndarray) -> None:
+        """Adds a location, labels ``(T, H, W)``: of each class the season with most pixels of it."""
+        counts = np.stack([np.bincount(season.ravel(), minlength=IGNORE_INDEX + 1) for season in labels])
+        for number, best in enumerate(self._best):
+            season = int(counts[:, number].argmax())
+            # Of equals the first location stays.
+            heapq.heappush(best, (int(counts[season, number]), -index, season))
+            if len(best) > self.most or best[0][0] == 0:
+                heapq.heappop(best)
+
+    def found(self) -> list[list[tuple[int, int]]]:
+        """Of each class ``(location, season)``, the one with most pixels first."""
+        return [[(-index, season) for _, index, season in sorted(best, reverse=True)] for best in self._best]
+
+
+def _raw(mean: float | None, std: float | None, quantised: bool, band: Band | None) -> dict[str, float | None]:
+    if mean is None or std is None or (quantised and band is None):
+        return {"raw_mean": None, "raw_std": None}
+    if not quantised or band is None:
+        return {"raw_mean": mean, "raw_std": std}
+    step = (band.high - band.low) / 255
+    return {"raw_mean": band.low + mean * step, "raw_std": std * step}
