@@ -30,8 +30,8 @@ _PARTS = {"s1": "s1", "s2": "s2", "s2c": "s2"}
 _BATCH_BYTES = 64 * 2**20
 # What is lost at most before the place where an archive breaks.
 _BLOCK_BYTES = 2**18
-# LMDB maps so many bytes of address space for a shard, not of memory or disk.
-_MAP_BYTES = 2**38
+# LMDB maps so many bytes of address space for a location, not of memory or disk: more than any takes.
+_MAP_BYTES = 2**26
 _PASSED = b"~passed"
 # Its stub does not say that it is an exception.
 _IsalError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]
@@ -55,10 +55,10 @@ def spool(archives: Sequence[Path], folder: Path, shards: Mapping[int, set[int]]
     mark = "\n".join(f"{archive.resolve()} {_stamp(archive)}" for archive in archives).encode()
     with ExitStack() as stack:
         writers = {}
-        for shard in shards:
+        for shard, numbers in shards.items():
             path = spool_path(folder, shard)
             path.mkdir(parents=True, exist_ok=True)
-            writers[shard] = _Spool(path)
+            writers[shard] = _Spool(path, _MAP_BYTES * (1 + len(numbers)))
             stack.callback(writers[shard].close)
         if all(writer.mark() == mark for writer in writers.values()):
             return
@@ -86,8 +86,8 @@ def spool(archives: Sequence[Path], folder: Path, shards: Mapping[int, set[int]]
 class _Spool:
     """The files of one shard."""
 
-    def __init__(self, path: Path) -> None:
-        self._env = lmdb.open(str(path), map_size=_MAP_BYTES, lock=False, sync=False, metasync=False)
+    def __init__(self, path: Path, map_bytes: int) -> None:
+        self._env = lmdb.open(str(path), map_size=map_bytes, lock=False, sync=False, metasync=False)
         self._path = path
         self._pending: dict[bytes, bytes] = {}
 
