@@ -8,10 +8,10 @@ TOUR   := outputs/tour
 PLACE  := ../shared/data/real/637U_59R_1_3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train tour test test-all lint format bench clean
+.PHONY: help setup train tour test test-all test-slurm lint format bench wandb-sync clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
@@ -35,10 +35,14 @@ tour: setup  ## pretrain, fine-tune, test, compare with a random encoder, map a 
 	  checkpoint=$$(ls -d $(TOUR)/few_labels/backbone.weights=cromss* | head -n 1)/checkpoints/last.ckpt
 
 test: setup  ## run the tests
-	$(PY) -m pytest
+	OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses=auto --dist=loadfile
 
 test-all: setup  ## run the tests, the slow ones too
-	$(PY) -m pytest -m 'not slurm'
+	OMP_NUM_THREADS=1 $(PY) -m pytest --numprocesses=auto --dist=loadfile -m 'not slurm'
+
+# They start a Slurm of their own, of one node: that needs root, and apt-get install slurm-wlm munge.
+test-slurm: setup  ## run the tests that need Slurm: sweeps as jobs, preemption, lost nodes
+	$(PY) -m pytest tests/slurm -m slurm
 
 lint: setup  ## ruff and mypy
 	$(PY) -m ruff check .
@@ -51,6 +55,10 @@ format: setup  ## let ruff rewrite the code
 
 bench: setup  ## measure the commitments on speed, memory and size, as ratios
 	$(PY) -m benchmarks
+
+# Of more than a header, as one empty file, which a killed job leaves, would stop them all. In order of their start.
+wandb-sync: setup  ## upload what W&B runs wrote offline below outputs/
+	find outputs -path '*/wandb/offline-run-*' -name 'run-*.wandb' -size +7c -print0 | sort -z | xargs -0r $(VENV)/bin/wandb sync
 
 clean:  ## remove caches and the virtual environment; outputs/ stays
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache

@@ -99,7 +99,7 @@ class PublishedDataset:
 
     def ready(self, draws: list[Draw]) -> list[Tensor]:
         """S1, S2, labels and prior of a batch, made sample by sample."""
-        looks = GEOMETRY.views(len(draws), SIZE, SIZE, torch.Generator().manual_seed(draws[0].seed))
+        looks = GEOMETRY.views(SIZE, SIZE, [draw.seed for draw in draws])
         return default_collate([self._sample(draw, look) for draw, look in zip(draws, looks, strict=True)])
 
     def _sample(self, draw: Draw, look: View) -> tuple[Tensor, ...]:
@@ -157,10 +157,8 @@ def _datasets(locations: int) -> Iterator[tuple[PublishedDataset, LocationDatase
 
 def _draws(locations: int, batch: int, repeats: int) -> list[list[Draw]]:
     rng = np.random.default_rng(1)
-    return [
-        [Draw(int(rng.integers(locations)), int(rng.integers(SEASONS)), seed) for _ in range(batch)]
-        for seed in range(repeats)
-    ]
+    limits = (locations, SEASONS, 2**32)
+    return [[Draw(*(int(rng.integers(limit)) for limit in limits)) for _ in range(batch)] for _ in range(repeats)]
 
 
 def _check_equal(ours: Batch, published: list[Tensor]) -> None:

@@ -1,7 +1,9 @@
 """Calls the project as a user does: a new process, from another folder."""
 
 import csv
+import multiprocessing
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -22,6 +24,13 @@ def start(*command, cwd, cache, **options):
         text=True,
         **options,
     )
+
+
+def run_forked(*overrides):
+    """Runs ``train.py`` in this process, which `multiprocessing` started; its own processes are started as usual."""
+    multiprocessing.set_start_method("fork", force=True)
+    sys.argv = ["train.py", *overrides]
+    runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
 
 
 def finish(running, check, timeout=240):

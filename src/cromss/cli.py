@@ -6,6 +6,7 @@ Nothing heavy is imported before the config stands, so that help and mistakes co
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections import Counter
 from pathlib import Path
@@ -13,13 +14,17 @@ from pathlib import Path
 import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, InstantiationException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from cromss.config import UserError, quote_paths, suggest_keys
 from cromss.paths import config_dir
 from cromss.resolvers import register_resolvers
+from cromss.sweep.lock import TakenError, hold
+from cromss.sweep.state import taken_by
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +41,8 @@ PATHS = (
     "weights_folder",
     "trainer.resume",
     "trainer.checkpoint",
+    "hydra.run.dir",
+    "hydra.sweep.dir",
 )
 """Keys whose values are paths."""
 
@@ -120,13 +127,25 @@ def _families(names: list[str]) -> list[str]:
 def _train(cfg: DictConfig) -> float:
     """One run; the return value is for sweepers."""
     _composed.append(True)
-    from cromss.run import MISTAKES, run
-
+    hydra_config = HydraConfig.get()
+    folder = Path(hydra_config.runtime.output_dir)
     try:
-        return run(cfg)
-    except (InstantiationException, *MISTAKES) as error:
-        log.debug("The run ended with an error", exc_info=True)
-        raise UserError(_message(error)) from error
+        # First of all: the rest takes seconds to import, in which another job could come.
+        with hold(folder):
+            if other := taken_by(folder):
+                raise TakenError(folder, other)
+            from cromss.run import MISTAKES, run
+
+            try:
+                return run(cfg)
+            except (InstantiationException, *MISTAKES) as error:
+                log.debug("The run ended with an error", exc_info=True)
+                raise UserError(_message(error)) from error
+    except TakenError as taken:
+        if hydra_config.mode == RunMode.MULTIRUN:
+            log.info("Left alone: %s", taken)
+            return math.nan
+        raise UserError(str(taken)) from taken
 
 
 def _message(error: Exception) -> str:

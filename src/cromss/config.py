@@ -14,6 +14,8 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
+from cromss.job_shape import check_tasks
+
 
 class UserError(CompactHydraException, ValueError):
     """A mistake in what the user asked for: shown as its message alone, without a stack trace."""
@@ -63,18 +65,20 @@ def suggest_keys(cfg: DictConfig, overrides: Sequence[str]) -> list[str]:
     return sentences
 
 
-def check(cfg: DictConfig) -> None:
+def check(cfg: DictConfig, devices: bool = True) -> None:
     """Looks for settings that contradict each other or are out of range, before anything is built.
 
     Args:
         cfg: The whole config.
+        devices: Whether the devices are to be those of this machine.
 
     Raises:
         UserError: One message with every problem found, each with its cure.
     """
+    rules = (*RULES, *HERE) if devices else RULES
     try:
         # The ranges of values that are missing or of another kind are not worth a look.
-        problems = _missing(cfg) or list(_check_kinds(cfg)) or [problem for rule in RULES for problem in rule(cfg)]
+        problems = _missing(cfg) or list(_check_kinds(cfg)) or [problem for rule in rules for problem in rule(cfg)]
     except InterpolationResolutionError as error:
         # Tables by decoder, such as that of crops, have no entry for an unknown one.
         problems = list(_unbuildable(cfg, ("backbone.network",))) or [str(error.__cause__ or error)]
@@ -190,6 +194,17 @@ def _check_devices(cfg: DictConfig) -> Iterator[str]:
         yield f"trainer.devices={cfg.trainer.devices} and torch sees {there} GPU(s): lower trainer.devices"
 
 
+def _check_batch_norm(cfg: DictConfig) -> Iterator[str]:
+    wanted = cfg.trainer.sync_batchnorm
+    if not isinstance(wanted, bool):
+        yield f"trainer.sync_batchnorm={wanted} must be {_KINDS[bool]}"
+    elif wanted and cfg.trainer.accelerator == "cpu":
+        yield (
+            "trainer.sync_batchnorm=true works between GPUs, and trainer.accelerator=cpu: say "
+            "trainer.sync_batchnorm=false, or trainer/hardware=ddp"
+        )
+
+
 def _check_choices(cfg: DictConfig) -> Iterator[str]:
     from cromss.dataset.own_statistics import STATISTICS
     from cromss.types import MODALITIES
@@ -244,6 +259,9 @@ def _check_wandb(cfg: DictConfig) -> Iterator[str]:
     allowed = ("auto", "online", "offline", "disabled")
     if cfg.trainer.wandb not in allowed:
         yield f"trainer.wandb={cfg.trainer.wandb} must be one of {', '.join(allowed)}"
+    for key in ("wandb_init_timeout", "wandb_finish_timeout"):
+        if not isinstance(seconds := cfg.trainer[key], int | float) or seconds <= 0:
+            yield f"trainer.{key}={seconds} must be a number of seconds above 0"
 
 
 Rule = Callable[[DictConfig], Iterator[str]]
@@ -256,8 +274,9 @@ RULES: tuple[Rule, ...] = (
     _check_monitor,
     _check_colours,
     _check_wandb,
-    _check_devices,
 )
+HERE: tuple[Rule, ...] = (_check_devices, _check_batch_norm, check_tasks)
+"""Rules on the machine that trains."""
 
 
 def _keys(node: Any, prefix: str = "") -> Iterator[str]:

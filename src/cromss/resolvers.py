@@ -10,6 +10,10 @@ from typing import Any
 
 from omegaconf import ListConfig, OmegaConf
 
+from cromss.job_shape import gpus_per_node
+from cromss.sweep.lock import holder
+from cromss.sweep.record import RECORD, read_record
+
 CHECKPOINTS = "checkpoints"
 LAST = "last.ckpt"
 """Where a run's folder holds the checkpoint that it goes on from."""
@@ -25,17 +29,22 @@ def register_resolvers() -> None:
     """Makes the functions known that the YAML files call."""
     resolvers: dict[str, Callable[..., Any]] = {
         "cromss.run_name": run_name,
+        "cromss.sweep_name": run_name,
         "cromss.run_folder": run_folder,
         "cromss.band_count": _band_count,
         "cromss.classes": _classes,
         "cromss.colours": _colours,
         "cromss.len": len,
         "cromss.accelerator": _accelerator,
+        "cromss.gpus_per_node": gpus_per_node,
         "cromss.watched": _watched,
+        "cromss.direction": _direction,
     }
     for name, function in resolvers.items():
-        # Cached: a folder's name, once given, must not change when the folder comes to exist.
-        OmegaConf.register_new_resolver(name, function, replace=True, use_cache=name == "cromss.run_folder")
+        # Cached: a run's folder, once named, must not change when it comes to exist; and jobs of a sweep are to take
+        # its name from it, as the overrides that they see are their own.
+        cached = name in ("cromss.run_folder", "cromss.sweep_name")
+        OmegaConf.register_new_resolver(name, function, replace=True, use_cache=cached)
 
 
 def run_name(overrides: str) -> str:
@@ -64,8 +73,8 @@ def run_folder(root: str, overrides: str, resume: str | None) -> str:
     Args:
         root: Where runs lie.
         overrides: See `run_name`.
-        resume: ``"auto"`` goes on in the newest folder of this name that holds a checkpoint; anything else, or where
-            none does, takes the first unused one.
+        resume: ``"auto"`` goes on in the newest folder of this name whose run is neither finished nor under way;
+            anything else, or where there is none, takes the first unused one.
 
     Returns:
         ``name``, ``name-2``, ``name-3``, ...
@@ -75,8 +84,16 @@ def run_folder(root: str, overrides: str, resume: str | None) -> str:
     while (Path(root) / _numbered(name, number)).exists():
         used.append(_numbered(name, number))
         number += 1
-    resumable = [folder for folder in used if (Path(root) / folder / CHECKPOINTS / LAST).exists()]
+    resumable = [folder for folder in used if _is_resumable(Path(root) / folder)]
     return resumable[-1] if resumable and resume == "auto" else _numbered(name, number)
+
+
+def _is_resumable(folder: Path) -> bool:
+    # What holds neither a record nor a checkpoint may be another program's.
+    if not (folder / RECORD).exists() and not (folder / CHECKPOINTS / LAST).exists():
+        return False
+    record = read_record(folder)
+    return (record is None or record.state != "done") and holder(folder) is None
 
 
 def _without_folders(pair: str) -> str:
@@ -112,6 +129,13 @@ def _band_count(bands: int | str) -> int:
     from cromss.dataset.bands import band_positions
 
     return len(band_positions("s2", bands))
+
+
+def _direction(monitor: str, test_only: bool) -> str:
+    from cromss.trainer.optim import better
+
+    # A test alone returns the mean IoU.
+    return "maximize" if test_only or better(monitor) == "max" else "minimize"
 
 
 def _accelerator() -> str:

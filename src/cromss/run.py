@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import signal
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,8 +16,7 @@ import wandb
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
 from cromss.atomic import write_file
@@ -24,15 +25,20 @@ from cromss.config import check
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.recompose import Composed, as_trained
 from cromss.resolvers import BEST, CHECKPOINTS, LAST
+from cromss.sweep.job import rank
+from cromss.sweep.record import Recording, begin, finished, recorded
+from cromss.trainer.checkpoint_file import STEP, remove_partials
 from cromss.trainer.confusion import draw_confusion
 from cromss.trainer.freezing import FreezeEncoders
 from cromss.trainer.lightning_trainer import Provenance, make_trainer, training_callbacks
+from cromss.trainer.metrics_file import METRICS
 from cromss.trainer.module import SegmentationModule
 from cromss.trainer.panels import PanelPictures, save_figure
 from cromss.trainer.results import MEANS, RESULTS, results, scores_of, table
 from cromss.trainer.resume import check_checkpoint, find_checkpoint, load_tested
 from cromss.trainer.summary import Summary
-from cromss.trainer.wandb_run import finish_wandb
+from cromss.trainer.wandb_logger import RunLogger
+from cromss.trainer.wandb_run import closing_wandb, wandb_folder
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +60,17 @@ class Interrupted(SystemExit):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(130)
-        if (folder / CHECKPOINTS / LAST).exists():
-            log.info("\nStopped. The same command with trainer.resume=auto goes on after the last whole epoch.")
+        if any((folder / CHECKPOINTS / name).exists() for name in (LAST, STEP)):
+            log.info("\nStopped. The same command goes on from the last checkpoint.")
         else:
-            log.info("\nStopped within the first epoch: there is nothing to resume.")
+            log.info("\nStopped within the first epoch: the same command starts from the beginning.")
+
+
+class Preempted(SystemExit):
+    """The end of a run that a scheduler asked for, with the code of SIGTERM: code 0 would count as finished."""
+
+    def __init__(self) -> None:
+        super().__init__(128 + signal.SIGTERM)
 
 
 def run(cfg: DictConfig) -> float:
@@ -74,17 +87,37 @@ def run(cfg: DictConfig) -> float:
             but the config itself.
     """
     hydra = HydraConfig.get()
+    folder = Path(hydra.runtime.output_dir)
     composed = Composed(cfg, hydra.runtime.choices, list(hydra.overrides.task))
     if cfg.trainer.test_only is True and cfg.trainer.checkpoint is not None:
         composed = as_trained(composed)
-    check(composed.cfg)
-    L.seed_everything(composed.cfg.seed, workers=True, verbose=False)
-    return (_test_only if composed.cfg.trainer.test_only else _train)(composed, Path(hydra.runtime.output_dir))
+    check(composed.cfg, devices=False)
+    if cfg.trainer.resume == "auto" and (record := finished(folder, composed.resolved)) is not None:
+        log.info("%s is finished: %s %s", folder, record.monitor, record.score)
+        return math.nan if record.score is None else record.score
+    begun = begin(folder, composed.resolved, overrides=composed.overrides, choices=composed.choices)
+    # W&B last: it may take its time, and a scheduler that ends a run may not wait for it.
+    with closing_wandb(), recorded(begun, folder) as recording:
+        # Devices last, as a job of a sweep that lacks them is to be noted.
+        check(composed.cfg)
+        L.seed_everything(composed.cfg.seed, workers=True, verbose=False)
+        recording.score = (_test_only if composed.cfg.trainer.test_only else _train)(composed, folder, recording)
+    return recording.score
 
 
-def _train(composed: Composed, folder: Path) -> float:
+def _named(end: SystemExit, folder: Path) -> SystemExit:
+    """By what a run was ended; everything but the epoch under way is saved by then."""
+    if isinstance(end, SIGTERMException):
+        return Preempted()
+    # Lightning turns Ctrl-C into an exit of its own.
+    return Interrupted(folder) if isinstance(end.__context__, KeyboardInterrupt) else end
+
+
+def _train(composed: Composed, folder: Path, recording: Recording) -> float:
     started = time.monotonic()
     cfg, config = composed.cfg, composed.resolved
+    if rank() == 0:
+        remove_partials(folder)
     checkpoint = find_checkpoint(cfg.trainer.resume, folder)
     module, data = build(cfg)
     check_monitors(cfg, module.validation_names() if len(data.val_locations) else [])
@@ -93,14 +126,16 @@ def _train(composed: Composed, folder: Path) -> float:
         weights = [report.summary() for report in reports]
     else:
         # It holds all weights: the file that training started from need not be there any more.
-        reports, weights = [], check_checkpoint(checkpoint, module, config).get("weights", [])
+        reports = []
+        weights = check_checkpoint(checkpoint, module, config, own=cfg.trainer.resume == "auto").get("weights", [])
     if cfg.trainer.test is not None:
         data.check_test()
     freeze = FreezeEncoders(instantiate(cfg.backbone.freezing), module)
 
     try:
         callbacks = [Provenance(config, composed.overrides, weights), freeze, *training_callbacks(cfg, folder)]
-        trainer = make_trainer(cfg, config, folder, callbacks)
+        recording.begins()
+        trainer = make_trainer(cfg, config, composed.choices, folder, callbacks)
         if trainer.is_global_zero:
             OmegaConf.save(config, folder / "config.yaml")
             _announce(composed, module, data, checkpoint, folder)
@@ -123,20 +158,17 @@ def _train(composed: Composed, folder: Path) -> float:
                 epochs = load_tested(tested, module, config)["epoch"] + 1
             _test(trainer, module, data, composed, weights, {"checkpoint": str(tested), "epochs": epochs}, folder)
     except SystemExit as end:
-        # Lightning turns Ctrl-C into an exit of its own; everything but the epoch under way is saved by then.
-        raise (Interrupted(folder) if isinstance(end.__context__, KeyboardInterrupt) else end) from end
-    finally:
-        wandb_folder = finish_wandb()
+        raise _named(end, folder) from end
 
     if trainer.is_global_zero:
         pictures = next(c for c in trainer.callbacks if isinstance(c, PanelPictures))  # type: ignore[attr-defined]
         summary = Summary(
-            metrics=folder / "metrics.csv",
+            metrics=folder / METRICS,
             checkpoint=folder / CHECKPOINTS / LAST,
             best_checkpoint=folder / CHECKPOINTS / BEST,
             picture=pictures.path(cfg.trainer.epochs - 1),
             results=None if cfg.trainer.test is None else folder / RESULTS,
-            wandb=wandb_folder,
+            wandb=wandb_folder(),
             seconds=time.monotonic() - started,
         )
         summary.save(folder / "summary.json")
@@ -145,7 +177,7 @@ def _train(composed: Composed, folder: Path) -> float:
     return float("nan") if best.best_model_score is None else float(best.best_model_score)
 
 
-def _test_only(composed: Composed, folder: Path) -> float:
+def _test_only(composed: Composed, folder: Path, recording: Recording) -> float:
     cfg, config = composed.cfg, composed.resolved
     module, data = build(cfg)
     data.check_test()
@@ -154,14 +186,13 @@ def _test_only(composed: Composed, folder: Path) -> float:
     data.load_state_dict(checkpoint.get(type(data).__qualname__, {}))
     weights, tested = checkpoint.get("weights", []), {"checkpoint": str(path), "epochs": checkpoint["epoch"] + 1}
     try:
-        trainer = make_trainer(cfg, config, folder, [])
+        recording.begins()
+        trainer = make_trainer(cfg, config, composed.choices, folder, [])
         if trainer.is_global_zero:
             OmegaConf.save(config, folder / "config.yaml")
         scores = _test(trainer, module, data, composed, weights, tested, folder)
     except SystemExit as end:
-        raise (Interrupted(folder) if isinstance(end.__context__, KeyboardInterrupt) else end) from end
-    finally:
-        finish_wandb()
+        raise _named(end, folder) from end
     log.info("results      %s", folder / RESULTS)
     miou = scores[module.test_branches[-1]]["miou"]
     return float("nan") if miou is None else miou
@@ -188,11 +219,11 @@ def _test(
     figure = draw_confusion(scores)
     save_figure(figure, folder / "confusion.png")
     for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            logger.experiment.summary.update(
+        if isinstance(logger, RunLogger):
+            logger.log_scores(
                 {f"test/{branch}/{name}": values[name] for branch, values in scores.items() for name in MEANS}
             )
-            logger.experiment.log({"confusion": wandb.Image(figure)})
+            logger.log_pictures({"confusion": wandb.Image(figure)})
     log.info("\n%s", table(scores))
     return scores
 

@@ -75,7 +75,7 @@ class RawBatch:
         labels: Noisy labels of all seasons, uint8 ``(B, T, H, W)``.
         season: The drawn season, int64 ``(B,)``.
         truth: Exact labels of the drawn season, uint8 ``(B, H, W)``, where the dataset has them.
-        seed: Seeds the random geometry of this batch; a plain int, so that it never leaves the host.
+        seeds: Of the random geometry of each sample; plain ints, so that they never leave the host.
         locations: Index of each sample's location, or -1 for a sample that only fills up the batch; plain ints, too.
     """
 
@@ -83,7 +83,7 @@ class RawBatch:
     labels: Tensor
     season: Tensor
     truth: Tensor | None
-    seed: int
+    seeds: list[int]
     locations: list[int]
 
     def pin_memory(self) -> RawBatch:
@@ -93,7 +93,7 @@ class RawBatch:
             self.labels.pin_memory(),
             self.season.pin_memory(),
             None if self.truth is None else self.truth.pin_memory(),
-            self.seed,
+            self.seeds,
             self.locations,
         )
 

@@ -71,7 +71,12 @@ def test_band_counts_follow_the_bands():
         (["trainer.epochs=0"], "trainer.epochs=0"),
         (["trainer.batch_size=none"], "trainer.batch_size=none"),
         (["trainer.workers=-1"], "trainer.workers=-1"),
+        (["trainer.sync_batchnorm=2"], "trainer.sync_batchnorm=2 must be true or false"),
+        (["trainer/hardware=cpu", "trainer.sync_batchnorm=true"], "works between GPUs, and trainer.accelerator=cpu"),
+        (["selection.scope=rank"], r"selection: selection.scope=rank is not allowed: choose one of global, batch"),
+        (["loss.scope=rank"], r"loss: loss.scope=rank is not allowed: choose one of global, batch"),
         (["trainer.wandb=maybe"], "trainer.wandb=maybe"),
+        (["trainer.wandb_init_timeout=0"], "trainer.wandb_init_timeout=0"),
         (["seed=-1"], "seed=-1"),
         (["trainer.test_only=true"], "say trainer.checkpoint=PATH"),
         (["trainer.checkpoint=x.ckpt"], "backbone.weights=cromss backbone.weights_path=PATH"),
@@ -93,6 +98,14 @@ def test_band_counts_follow_the_bands():
 def test_an_impossible_setting_names_itself_and_the_cure(overrides, message):
     with pytest.raises(UserError, match=message):
         check(composed(*overrides))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "scope"),
+    [([], "global"), (["selection.scope=batch"], "batch"), (["selection=none"], "batch")],
+)
+def test_the_loss_is_of_the_pixels_that_selection_looks_at(overrides, scope):
+    assert composed(*overrides).loss.scope == scope
 
 
 def test_all_problems_come_in_one_message():

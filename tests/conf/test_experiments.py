@@ -13,10 +13,10 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from cromss.config import UserError, check
+from cromss.experiment import config_hash
 from cromss.paths import config_dir
 from cromss.report.paper import TABLES, paper_rows
 from cromss.resolvers import register_resolvers, run_name
-from cromss.trainer.results import config_hash
 
 register_resolvers()
 

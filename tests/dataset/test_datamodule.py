@@ -186,7 +186,7 @@ def test_a_batch_can_be_pinned():
     pinned = raw.pin_memory()
     assert all(image.is_pinned() for image in pinned.images.values())
     assert all(part.is_pinned() for part in (pinned.labels, pinned.season, pinned.truth))
-    assert pinned.seed == raw.seed
+    assert pinned.seeds == raw.seeds
 
 
 def test_the_same_seed_and_epoch_give_the_same_pixels_and_another_epoch_does_not():
@@ -197,11 +197,31 @@ def test_the_same_seed_and_epoch_give_the_same_pixels_and_another_epoch_does_not
     assert not torch.equal(one.images["s2"], first_batch(data)[1].images["s2"])
 
 
+def test_two_processes_see_the_pixels_that_one_sees_with_batches_twice_as_large():
+    def epoch(batch_size, rank=0, world_size=1):
+        data = module(smoothing=SeasonPrior(), batch_size=batch_size, rotate=0.5)
+        data.trainer.global_rank, data.trainer.world_size = rank, world_size
+        return [(raw.season, data.on_after_batch_transfer(raw, 0)) for raw in data.train_dataloader()]
+
+    one, first, second = epoch(4), epoch(2, 0, 2), epoch(2, 1, 2)
+    assert len(one) == len(first) == len(second) == 2
+    for (season, whole), *shares in zip(one, first, second, strict=True):
+        assert len(set(whole.locations)) == 4
+        for rank, (own_season, share) in enumerate(shares):
+            own = slice(rank, None, 2)
+            assert share.locations == whole.locations[own]
+            assert torch.equal(own_season, season[own])
+            for part in ("labels", "prior"):
+                assert torch.equal(getattr(share, part), getattr(whole, part)[own])
+            for modality, image in share.images.items():
+                assert torch.equal(image, whole.images[modality][own])
+
+
 def test_workers_read_the_same_as_the_process_itself():
     alone, helped = module(), module(workers=2)
     for one, other in zip(alone.train_dataloader(), helped.train_dataloader(), strict=True):
         assert torch.equal(one.images["s2"], other.images["s2"])
-        assert one.seed == other.seed
+        assert one.seeds == other.seeds
 
 
 @pytest.mark.parametrize(

@@ -69,3 +69,13 @@ def test_evaluation_counts_every_location_once_however_many_processes(world_size
     draws = [draw for part in parts for batch in part for draw in batch]
     assert sorted(draw.location for draw in draws if not draw.padding) == [0, 1, 2, 3, 4]
     assert {draw.season for draw in draws} == {1}
+
+
+def test_batches_that_are_trained_are_left_out_once():
+    every = list(training(batch_size=2))
+    rest = training(batch_size=2)
+    rest.skip(2)
+    assert list(rest) == every[2:]
+    # The epochs after it are whole.
+    assert list(rest) == every
+    assert len(rest) == len(every)

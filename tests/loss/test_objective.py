@@ -144,6 +144,7 @@ def test_one_modality_trains_without_consistency():
         ({"segmentation": "ce_ce"}, "'ce_ce'.*at most once"),
         ({"consistency": "cosine"}, "cosine.*ce, kl, mse or none"),
         ({"consistency_weight": -1.0}, "consistency_weight=-1.0.*>= 0"),
+        ({"scope": "rank"}, r"loss\.scope=rank.*global, batch"),
     ],
 )
 def test_wrong_options(options, message):

@@ -19,7 +19,6 @@ from cromss.dataset.folder import FolderReader
 from cromss.dataset.reader import DatasetInfo, ModalityInfo
 from cromss.dataset.store import open_store
 from cromss.dataset.store_format import seal
-from entrypoint import SMALL
 from preparing import content as values_of
 from stores import flip_byte, random_location, write_store
 
@@ -340,17 +339,4 @@ def test_a_published_file_with_damaged_pages_is_named(tmp_path, monkeypatch, cap
     assert call(prepare.main, "prepare", "source=reference", "path=data", "out=store") == 1
     said = capfd.readouterr().err
     assert "data/nol_s2.lmdb is damaged" in said
-    assert "Traceback" not in said
-
-
-def test_a_bad_job_of_a_sweep_does_not_cost_the_others(tmp_path, cache, monkeypatch, capfd):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    sweep = [*SMALL, "trainer.epochs=1", "trainer.limit_batches=1", "selection.prop=1.5,0.5"]
-    assert call(cromss.cli.main, "train.py", "-m", *sweep) == 1
-    (summary,) = (tmp_path / "outputs").glob("*/summary.json")
-    assert "selection.prop=0.5" in summary.parent.name
-    assert (summary.parent / "checkpoints" / "last.ckpt").exists()
-    said = capfd.readouterr().err
-    assert "selection.prop=1.5 is not allowed" in said
     assert "Traceback" not in said

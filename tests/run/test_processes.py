@@ -8,19 +8,27 @@ from entrypoint import SMALL, metrics
 TWO = ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp"]
 
 
-def test_two_processes_report_what_one_does(train, tmp_path):
-    # A network that never changes, so that only the way of counting could make a difference. Batches of one, since Dice
-    # is not the mean of its batches.
-    frozen = [*SMALL, "trainer.batch_size=1", "dataset.val_fraction=0.4", "trainer.epochs=1", "trainer.optimizer.lr=0"]
-    frozen += ["backbone.batch_norm_momentum=1e-12", "trainer.optimizer.weight_decay=0", "trainer.limit_batches=null"]
-    train(*frozen, "hydra.run.dir=one")
-    said = train(*frozen, *TWO, "hydra.run.dir=two")
-    one, two = (metrics(tmp_path / name)[-1] for name in ("one", "two"))
-    compared = [name for name in one if name.startswith("val/")]
-    assert len(compared) > 20
-    for name in compared:
-        values = float(one[name] or "nan"), float(two[name] or "nan")
-        assert values[0] == values[1] or math.isclose(*values, rel_tol=1e-5) or all(map(math.isnan, values)), name
+def assert_same_rows(folder, names):
+    one, two = (metrics(folder / name) for name in ("one", "two"))
+    assert len(one) == len(two)
+    for first, second in zip(one, two, strict=True):
+        compared = [name for name in first if name.startswith(names)]
+        assert len(compared) > 20
+        for name in compared:
+            values = float(first[name] or "nan"), float(second[name] or "nan")
+            # A pixel that lies between two classes may fall to either.
+            closeness = {"rel_tol": 1e-5} if "loss" in name else {"abs_tol": 2e-3}
+            assert math.isclose(*values, **closeness) or all(map(math.isnan, values)), (first["epoch"], name, values)
+
+
+def test_two_processes_train_as_one_does_with_batches_twice_as_large(train, tmp_path):
+    # Batch norm sees what its own process sees: here it is fixed, or not there. SGD, since Adam makes whole steps of
+    # gradients that are nothing but rounding. An odd number of locations to validate: one process has padding.
+    small = [*SMALL, "dataset.val_fraction=0.4", "trainer.epochs=2", "trainer.limit_batches=null"]
+    small += ["backbone.freeze=frozen", "backbone.decoder_norm=identity", "trainer/optimizer=sgd"]
+    train(*small, "trainer.batch_size=2", "hydra.run.dir=one")
+    said = train(*small, *TWO, "trainer.batch_size=1", "hydra.run.dir=two")
+    assert_same_rows(tmp_path, ("train/", "val/"))
     # Each says its words once.
     assert said.stdout.count("locations to train on") == 1
 

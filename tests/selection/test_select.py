@@ -91,6 +91,7 @@ def test_no_selection_counts_labelled_pixels_alike():
         ({"ramp": "cosine"}, "cosine.*exp, linear, none"),
         ({"ramp_epochs": 0}, "ramp_epochs=0.*at least 1"),
         ({"confidence": "ce"}, "ce.*entropy, gini"),
+        ({"scope": "rank"}, r"selection\.scope=rank.*global, batch"),
     ],
 )
 def test_wrong_options(wrong, message):

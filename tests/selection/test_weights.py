@@ -99,19 +99,45 @@ def test_share_outside_its_range():
         label_weights(torch.rand(1, 2, 2), torch.zeros(1, 2, 2, dtype=torch.long), 1.5, 3)
 
 
-def _weigh_half(rank, rendezvous, conf, labels, results):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
-    results[rank] = label_weights(conf[rank : rank + 1], labels[rank : rank + 1], 0.4, 3)
-    dist.destroy_process_group()
-
-
-def test_processes_share_their_thresholds(tmp_path):
-    """Two processes with half the batch each weigh like one with all of it."""
+def _halves():
+    """Name -> confidences and labels of a sample for each of two processes."""
     generator = torch.Generator().manual_seed(0)
     conf = torch.rand(2, 9, 9, generator=generator)
     conf[1] *= 0.5  # alone, the two halves would have very different thresholds
     labels = torch.randint(0, 3, (2, 9, 9), generator=generator)
-    results = torch.zeros(2, 1, 9, 9).share_memory_()
-    mp.spawn(_weigh_half, (tmp_path / "rendezvous", conf, labels, results), nprocs=2)
-    assert torch.equal(results[:, 0], label_weights(conf, labels, 0.4, 3))
+    hardly, apart = labels.clone(), labels.clone()
+    hardly[1, 1:] = 255
+    apart[1] = apart[1].clamp(max=1)
+    unlabelled = torch.stack([labels[0], torch.full((9, 9), 255)])
+    cases = {"usual": labels, "hardly labelled": hardly, "a class apart": apart, "unlabelled": unlabelled}
+    return {name: (conf, labels) for name, labels in cases.items()}
+
+
+def _weigh_half(rank, folder):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=2)
+    own = slice(rank, rank + 1)
+    found = {
+        (name, scope): label_weights(conf[own], labels[own], 0.4, 3, scope=scope)
+        for name, (conf, labels) in _halves().items()
+        for scope in ("global", "batch")
+    }
+    torch.save(found, folder / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_processes_share_their_thresholds_or_keep_to_themselves(tmp_path):
+    """Two processes with half the batch each weigh like one with all of it; by batch, like one with its half."""
+    mp.spawn(_weigh_half, (tmp_path,), nprocs=2)
+    for rank in (0, 1):
+        found = torch.load(tmp_path / f"{rank}.pt")
+        own = slice(rank, rank + 1)
+        for name, (conf, labels) in _halves().items():
+            assert torch.equal(found[name, "global"], label_weights(conf, labels, 0.4, 3)[own]), name
+            assert torch.equal(found[name, "batch"], label_weights(conf[own], labels[own], 0.4, 3)), name
+        assert not torch.equal(found["usual", "global"], found["usual", "batch"])
+
+
+def test_unknown_scope():
+    with pytest.raises(ValueError, match="'rank' is unknown; choose one of global, batch"):
+        label_weights(torch.rand(1, 2, 2), torch.zeros(1, 2, 2, dtype=torch.long), 0.5, 3, scope="rank")

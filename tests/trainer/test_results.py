@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+from cromss.experiment import config_hash, git_commit
 from cromss.paths import config_dir
 from cromss.trainer.confusion import draw_confusion
 from cromss.trainer.metrics import SegmentationScores
-from cromss.trainer.results import config_hash, git_commit, results, scores_of, table
+from cromss.trainer.results import results, scores_of, table
 
 CLASSES = ["water", "trees", "snow & ice"]
 

@@ -1,10 +1,12 @@
 import argparse
+import os
 
 import pytest
 import torch
 from torch import nn
 
-from cromss.trainer.resume import check_checkpoint, find_checkpoint, load_checkpoint
+from cromss.trainer.checkpoint_file import load_checkpoint, remove_partials
+from cromss.trainer.resume import check_checkpoint, find_checkpoint
 
 CONFIG = {"trainer": {"epochs": 3, "optimizer": {"lr": 0.1}, "workers": 0}, "loss": {"consistency": "ce"}}
 
@@ -13,12 +15,30 @@ def changed(**trainer):
     return CONFIG | {"trainer": CONFIG["trainer"] | trainer}
 
 
+def saved(path, epoch, step, whole=True, config=CONFIG):
+    """Writes a checkpoint of an epoch, or within it."""
+    progress = {"ready": epoch + 1, "processed": epoch + 1 if whole else epoch}
+    content = {"state_dict": nn.Linear(3, 2).state_dict(), "config": config, "epoch": epoch, "global_step": step}
+    torch.save(content | {"loops": {"fit_loop": {"epoch_progress": {"current": progress}}}}, path)
+
+
 @pytest.fixture
 def run_folder(tmp_path):
     (tmp_path / "checkpoints").mkdir()
-    content = {"state_dict": nn.Linear(3, 2).state_dict(), "config": CONFIG, "epoch": 1}
-    torch.save(content, tmp_path / "checkpoints" / "last.ckpt")
+    saved(tmp_path / "checkpoints" / "last.ckpt", 1, 8)
     return tmp_path
+
+
+def cut_short(path):
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def flipped(path):
+    """Changes one bit of a weight."""
+    content = bytearray(path.read_bytes())
+    weight = load_checkpoint(path)["state_dict"]["weight"].numpy().tobytes()
+    content[content.index(weight) + 3] ^= 1
+    path.write_bytes(content)
 
 
 def test_auto_takes_the_last_checkpoint_if_there_is_one(run_folder, tmp_path_factory):
@@ -26,9 +46,59 @@ def test_auto_takes_the_last_checkpoint_if_there_is_one(run_folder, tmp_path_fac
     assert find_checkpoint("auto", tmp_path_factory.mktemp("empty")) is None
 
 
+@pytest.mark.parametrize(("step", "newest"), [(9, "step.ckpt"), (7, "last.ckpt")])
+def test_auto_takes_the_newest_by_what_it_holds_and_not_by_its_time(run_folder, step, newest):
+    places = run_folder / "checkpoints"
+    saved(places / "step.ckpt", 2 if step > 8 else 1, step, whole=False)
+    saved(places / "epoch-009.ckpt", 9, 40)
+    os.utime(places / newest, (0, 0))
+    assert find_checkpoint("auto", run_folder) == places / newest
+
+
+@pytest.mark.parametrize("damage", [cut_short, flipped])
+def test_auto_leaves_out_what_is_damaged_and_says_so(run_folder, damage, caplog):
+    places = run_folder / "checkpoints"
+    saved(places / "step.ckpt", 1, 5, whole=False)
+    saved(places / "epoch-000.ckpt", 0, 4)
+    saved(places / "best.ckpt", 0, 3)
+    for name, remaining in (
+        ("last.ckpt", "step.ckpt"),
+        ("step.ckpt", "epoch-000.ckpt"),
+        ("epoch-000.ckpt", "best.ckpt"),
+    ):
+        damage(places / name)
+        assert find_checkpoint("auto", run_folder) == places / remaining
+        assert f"{name} cannot be read as a checkpoint" in caplog.text
+    damage(places / "best.ckpt")
+    with pytest.raises(ValueError, match=r"all 4 checkpoint\(s\) of .* are damaged: move the folder away"):
+        find_checkpoint("auto", run_folder)
+
+
+def test_auto_reads_no_more_than_the_newest_to_its_end(run_folder):
+    # Damage shows only where all of a file is read.
+    places = run_folder / "checkpoints"
+    saved(places / "epoch-000.ckpt", 0, 4)
+    flipped(places / "epoch-000.ckpt")
+    saved(places / "step.ckpt", 1, 7, whole=False)
+    flipped(places / "step.ckpt")
+    assert find_checkpoint("auto", run_folder) == places / "last.ckpt"
+
+
+def test_what_killed_writers_leave_is_no_checkpoint_and_goes_away(run_folder):
+    (run_folder / ".metrics.csv.partial-node-1-0badc0de").write_bytes(b"epoch")
+    partial = run_folder / "checkpoints" / ".last.ckpt.partial-node-1-0badc0de"
+    partial.write_bytes(b"PK")
+    assert find_checkpoint("auto", run_folder) == run_folder / "checkpoints" / "last.ckpt"
+    remove_partials(run_folder)
+    assert [path.name for path in sorted(run_folder.rglob("*"))] == ["checkpoints", "last.ckpt"]
+
+
 def test_a_new_run_never_writes_over_an_old_one(run_folder, tmp_path_factory):
     assert find_checkpoint(None, tmp_path_factory.mktemp("empty")) is None
     with pytest.raises(ValueError, match="already holds a run.*trainer.resume=auto"):
+        find_checkpoint(None, run_folder)
+    (run_folder / "checkpoints" / "last.ckpt").rename(run_folder / "checkpoints" / "step.ckpt")
+    with pytest.raises(ValueError, match="already holds a run"):
         find_checkpoint(None, run_folder)
 
 
@@ -57,8 +127,7 @@ def test_a_change_that_the_restored_optimiser_would_undo_is_refused(run_folder):
 
 def test_other_rates_of_the_decoder_are_refused_as_the_optimiser_brings_its_own(run_folder):
     last = run_folder / "checkpoints" / "last.ckpt"
-    content = torch.load(last, weights_only=True) | {"config": changed(decoder_rates="rising", decoder_rate_factor=0.8)}
-    torch.save(content, last)
+    saved(last, 1, 8, config=changed(decoder_rates="rising", decoder_rate_factor=0.8))
     for change in ({"decoder_rates": "falling"}, {"decoder_rate_factor": 0.5}):
         with pytest.raises(ValueError, match="trainer.decoder_rate.* would not change"):
             check_checkpoint(
@@ -79,9 +148,37 @@ def test_other_changes_are_warned_of_unless_they_change_nothing(run_folder, capl
     assert "loss.consistency=kl (checkpoint: ce)" in caplog.text
 
 
+def test_a_run_that_goes_on_in_its_folder_stays_what_it_is(run_folder):
+    path = run_folder / "checkpoints" / "last.ckpt"
+    check_checkpoint(path, nn.Linear(3, 2), changed(epochs=9, workers=4), own=True)
+    with pytest.raises(
+        ValueError,
+        match=r"loss.consistency=kl \(checkpoint: ce\)\. Train in another folder .*; trainer.resume=.*last.ckpt",
+    ):
+        check_checkpoint(path, nn.Linear(3, 2), CONFIG | {"loss": {"consistency": "kl"}}, own=True)
+    # A cure that would not help is not offered.
+    with pytest.raises(ValueError, match=r"trainer.optimizer.lr=0.2 \(checkpoint: 0.1\)\. .*, or move this one away$"):
+        check_checkpoint(path, nn.Linear(3, 2), changed(optimizer={"lr": 0.2}), own=True)
+
+
+def test_a_run_that_has_all_its_epochs_may_go_on_to_its_test_but_not_have_fewer(run_folder):
+    path = run_folder / "checkpoints" / "last.ckpt"
+    check_checkpoint(path, nn.Linear(3, 2), changed(epochs=2), own=True)
+    with pytest.raises(ValueError, match="has 2 trained epochs and trainer.epochs=1 asks for fewer"):
+        check_checkpoint(path, nn.Linear(3, 2), changed(epochs=1), own=True)
+
+
+def test_an_epoch_is_not_half_trained_with_other_settings(run_folder):
+    path = run_folder / "checkpoints" / "step.ckpt"
+    saved(path, 2, 9, whole=False)
+    check_checkpoint(path, nn.Linear(3, 2), CONFIG)
+    with pytest.raises(ValueError, match=r"written within an epoch.*loss.consistency=kl.*last.ckpt"):
+        check_checkpoint(path, nn.Linear(3, 2), CONFIG | {"loss": {"consistency": "kl"}})
+
+
 def test_a_truncated_file_is_refused(run_folder):
     path = run_folder / "checkpoints" / "last.ckpt"
-    path.write_bytes(path.read_bytes()[:-200])
+    cut_short(path)
     with pytest.raises(ValueError, match="cannot be read as a checkpoint"):
         load_checkpoint(path)
 
@@ -96,10 +193,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path, content):
 
 def test_a_flipped_byte_in_a_weight_is_found(run_folder):
     path = run_folder / "checkpoints" / "last.ckpt"
-    content = bytearray(path.read_bytes())
-    weight = load_checkpoint(path)["state_dict"]["weight"].numpy().tobytes()
-    content[content.index(weight) + 3] ^= 1
-    path.write_bytes(content)
+    flipped(path)
     with pytest.raises(ValueError, match="does not match its checksum"):
         load_checkpoint(path)
 

@@ -1,7 +1,7 @@
 """One geometry for everything that lies on the same ground: images, labels, truth and prior move together.
 
-The random numbers are drawn on the host from an explicit generator, so a batch can be repeated from a seed and the
-device is never asked for a value. Crop and flip copy pixels; only the samples that turn are interpolated.
+The random numbers are drawn on the host, from a seed a sample: a sample looks the same in whatever batch it comes, and
+the device is never asked for a value. Crop and flip copy pixels; only the samples that turn are interpolated.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Geometry(Protocol):
         self,
         images: Mapping[str, Tensor],
         labels: Tensor,
-        generator: torch.Generator,
+        seeds: Sequence[int],
         truth: Tensor | None = None,
         prior: Tensor | None = None,
     ) -> Moved:
@@ -77,15 +77,15 @@ class CropGeometry(ABC):
         self.crop = crop
 
     @abstractmethod
-    def views(self, batch: int, height: int, width: int, generator: torch.Generator) -> list[View]:
-        """One view a sample of a batch of ``height x width`` patches."""
+    def views(self, height: int, width: int, seeds: Sequence[int]) -> list[View]:
+        """One view a seed, each of a patch of ``height x width``."""
 
     @torch.no_grad()
     def __call__(
         self,
         images: Mapping[str, Tensor],
         labels: Tensor,
-        generator: torch.Generator,
+        seeds: Sequence[int],
         truth: Tensor | None = None,
         prior: Tensor | None = None,
     ) -> Moved:
@@ -94,17 +94,17 @@ class CropGeometry(ABC):
         Args:
             images: Modality -> ``(B, K, H, W)``, any dtype. Turned integers are rounded to the nearest.
             labels: ``(B, H, W)`` classes and 255 for ignored; taken from the nearest pixel, never mixed.
-            generator: A host (CPU) generator, for a geometry that draws.
+            seeds: Of each sample, in [0, 2^32), for a geometry that draws.
             truth: Exact labels ``(B, H, W)``, or None.
             prior: Class distribution ``(B, C, H, W)``; a turned distribution still sums to one. Or None.
 
         Raises:
             ValueError: The patch is smaller than the crop, or the parts disagree in size.
         """
-        batch, height, width = _common_size(labels, {**images, "truth": truth, "prior": prior})
+        height, width = _common_size(labels, {**images, "truth": truth, "prior": prior})
         if self.crop > min(height, width):
             raise ValueError(f"crop={self.crop} is larger than the patch of {height} x {width}: lower the crop")
-        views = self.views(batch, height, width, generator)
+        views = self.views(height, width, seeds)
         device = labels.device
         move = _OneByOne(views, self.crop) if device.type == "cpu" else _AtOnce(views, self.crop, device)
         return Moved(
@@ -140,8 +140,10 @@ class RandomGeometry(CropGeometry):
         self.rotate = rotate
         self.degrees = degrees
 
-    def views(self, batch: int, height: int, width: int, generator: torch.Generator) -> list[View]:
-        """One random view a sample; six numbers a sample are drawn from the generator."""
+    def views(self, height: int, width: int, seeds: Sequence[int]) -> list[View]:
+        """One random view a seed, made of the first six numbers that it gives."""
+        generator = torch.Generator()
+        drawn = (torch.rand(6, generator=generator.manual_seed(seed)).tolist() for seed in seeds)
         return [
             View(
                 top=int(top * (height - self.crop + 1)),
@@ -149,16 +151,16 @@ class RandomGeometry(CropGeometry):
                 flip=FLIPS[int(which * len(FLIPS))] if flipped < self.flip else (),
                 angle=(2 * angle - 1) * self.degrees if turned < self.rotate else 0.0,
             )
-            for top, left, flipped, which, turned, angle in torch.rand(batch, 6, generator=generator).tolist()
+            for top, left, flipped, which, turned, angle in drawn
         ]
 
 
 class CentreCrop(CropGeometry):
     """An evaluation view: the same middle of every patch, nothing drawn."""
 
-    def views(self, batch: int, height: int, width: int, generator: torch.Generator) -> list[View]:
-        """The centre of the patch, `batch` times; the generator is left alone."""
-        return [View((height - self.crop) // 2, (width - self.crop) // 2)] * batch
+    def views(self, height: int, width: int, seeds: Sequence[int]) -> list[View]:
+        """The centre of the patch, whatever the seed."""
+        return [View((height - self.crop) // 2, (width - self.crop) // 2)] * len(seeds)
 
 
 class WholePatch:
@@ -172,12 +174,12 @@ class WholePatch:
         self,
         images: Mapping[str, Tensor],
         labels: Tensor,
-        generator: torch.Generator,
+        seeds: Sequence[int],
         truth: Tensor | None = None,
         prior: Tensor | None = None,
     ) -> Moved:
-        """Pads a batch; arguments and errors as of `CropGeometry`, the generator is left alone."""
-        _, height, width = _common_size(labels, {**images, "truth": truth, "prior": prior})
+        """Pads a batch; arguments and errors as of `CropGeometry`, whatever the seeds."""
+        height, width = _common_size(labels, {**images, "truth": truth, "prior": prior})
         rows, columns = (_padded(size, labels.device) for size in (height, width))
         outside = _outside(rows, height)[:, None] | _outside(columns, width)
 
@@ -215,8 +217,8 @@ def _outside(positions: Tensor, size: int) -> Tensor:
     return (positions < 0) | (positions >= size)
 
 
-def _common_size(labels: Tensor, parts: Mapping[str, Tensor | None]) -> tuple[int, int, int]:
-    """Batch, height and width; ValueError where the parts of a batch disagree."""
+def _common_size(labels: Tensor, parts: Mapping[str, Tensor | None]) -> tuple[int, int]:
+    """Height and width; ValueError where the parts of a batch disagree."""
     batch, height, width = labels.shape
     for name, part in parts.items():
         if part is not None and (len(part), *part.shape[-2:]) != (batch, height, width):
@@ -224,7 +226,7 @@ def _common_size(labels: Tensor, parts: Mapping[str, Tensor | None]) -> tuple[in
                 f"labels are {batch} x {height} x {width}, but {name} is {tuple(part.shape)}: all parts of a "
                 "batch must cover the same pixels"
             )
-    return batch, height, width
+    return height, width
 
 
 class _OneByOne:

@@ -71,7 +71,7 @@ class LocationDataset(Dataset[RawBatch]):
             labels=torch.from_numpy(labels),
             season=torch.tensor([draw.season for draw in draws]),
             truth=None if truth is None else torch.from_numpy(truth),
-            seed=draws[0].seed,
+            seeds=[draw.seed for draw in draws],
             locations=[-1 if draw.padding else draw.location for draw in draws],
         )
 
@@ -103,7 +103,7 @@ class BatchView:
         moved = self.geometry(
             self.before(raw.images),
             raw.labels[rows, raw.season],
-            torch.Generator().manual_seed(raw.seed),
+            raw.seeds,
             truth=raw.truth,
             prior=self.smoothing.prior(raw.labels, raw.season),
         )
@@ -116,6 +116,29 @@ class NoPrior:
 
     def prior(self, labels: Tensor, season: Tensor) -> None:
         """None, whatever the labels."""
+
+
+class TrainingLoader(DataLoader):
+    """Says in a checkpoint how far its epoch is, and goes on there; Lightning asks where it goes on within an epoch.
+
+    Args:
+        draws: Its batches.
+        trained: Tells how many of an epoch are trained; fewer than are read, where workers read ahead.
+        reading: See `torch.utils.data.DataLoader`.
+    """
+
+    def __init__(self, draws: TrainingDraws, trained: Callable[[], int], **reading: Any) -> None:
+        super().__init__(**reading)
+        self.draws = draws
+        self.trained = trained
+
+    def state_dict(self) -> dict[str, int]:
+        """The number of trained batches."""
+        return {"batches": self.trained()}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Goes on after these, in the epoch that is read next."""
+        self.draws.skip(state_dict["batches"])
 
 
 class LocationDataModule(L.LightningDataModule):
@@ -241,19 +264,22 @@ class LocationDataModule(L.LightningDataModule):
                 f"{len(self.train_locations)} location(s) to train on cannot be shared by {trainer.world_size} "
                 "processes: lower trainer.devices, or dataset.val_fraction"
             )
-        return self._loader(
-            self.dataset,
-            TrainingDraws(
-                self.train_locations,
-                self.reader.info.seasons,
-                self.season,
-                self.batch_size,
-                self.seed,
-                # On resume `current_epoch` still lags when the first batches are read; this counter does not.
-                lambda: trainer.fit_loop.epoch_progress.current.processed,  # type: ignore[attr-defined]
-                trainer.global_rank,
-                trainer.world_size,
-            ),
+        loop = trainer.fit_loop
+        draws = TrainingDraws(
+            self.train_locations,
+            self.reader.info.seasons,
+            self.season,
+            self.batch_size,
+            self.seed,
+            # On resume `current_epoch` still lags when the first batches are read; this counter does not.
+            lambda: loop.epoch_progress.current.processed,  # type: ignore[attr-defined]
+            trainer.global_rank,
+            trainer.world_size,
+        )
+        return TrainingLoader(
+            draws=draws,
+            trained=lambda: loop.epoch_loop.batch_progress.current.processed,  # type: ignore[attr-defined]
+            **self._reading(self.dataset, draws),
         )
 
     def val_dataloader(self) -> DataLoader | list:
@@ -286,20 +312,22 @@ class LocationDataModule(L.LightningDataModule):
     def _evaluation_loader(self, dataset: LocationDataset, locations: Tensor) -> DataLoader:
         assert self.trainer is not None
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
-        return self._loader(dataset, EvaluationDraws(locations, self.eval_season, self.batch_size, rank, world_size))
+        draws = EvaluationDraws(locations, self.eval_season, self.batch_size, rank, world_size)
+        return DataLoader(**self._reading(dataset, draws))
 
-    def _loader(self, dataset: LocationDataset, draws: Sampler[list[Draw]]) -> DataLoader:
-        # Indexing with a list of draws gives a whole batch, so there is nothing left to collate.
-        return DataLoader(
-            ErrorsAsValues(dataset) if self.workers else dataset,
-            batch_sampler=draws,
-            num_workers=self.workers,
-            collate_fn=_as_read,
-            pin_memory=torch.cuda.is_available(),
-            worker_init_fn=heed_parent_alone,
+    def _reading(self, dataset: LocationDataset, draws: Sampler[list[Draw]]) -> dict[str, Any]:
+        """Settings of a loader."""
+        return {
+            "dataset": ErrorsAsValues(dataset) if self.workers else dataset,
+            "batch_sampler": draws,
+            "num_workers": self.workers,
+            # Indexing with a list of draws gives a whole batch, so there is nothing left to collate.
+            "collate_fn": _as_read,
+            "pin_memory": torch.cuda.is_available(),
+            "worker_init_fn": heed_parent_alone,
             # Otherwise it takes a number from torch's own at a moment that a resumed run reaches earlier.
-            generator=torch.Generator(),
-        )
+            "generator": torch.Generator(),
+        }
 
 
 def _as_read(batch: Any) -> Any:

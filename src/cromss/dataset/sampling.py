@@ -24,7 +24,7 @@ class Draw(NamedTuple):
     Attributes:
         location: Its index.
         season: Season of that location.
-        seed: Seeds the random geometry of the batch whose first sample this is.
+        seed: Of its random geometry.
         padding: True for a sample that only fills up a batch; it is read with all labels ignored.
     """
 
@@ -114,9 +114,14 @@ class TrainingDraws(Sampler[list[Draw]]):
         self.epoch = epoch
         self.rank = rank
         self.world_size = world_size
+        self._done = 0
+
+    def skip(self, batches: int) -> None:
+        """Leaves out the first batches of the epoch that is read next: they are trained already."""
+        self._done = batches
 
     def __len__(self) -> int:
-        """Batches an epoch on this process: whole ones, or a single smaller one where there is not even one."""
+        """Batches an epoch on this process, skipped ones too: whole ones, or a single smaller one for lack of one."""
         own = len(self.locations) // self.world_size
         return max(1, own // self.batch_size)
 
@@ -131,7 +136,8 @@ class TrainingDraws(Sampler[list[Draw]]):
             seasons = torch.full_like(order, int(self.season))
         seeds = torch.randint(2**32, order.shape, generator=generator)
         rows = torch.stack((order, seasons, seeds), dim=1)[self.rank :: self.world_size]
-        for start in range(0, len(self) * self.batch_size, self.batch_size):
+        done, self._done = self._done, 0
+        for start in range(done * self.batch_size, len(self) * self.batch_size, self.batch_size):
             yield [Draw(*row) for row in rows[start : start + self.batch_size].tolist()]
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-from cromss.loss.functional import weighted_mean
+from cromss.loss.functional import mean_of_sums, weighted_sums
 from cromss.types import MODALITIES, Prediction
 
 
@@ -44,8 +44,13 @@ def cross_modal_consistency(
     Returns:
         The modality that is taught -> a scalar, the weighted mean over pixels.
     """
+    return {student: mean_of_sums(sums) for student, sums in cross_modal_sums(branches, trust, kind).items()}
+
+
+def cross_modal_sums(branches: Mapping[str, Prediction], trust: Mapping[str, Tensor], kind: str) -> dict[str, Tensor]:
+    """What `cross_modal_consistency` takes the means of: the modality that is taught -> `weighted_sums`."""
     loss = CONSISTENCIES[kind]
     pairs = (MODALITIES, MODALITIES[::-1])
     return {
-        student: weighted_mean(loss(branches[student], branches[teacher]), trust[teacher]) for student, teacher in pairs
+        student: weighted_sums(loss(branches[student], branches[teacher]), trust[teacher]) for student, teacher in pairs
     }

@@ -1,10 +1,13 @@
 """Segmentation losses on soft targets with a weight for every pixel (CromSS, section III-D).
 
-A pixel of weight 0 has no influence on any of them; where all weights are 0, values and gradients are 0.
+A pixel of weight 0 has no influence on any of them; where all weights are 0, values and gradients are 0. Each is a
+function of sums over pixels, and these can be had apart: only sums can be added up over processes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -30,6 +33,35 @@ def one_hot(labels: Tensor, num_classes: int) -> Tensor:
     return zeros.scatter_(1, (labels.long() * labelled)[:, None], labelled.float()[:, None])
 
 
+@dataclass(frozen=True)
+class SegmentationLoss:
+    """A loss as a function of sums over pixels; called, the loss of the pixels at hand.
+
+    Attributes:
+        sums: Prediction of ``(B, C, H, W)`` logits, target distributions ``(B, C, H, W)`` and weights ``(B, H, W)``,
+            >= 0 -> sums over pixels, of any shape.
+        value: Such sums -> a scalar.
+    """
+
+    sums: Callable[[Prediction, Tensor, Tensor], Tensor]
+    value: Callable[[Tensor], Tensor]
+
+    def __call__(self, prediction: Prediction, target: Tensor, weight: Tensor) -> Tensor:
+        """The loss of these pixels, a scalar; arguments as of `sums`."""
+        return self.value(self.sums(prediction, target, weight))
+
+
+def weighted_sums(loss: Tensor, weight: Tensor) -> Tensor:
+    """``sum(w loss)`` and ``sum(w)`` of ``(B, H, W)`` each, ``(2,)``: what `mean_of_sums` takes."""
+    return torch.stack([(loss * weight).sum(), weight.sum()])
+
+
+def mean_of_sums(sums: Tensor) -> Tensor:
+    """The weighted mean of what `weighted_sums` found, a scalar; 0 where all weights are 0."""
+    weighted, weight = sums.unbind()
+    return weighted / weight.clamp(min=torch.finfo(weight.dtype).tiny)
+
+
 def weighted_mean(loss: Tensor, weight: Tensor) -> Tensor:
     """``sum(w loss) / sum(w)`` over pixels, and 0 where all weights are 0.
 
@@ -40,40 +72,33 @@ def weighted_mean(loss: Tensor, weight: Tensor) -> Tensor:
     Returns:
         A scalar.
     """
-    return (loss * weight).sum() / weight.sum().clamp(min=torch.finfo(weight.dtype).tiny)
+    return mean_of_sums(weighted_sums(loss, weight))
 
 
-def cross_entropy(prediction: Prediction, target: Tensor, weight: Tensor) -> Tensor:
-    """Cross-entropy ``-sum_c y log p``, the weighted mean over pixels in nats.
-
-    Args:
-        prediction: Of ``(B, C, H, W)`` logits.
-        target: Distributions ``(B, C, H, W)``.
-        weight: ``(B, H, W)``, >= 0.
-
-    Returns:
-        A scalar >= 0.
-    """
-    return -weighted_mean((target * prediction.log_probs).sum(1), weight)
+def _cross_entropy_sums(prediction: Prediction, target: Tensor, weight: Tensor) -> Tensor:
+    return weighted_sums((target * prediction.log_probs).sum(1).neg_(), weight)
 
 
-def dice(prediction: Prediction, target: Tensor, weight: Tensor) -> Tensor:
-    """Soft Dice loss: ``1 - 2 sum(w p y) / sum(w p + w y)`` per class over batch and pixels, then the classes' mean.
+cross_entropy = SegmentationLoss(_cross_entropy_sums, mean_of_sums)
+"""Cross-entropy ``-sum_c y log p``, the weighted mean over pixels in nats, >= 0."""
 
-    A class without a single target pixel of weight > 0 contributes 0 (Milletari et al. 2016, as in
-    segmentation_models_pytorch).
 
-    Args:
-        prediction: Of ``(B, C, H, W)`` logits.
-        target: Distributions ``(B, C, H, W)``.
-        weight: ``(B, H, W)``, >= 0.
+def _dice_sums(prediction: Prediction, target: Tensor, weight: Tensor) -> Tensor:
+    return torch.stack(_ClassSums.apply(prediction.probs, target, weight))
 
-    Returns:
-        A scalar in [0, 1].
-    """
-    overlap, predicted, present = _ClassSums.apply(prediction.probs, target, weight)
-    score = 2 * overlap / (predicted + present).clamp(min=torch.finfo(weight.dtype).tiny)
+
+def _dice_of_sums(sums: Tensor) -> Tensor:
+    overlap, predicted, present = sums.unbind()
+    score = 2 * overlap / (predicted + present).clamp(min=torch.finfo(sums.dtype).tiny)
     return ((1 - score) * (present > 0)).mean()
+
+
+dice = SegmentationLoss(_dice_sums, _dice_of_sums)
+"""Soft Dice loss: ``1 - 2 sum(w p y) / sum(w p + w y)`` per class over batch and pixels, then the classes' mean.
+
+In [0, 1]. A class without a single target pixel of weight > 0 contributes 0 (Milletari et al. 2016, as in
+segmentation_models_pytorch).
+"""
 
 
 class _ClassSums(torch.autograd.Function):
@@ -103,21 +128,17 @@ class _ClassSums(torch.autograd.Function):
         return grad, None, None
 
 
-def focal(prediction: Prediction, target: Tensor, weight: Tensor) -> Tensor:
-    """Focal loss, every class against the rest by its sigmoid: ``(1 - q)^2 (-log q)`` summed over classes.
-
-    ``-log q`` is the binary cross-entropy of a class, gamma is 2 and there is no alpha (Lin et al. 2017, as in
-    segmentation_models_pytorch). It is published for hard labels only; since it grows with the binary cross-entropy,
-    it has the same minimum, sigmoid = target, for soft ones, and so it goes with every kind of smoothing.
-
-    Args:
-        prediction: Of ``(B, C, H, W)`` logits.
-        target: Distributions ``(B, C, H, W)``.
-        weight: ``(B, H, W)``, >= 0.
-
-    Returns:
-        A scalar >= 0, the weighted mean over pixels.
-    """
+def _focal_sums(prediction: Prediction, target: Tensor, weight: Tensor) -> Tensor:
     with torch.autocast(target.device.type, enabled=False):
         surprise = F.binary_cross_entropy_with_logits(prediction.logits.float(), target, reduction="none")
-    return weighted_mean((torch.expm1(-surprise).square() * surprise).sum(1), weight)
+    return weighted_sums((torch.expm1(-surprise).square() * surprise).sum(1), weight)
+
+
+focal = SegmentationLoss(_focal_sums, mean_of_sums)
+"""Focal loss, every class against the rest by its sigmoid: ``(1 - q)^2 (-log q)`` summed over classes.
+
+The weighted mean over pixels, >= 0. ``-log q`` is the binary cross-entropy of a class, gamma is 2 and there is no alpha
+(Lin et al. 2017, as in segmentation_models_pytorch). It is published for hard labels only; since it grows with the
+binary cross-entropy, it has the same minimum, sigmoid = target, for soft ones, and so it goes with every kind of
+smoothing.
+"""

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from cromss.loss.consistency import CONSISTENCIES, cross_modal_consistency
-from cromss.loss.functional import cross_entropy, dice, focal, one_hot
+from cromss.loss.consistency import CONSISTENCIES, cross_modal_sums
+from cromss.loss.functional import SegmentationLoss, cross_entropy, dice, focal, mean_of_sums, one_hot
+from cromss.loss.scope import SCOPES
 from cromss.types import MODALITIES, Logits, Prediction, as_prediction
 
-SEGMENTATION: dict[str, Callable[[Prediction, Tensor, Tensor], Tensor]] = {
-    "ce": cross_entropy,
-    "dice": dice,
-    "focal": focal,
-}
+SEGMENTATION: dict[str, SegmentationLoss] = {"ce": cross_entropy, "dice": dice, "focal": focal}
 """Name -> segmentation loss of a prediction against a target distribution with pixel weights."""
 
 
@@ -69,6 +66,10 @@ class Objective:
         consistency: ``"ce"``, ``"kl"``, ``"mse"`` or ``"none"``, see `cross_modal_consistency`.
         consistency_weight: Factor of the consistency loss, >= 0.
         num_classes: C.
+        scope: ``"batch"``: the loss of the pixels at hand. ``"global"``: where several processes train together, that
+            of the pixels of all, on every one of them: its gradient is right once the processes have averaged theirs,
+            as `DistributedDataParallel` does. All must then call the objective, and equally often; the sums of all
+            terms are exchanged at once.
 
     Raises:
         ValueError: A value that is not allowed.
@@ -80,6 +81,7 @@ class Objective:
         consistency: str = "ce",
         consistency_weight: float = 1.0,
         num_classes: int = 9,
+        scope: str = "batch",
     ) -> None:
         parts = segmentation.split("_")
         if not set(parts) <= set(SEGMENTATION) or len(set(parts)) < len(parts):
@@ -91,9 +93,12 @@ class Objective:
             raise ValueError(f"loss.consistency={consistency} is unknown; choose {', '.join(CONSISTENCIES)} or none")
         if not consistency_weight >= 0:
             raise ValueError(f"loss.consistency_weight={consistency_weight} is not allowed: a number >= 0")
+        if scope not in SCOPES:
+            raise ValueError(f"loss.scope={scope} is not allowed: choose one of {', '.join(SCOPES)}")
         self.segmentation, self.consistency = segmentation, consistency
-        self.consistency_weight, self.num_classes = consistency_weight, num_classes
-        self._parts = {part: SEGMENTATION[part] for part in parts}
+        self.consistency_weight, self.num_classes, self.scope = consistency_weight, num_classes, scope
+        self._parts = {f"loss_{part}": SEGMENTATION[part] for part in parts}
+        self._over = SCOPES[scope]
         self._consistency = _no_consistency if consistency == "none" else self._cross_modal
 
     def __call__(self, logits: Logits, target: Tensor, weights: PixelWeights | None = None) -> Loss:
@@ -118,33 +123,38 @@ class Objective:
                 )
         weights = _ALIKE if weights is None else weights
         labelled = (target.sum(1) > 0).float()
-        terms: dict[str, Tensor] = {}
-        segmentation, consistency = labelled.new_zeros(()), labelled.new_zeros(())
+        sums: dict[str, Tensor] = {}
         for name, branch in branches.items():
             weight = weights.label.get(name, labelled) * labelled
-            parts = {f"{name}/loss_{part}": loss(branch, target, weight) for part, loss in self._parts.items()}
+            sums |= {f"{name}/{part}": loss.sums(branch, target, weight) for part, loss in self._parts.items()}
+        taught = self._consistency(branches, weights, labelled)
+        sums = self._over(sums | taught)
+
+        terms: dict[str, Tensor] = {}
+        segmentation, consistency = labelled.new_zeros(()), labelled.new_zeros(())
+        for name in branches:
+            parts = {f"{name}/{part}": loss.value(sums[f"{name}/{part}"]) for part, loss in self._parts.items()}
             terms |= parts | {f"{name}/loss_seg": torch.stack(list(parts.values())).sum()}
             segmentation = segmentation + terms[f"{name}/loss_seg"]
-        for student, loss in self._consistency(branches, weights, labelled).items():
-            terms[f"{student}/loss_consistency"] = loss
-            consistency = consistency + loss
+        for term in taught:
+            terms[term] = mean_of_sums(sums[term])
+            consistency = consistency + terms[term]
         terms["loss_consistency"] = consistency
         total = segmentation + self.consistency_weight * consistency
         return Loss(total, {name: term.detach() for name, term in terms.items()})
 
     def _cross_modal(
         self, branches: Mapping[str, Prediction], weights: PixelWeights, labelled: Tensor
-    ) -> Mapping[str, Tensor]:
+    ) -> dict[str, Tensor]:
         if not set(MODALITIES) <= set(branches):
             raise ValueError(
                 f"loss.consistency={self.consistency} compares s1 with s2, but the network predicts only "
                 f"{', '.join(branches)}: choose loss.consistency=none, or fusion=mid or late"
             )
         trust = {name: weights.prediction.get(name, labelled) * labelled for name in MODALITIES}
-        return cross_modal_consistency(branches, trust, self.consistency)
+        sums = cross_modal_sums(branches, trust, self.consistency)
+        return {f"{student}/loss_consistency": own for student, own in sums.items()}
 
 
-def _no_consistency(
-    branches: Mapping[str, Prediction], weights: PixelWeights, labelled: Tensor
-) -> Mapping[str, Tensor]:
+def _no_consistency(branches: Mapping[str, Prediction], weights: PixelWeights, labelled: Tensor) -> dict[str, Tensor]:
     return {}

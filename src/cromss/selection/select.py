@@ -9,7 +9,7 @@ from torch import Tensor
 
 from cromss.selection.confidence import CONFIDENCES, entangle, label_confidence, prediction_confidence
 from cromss.selection.schedule import RAMPS, ramp
-from cromss.selection.weights import label_weights, prediction_weights
+from cromss.selection.weights import SCOPES, label_weights, prediction_weights
 from cromss.types import IGNORE_INDEX, MODALITIES, Logits, as_prediction
 
 
@@ -49,13 +49,22 @@ class CrossModalSelection:
         confidence: ``"entropy"`` or ``"gini"``, see `prediction_confidence`.
         entangle: Whether the confidence of one modality raises that of the other, see `cromss.selection.entangle`.
         class_balanced: Whether every class has its own threshold, or one threshold serves all.
+        scope: Whose pixels decide on a threshold where several processes train together: ``"global"``, those of all;
+            ``"batch"``, those of each process its own, and nothing is exchanged.
 
     Raises:
         ValueError: A value that is not allowed.
     """
 
     def __init__(
-        self, prop: float, ramp: str, ramp_epochs: float, confidence: str, entangle: bool, class_balanced: bool
+        self,
+        prop: float,
+        ramp: str,
+        ramp_epochs: float,
+        confidence: str,
+        entangle: bool,
+        class_balanced: bool,
+        scope: str = "global",
     ) -> None:
         if not 0 <= prop <= 1:
             raise ValueError(f"selection.prop={prop} is not allowed: a share in [0, 1], e.g. 0.5 to keep half fully")
@@ -67,8 +76,10 @@ class CrossModalSelection:
             raise ValueError(
                 f"selection.confidence={confidence} is not allowed: choose one of {', '.join(CONFIDENCES)}"
             )
+        if scope not in SCOPES:
+            raise ValueError(f"selection.scope={scope} is not allowed: choose one of {', '.join(SCOPES)}")
         self.prop, self.ramp, self.ramp_epochs = prop, ramp, ramp_epochs
-        self.confidence, self.class_balanced = confidence, class_balanced
+        self.confidence, self.class_balanced, self.scope = confidence, class_balanced, scope
         self._join = _entangled if entangle else _alone
 
     def __call__(self, logits: Logits, labels: Tensor, epoch: float) -> Selection:
@@ -96,7 +107,10 @@ class CrossModalSelection:
         label = self._join({name: label_confidence(branch, labels) for name, branch in branches.items()})
         prediction = self._join({n: prediction_confidence(branch, self.confidence) for n, branch in branches.items()})
         return Selection(
-            label={n: label_weights(c, labels, keep, num_classes, self.class_balanced) for n, c in label.items()},
+            label={
+                n: label_weights(c, labels, keep, num_classes, self.class_balanced, self.scope)
+                for n, c in label.items()
+            },
             prediction={n: prediction_weights(c, progress) * labelled for n, c in prediction.items()},
         )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.distributed as dist
 from torch import Tensor
@@ -12,15 +14,35 @@ _BITS = 15
 _BINS = 1 << _BITS
 
 
-def label_weights(conf: Tensor, labels: Tensor, keep: float, num_classes: int, class_balanced: bool = True) -> Tensor:
+def _of_all(counts: Tensor) -> Tensor:
+    if dist.is_available() and dist.is_initialized():
+        dist.all_reduce(counts)
+    return counts
+
+
+def _own(counts: Tensor) -> Tensor:
+    return counts
+
+
+SCOPES: dict[str, Callable[[Tensor], Tensor]] = {"global": _of_all, "batch": _own}
+"""Name -> which processes' pixels are counted, of the counts of this one."""
+
+
+def label_weights(
+    conf: Tensor,
+    labels: Tensor,
+    keep: float,
+    num_classes: int,
+    class_balanced: bool = True,
+    scope: str = "global",
+) -> Tensor:
     """Weights of the segmentation loss: the confident share of each class counts fully, the rest in proportion.
 
     With ``n`` labelled pixels of a class and ``t`` the ``floor(n keep)``-th largest of their confidences the weight is
     ``min(conf / t, 1)``; it is 0 for a class with ``floor(n keep) = 0`` and 1 where ``t = 0``.
 
-    Where several processes train together, ``n`` and ``t`` are those of the whole batch, so that weights do not
-    depend on how many GPUs share it (the published program takes them per process). All processes must then call
-    this function, and equally often.
+    Where several processes train together and the scope is global, ``n`` and ``t`` are those of the whole batch, so
+    that weights do not depend on how many GPUs share it. All processes must then call this function, and equally often.
 
     Args:
         conf: ``(B, H, W)`` in [0, 1], usually entangled label confidence.
@@ -28,13 +50,16 @@ def label_weights(conf: Tensor, labels: Tensor, keep: float, num_classes: int, c
         keep: Share of labels that count fully, in [0, 1]: 1 gives all ones, 0 the confidence itself.
         num_classes: C.
         class_balanced: False takes one threshold over the pixels of all classes.
+        scope: ``"global"``: over the pixels of all processes; ``"batch"``: of this one alone, as the published program.
 
     Returns:
         ``(B, H, W)`` float32 in [0, 1], without gradient; 0 where there is no label.
 
     Raises:
-        ValueError: keep outside [0, 1].
+        ValueError: keep outside [0, 1], or an unknown scope.
     """
+    if scope not in SCOPES:
+        raise ValueError(f"scope {scope!r} is unknown; choose one of {', '.join(SCOPES)}")
     if not 0 <= keep <= 1:
         raise ValueError(f"keep is {keep}; the share of labels that count fully must lie in [0, 1]")
     labelled = (labels != IGNORE_INDEX).float()
@@ -45,7 +70,8 @@ def label_weights(conf: Tensor, labels: Tensor, keep: float, num_classes: int, c
         return labelled
     group = torch.where(labels == IGNORE_INDEX, 0, labels) if class_balanced else torch.zeros_like(labels)
     group, num_groups = group.flatten().int(), num_classes if class_balanced else 1
-    threshold, kept = _thresholds(conf.flatten(), group, labelled.flatten().int(), keep, num_groups)
+    counted = labelled.flatten().int()
+    threshold, kept = _thresholds(conf.flatten(), group, counted, keep, num_groups, SCOPES[scope])
     divisor = threshold.masked_fill(kept == 0, torch.inf).index_select(0, group).view_as(conf)
     # t / t is exactly 1; t = 0 makes infinity or, for a confidence of 0, NaN: both stand for weight 1.
     return (conf / divisor).clamp_(max=1).nan_to_num_(1.0).mul_(labelled)
@@ -64,7 +90,9 @@ def prediction_weights(conf: Tensor, progress: float) -> Tensor:
     return conf.detach().float() * progress + (1 - progress)
 
 
-def _thresholds(conf: Tensor, group: Tensor, counted: Tensor, keep: float, num_groups: int) -> tuple[Tensor, Tensor]:
+def _thresholds(
+    conf: Tensor, group: Tensor, counted: Tensor, keep: float, num_groups: int, scope: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
     """The ``floor(n keep)``-th largest confidence of each group and that number, both ``(G,)``.
 
     Exact and without sorting: the bits of non-negative floats are ordered like the floats, so one histogram over the
@@ -73,21 +101,19 @@ def _thresholds(conf: Tensor, group: Tensor, counted: Tensor, keep: float, num_g
     bits = conf.view(torch.int32)
     upper, lower = (bits >> _BITS) & (_BINS - 1), bits & (_BINS - 1)
 
-    histogram = _histogram(group, upper, counted, num_groups)
+    histogram = scope(_histogram(group, upper, counted, num_groups))
     total = histogram.sum(1)
     kept = (total.double() * keep).floor().long()
     upper_bin, rank = _bin_at(histogram, total - kept)
     in_bin = upper == upper_bin.int().index_select(0, group)
-    lower_bin, _ = _bin_at(_histogram(group, lower, counted * in_bin, num_groups), rank)
+    lower_bin, _ = _bin_at(scope(_histogram(group, lower, counted * in_bin, num_groups)), rank)
     return ((upper_bin << _BITS) | lower_bin).int().view(torch.float32), kept
 
 
 def _histogram(group: Tensor, value: Tensor, counted: Tensor, num_groups: int) -> Tensor:
-    """Counts ``(G, bins)`` over all pixels of all processes."""
+    """Counts ``(G, bins)`` over all pixels of this process."""
     counts = torch.zeros(num_groups * _BINS, dtype=torch.int32, device=group.device)
     counts.scatter_add_(0, ((group << _BITS) | value).long(), counted)
-    if dist.is_available() and dist.is_initialized():
-        dist.all_reduce(counts)
     return counts.view(num_groups, _BINS)
 
 

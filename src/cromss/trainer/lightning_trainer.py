@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import lightning as L
+from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElasticEnvironment
 from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
 from cromss.resolvers import BEST, CHECKPOINTS, LAST
+from cromss.trainer.checkpoint_file import STEP, MovableCheckpoint, WholeCheckpoints
 from cromss.trainer.metrics_file import MetricsFile
+from cromss.trainer.mid_epoch import EpochUnderWay, RowBeforeCheckpoint, SeedSteps, StepCheckpoint
 from cromss.trainer.optim import better
 from cromss.trainer.panels import PanelPictures
 from cromss.trainer.prediction_files import PredictionFiles
-from cromss.trainer.resume import SeedEpochs, WholeCheckpoints
 from cromss.trainer.wandb_run import wandb_logger
 
 
@@ -64,7 +66,7 @@ def training_callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
         "save_on_train_epoch_end": True,
     }
     return [
-        SeedEpochs(cfg.seed),
+        SeedSteps(cfg.seed),
         PanelPictures(
             every=settings.panels_every,
             samples=settings.panel_samples,
@@ -74,23 +76,33 @@ def training_callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
             folder=folder / "panels",
         ),
         LearningRateMonitor(logging_interval="epoch"),
-        ModelCheckpoint(
+        RowBeforeCheckpoint(),
+        EpochUnderWay(),
+        *_step_checkpoint(settings.checkpoint_steps, folder),
+        MovableCheckpoint(
             filename=Path(BEST).stem, monitor=settings.monitor, mode=better(settings.monitor), **checkpoints
         ),
-        ModelCheckpoint(
+        MovableCheckpoint(
             filename="epoch-{epoch:03d}", every_n_epochs=settings.checkpoint_every, save_top_k=-1, **checkpoints
         ),
         # After the others, so that it knows what they have saved. `save_last` would follow the best one alone.
-        ModelCheckpoint(filename=Path(LAST).stem, monitor="epoch", mode="max", **checkpoints),
+        MovableCheckpoint(filename=Path(LAST).stem, monitor="epoch", mode="max", **checkpoints),
     ]
 
 
-def make_trainer(cfg: DictConfig, config: dict[str, Any], folder: Path, callbacks: Sequence[Callback]) -> L.Trainer:
+def make_trainer(
+    cfg: DictConfig,
+    config: dict[str, Any],
+    choices: Mapping[str, str],
+    folder: Path,
+    callbacks: Sequence[Callback],
+) -> L.Trainer:
     """Makes a Trainer that trains or tests.
 
     Args:
         cfg: The composed config.
         config: The same, resolved.
+        choices: Group -> chosen option.
         folder: The run's folder.
         callbacks: What accompanies the run beside the progress bar and the files of predictions.
     """
@@ -104,7 +116,19 @@ def make_trainer(cfg: DictConfig, config: dict[str, Any], folder: Path, callback
     if settings.progress_bar:
         callbacks.append(ProgressBar())
     loggers: list[Logger] = [MetricsFile(folder / "metrics.csv")]
-    loggers += wandb_logger(settings.wandb, settings.wandb_project, folder, config)
+    loggers += wandb_logger(
+        settings.wandb,
+        folder,
+        config,
+        choices,
+        project=settings.wandb_project,
+        entity=settings.wandb_entity,
+        group=settings.wandb_group,
+        job_type="test" if settings.test_only else settings.wandb_job_type,
+        tags=list(settings.wandb_tags),
+        init_timeout=settings.wandb_init_timeout,
+        finish_timeout=settings.wandb_finish_timeout,
+    )
     # A read takes a fraction of a millisecond a sample: on a CPU no workers are needed.
     warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers", PossibleUserWarning)
     # `find_checkpoint` has refused to write over another run's.
@@ -113,6 +137,8 @@ def make_trainer(cfg: DictConfig, config: dict[str, Any], folder: Path, callback
     warnings.filterwarnings("ignore", "It is recommended to use .*sync_dist=True", PossibleUserWarning)
     # The data module's samplers see to it that no sample is counted twice.
     warnings.filterwarnings("ignore", "Using `DistributedSampler` with the dataloaders", PossibleUserWarning)
+    # A run of its own on a machine of a cluster; jobs of `hydra/launcher=slurm` are started by srun.
+    warnings.filterwarnings("ignore", "The `srun` command is available", PossibleUserWarning)
     # Lightning's own use of torch, which its users cannot change: https://github.com/Lightning-AI/pytorch-lightning
     warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\)", FutureWarning)
     return L.Trainer(
@@ -121,13 +147,15 @@ def make_trainer(cfg: DictConfig, config: dict[str, Any], folder: Path, callback
         num_nodes=settings.num_nodes,
         precision=settings.precision,
         strategy=_strategy(cfg),
+        sync_batchnorm=settings.sync_batchnorm,
         max_epochs=settings.epochs,
         limit_train_batches=settings.limit_batches,
         limit_val_batches=settings.limit_batches if cfg.dataset.val_fraction else 0,
         logger=loggers,
         callbacks=callbacks,
-        plugins=[WholeCheckpoints()],
-        default_root_dir=folder,
+        plugins=[WholeCheckpoints(), *_cluster()],
+        # Where this is the run's folder, Lightning goes on from a hpc_ckpt_*.ckpt that it once wrote there itself.
+        default_root_dir=folder / CHECKPOINTS,
         use_distributed_sampler=False,  # the data module's own samplers know rank, epoch and padding
         log_every_n_steps=1,  # nothing is logged within an epoch; this keeps Lightning from saying so
         num_sanity_val_steps=0,  # settings and data are checked before
@@ -136,6 +164,18 @@ def make_trainer(cfg: DictConfig, config: dict[str, Any], folder: Path, callback
         enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
         benchmark=True,
     )
+
+
+def _step_checkpoint(every: int | None, folder: Path) -> list[Callback]:
+    return [] if every is None else [StepCheckpoint(every, folder / CHECKPOINTS / STEP)]
+
+
+def _cluster() -> list[SLURMEnvironment]:
+    """Under Slurm, one that leaves signals and the next start of the job to whoever submitted it."""
+    # torchrun can run inside Slurm, and then says itself who is who.
+    if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
+        return []
+    return [SLURMEnvironment(auto_requeue=False)]
 
 
 def _strategy(cfg: DictConfig) -> str:

@@ -164,6 +164,21 @@ class SegmentationModule(L.LightningModule):
         if metric is None:
             super().lr_scheduler_step(scheduler, metric)
 
+    def epoch_sums(self) -> dict[str, Metric]:
+        """What is added up over the steps of an epoch, by name."""
+        return {**self.train_means, **self.quality}
+
+    def restore_epoch_sums(self, sums: Mapping[str, Mapping[str, float]]) -> None:
+        """Goes on adding up where a checkpoint within an epoch left off.
+
+        Args:
+            sums: Name, as in `epoch_sums` -> state of that metric -> its value on this process.
+        """
+        for name, states in sums.items():
+            metric = self.quality.get(name) or self.train_means.setdefault(name, WeightedMean().to(self.device))
+            for state, value in states.items():
+                getattr(metric, state).fill_(value)
+
     def validation_names(self) -> list[str]:
         """Names of everything that a validation logs."""
         names = ["val/loss"]

@@ -11,7 +11,7 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.loggers import WandbLogger
+import wandb
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -23,6 +23,8 @@ from cromss.dataset.bands import RGB, band_names
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.dataset.sampling import Draw
 from cromss.trainer.module import SegmentationModule
+from cromss.trainer.patch_file import Column, Patches, write_patches
+from cromss.trainer.wandb_logger import RunLogger
 from cromss.types import IGNORE_INDEX
 
 UNLABELLED = "#000000"
@@ -49,13 +51,15 @@ class Panel:
 class PanelPictures(L.Callback):
     """Draws the same few patches every few epochs and at the end of the training.
 
+    The pixels of the last picture are kept beside it, for the comparison of runs.
+
     Args:
         every: Epochs between two pictures.
         samples: Number of patches.
         bands: The S2 band subset, to find red, green and blue in.
         classes: Class names.
         colours: A colour a class.
-        folder: Where ``epoch-<n>.png`` goes.
+        folder: Where ``epoch-<n>.png`` and `cromss.trainer.patch_file.PATCHES` go.
     """
 
     def __init__(
@@ -78,19 +82,26 @@ class PanelPictures(L.Callback):
         if (epoch + 1) % self.every and epoch + 1 != trainer.max_epochs:
             return
         assert isinstance(pl_module, SegmentationModule)
+        data: LocationDataModule = trainer.datamodule  # type: ignore[attr-defined]
+        shown = self._shown(data)
         # On every process: the selection may gather its thresholds from all of them.
-        panels = self._panels(pl_module, trainer.datamodule)  # type: ignore[attr-defined]
+        panels = self._panels(pl_module, data, shown)
         if trainer.is_global_zero:
             self.folder.mkdir(parents=True, exist_ok=True)
             save_figure(draw_panels(panels, self.classes, self.colours, _SIDE), self.path(epoch))
+            names = [data.dataset.reader.location_id(index) for index in shown]
+            write_patches(self.folder, Patches(epoch, names, [_column(panel) for panel in panels]))
             for logger in trainer.loggers:
-                if isinstance(logger, WandbLogger):
-                    logger.experiment.log({"panels": _wandb_images(panels, self.classes), "epoch": epoch})
+                if isinstance(logger, RunLogger):
+                    logger.log_pictures(_wandb_images(panels, self.classes, self.path(epoch)), epoch)
+
+    def _shown(self, data: LocationDataModule) -> list[int]:
+        chosen = [*_spread(data.val_locations, self.samples), *_spread(data.train_locations, self.samples)]
+        return chosen[: self.samples]
 
     @torch.no_grad()
-    def _panels(self, module: SegmentationModule, data: LocationDataModule) -> list[Panel]:
-        chosen = [*_spread(data.val_locations, self.samples), *_spread(data.train_locations, self.samples)]
-        raw = data.dataset.__getitems__([Draw(index, data.eval_season, 0) for index in chosen[: self.samples]])
+    def _panels(self, module: SegmentationModule, data: LocationDataModule, shown: Sequence[int]) -> list[Panel]:
+        raw = data.dataset.__getitems__([Draw(index, data.eval_season, 0) for index in shown])
         batch = data.eval_view(data.transfer_batch_to_device(raw, module.device, 0))
         was_training = module.training
         module.eval()
@@ -186,6 +197,12 @@ def _spread(locations: Tensor, number: int) -> list[int]:
     return locations[torch.linspace(0, len(locations) - 1, min(number, len(locations))).round().long()].tolist()
 
 
+def _column(panel: Panel) -> Column:
+    """A panel in bytes."""
+    values = panel.values if panel.kind == "classes" else (255 * panel.values).round().clip(0, 255)
+    return Column(panel.title, panel.kind, values.astype(np.uint8))
+
+
 def _array(values: Tensor) -> np.ndarray:
     return values.detach().float().cpu().numpy() if values.is_floating_point() else values.cpu().numpy()
 
@@ -208,17 +225,21 @@ def stretch(images: np.ndarray) -> np.ndarray:
     return np.moveaxis(np.clip((images - low) / (high - low), 0, 1), 1, -1)
 
 
-def _wandb_images(panels: Sequence[Panel], classes: Sequence[str]) -> list[Any]:
-    """One W&B image a sample, with the class panels as masks to switch on and off."""
-    import wandb
+def _wandb_images(panels: Sequence[Panel], classes: Sequence[str], picture: Path) -> dict[str, Any]:
+    """For W&B: the picture as drawn, and one image a sample with the class panels as masks to switch on and off.
 
+    Masks carry the names of the classes, but W&B chooses their colours; the picture has ours and a legend.
+    """
     labels = dict(enumerate(classes)) | {IGNORE_INDEX: "unlabelled"}
     image = next(panel for panel in panels if panel.kind == "image")
     masks = [panel for panel in panels if panel.kind == "classes"]
-    return [
-        wandb.Image(
-            image.values[row],
-            masks={mask.title: {"mask_data": mask.values[row], "class_labels": labels} for mask in masks},
-        )
-        for row in range(len(image.values))
-    ]
+    return {
+        "panels": wandb.Image(str(picture)),
+        "masks": [
+            wandb.Image(
+                image.values[row],
+                masks={mask.title: {"mask_data": mask.values[row], "class_labels": labels} for mask in masks},
+            )
+            for row in range(len(image.values))
+        ],
+    }

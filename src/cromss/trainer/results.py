@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import re
-import subprocess
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cromss.paths import config_dir
+from cromss.experiment import config_hash, git_commit
 
 if TYPE_CHECKING:
     # `cromss.report` reads these files, and starts faster without torch.
@@ -26,26 +22,6 @@ FORMAT = 1
 
 MEANS = ("oa", "aa", "miou", "mf1")
 PER_CLASS = ("iou", "f1", "precision", "recall")
-
-_NOT_THE_EXPERIMENT = (
-    "seed",
-    "trainer.accelerator",
-    "trainer.checkpoint",
-    "trainer.devices",
-    "trainer.num_nodes",
-    "trainer.panel",
-    "trainer.predictions",
-    "trainer.progress_bar",
-    "trainer.resume",
-    "trainer.strategy",
-    "trainer.test_only",
-    "trainer.wandb",
-    "trainer.workers",
-)
-"""Beginnings of keys that runs of one experiment may differ in."""
-
-_PLACE = re.compile(r"(path|cache|folder)(\.|$)")
-"""A key that says where something lies, or one below it, such as the path of a branch: another such difference."""
 
 
 def scores_of(metric: SegmentationScores, classes: Sequence[str]) -> dict[str, Any]:
@@ -114,32 +90,6 @@ def results(
     }
 
 
-def config_hash(config: Mapping[str, Any]) -> str:
-    """Sixteen digits that tell experiments apart: equal for runs that differ in seed, paths and hardware alone."""
-    settings = {
-        key: value
-        for key, value in _leaves(config)
-        if not key.startswith(_NOT_THE_EXPERIMENT) and not _PLACE.search(key)
-    }
-    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def git_commit() -> str | None:
-    """The commit of the code that runs, with ``+changes`` where files differ from it; None outside a checkout."""
-    folder = config_dir().parent
-    if not (folder / ".git").exists():
-        return None
-    try:
-        commit, changes = (
-            subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
-            for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
-        )
-    except (OSError, subprocess.CalledProcessError):
-        # Without git, or in a checkout of another user, which git does not trust.
-        return None
-    return commit + ("+changes" if changes else "")
-
-
 def table(scores: Mapping[str, Any]) -> str:
     """The scores as text, a column a branch: means first, then the IoU of every class."""
     columns = list(scores)
@@ -164,9 +114,3 @@ def _cells(values: Sequence[float | None]) -> str:
 def _number(value: Tensor) -> float | None:
     number = float(value)
     return None if math.isnan(number) else round(number, 6)
-
-
-def _leaves(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
-    if isinstance(node, Mapping):
-        return [leaf for key, child in node.items() for leaf in _leaves(child, f"{prefix}.{key}".lstrip("."))]
-    return [(prefix, node)]

@@ -1,133 +1,100 @@
-"""Checkpoints: written whole or not at all; which one a run goes on from, checked before any work starts."""
+"""Which checkpoint a run goes on from, or tests: chosen and checked before any work starts."""
 
 from __future__ import annotations
 
-import io
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import lightning as L
-import numpy as np
-import torch
-from lightning.fabric.plugins import TorchCheckpointIO
 from torch import Tensor, nn
 
-from cromss.atomic import write_file
 from cromss.dataset.own_statistics import PUBLISHED
-from cromss.resolvers import CHECKPOINTS, LAST
-from cromss.safe_load import UnreadableFileError, read_torch_file
+from cromss.resolvers import BEST, CHECKPOINTS, LAST
+from cromss.trainer.checkpoint_file import STEP, load_checkpoint
+from cromss.trainer.differences import RESTORED, differing_settings, listed
 
 log = logging.getLogger(__name__)
-
-_RESTORED = ("trainer.optimizer", "trainer.scheduler", "trainer.decoder_rate")
-"""Keys whose values are in the state that a checkpoint restores."""
-
-_MAY_DIFFER = (
-    "trainer.resume",
-    "trainer.epochs",
-    "trainer.workers",
-    "trainer.wandb",
-    "trainer.progress_bar",
-    "trainer.checkpoint_every",
-    "trainer.panel",
-    "dataset.path",
-    "dataset.reader.path",
-    "dataset.cache",
-    "dataset.reader.cache",
-    "dataset.train_path",
-    "dataset.test",
-    "backbone.weights",
-    "backbone.start",
-    "trainer.test",
-    "trainer.checkpoint",
-    "trainer.predictions",
-    "row",
-    "weights_folder",
-)
-"""Beginnings of keys that do not change what is learned."""
-
-
-class SeedEpochs(L.Callback):
-    """Makes the random numbers of an epoch, as of dropout, depend on nothing but the seed, the epoch and the process.
-
-    Args:
-        seed: The run's seed.
-    """
-
-    def __init__(self, seed: int) -> None:
-        self.seed = seed
-
-    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Seeds torch on all devices."""
-        entropy = (self.seed, trainer.current_epoch, trainer.global_rank)
-        torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
-
-
-class WholeCheckpoints(TorchCheckpointIO):
-    """Replaces a checkpoint only by a whole one.
-
-    Lightning's own way builds the file in the system's folder for temporary files: moving it from there to another
-    file system is a copy, which a kill or a full disk leaves half done.
-    """
-
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        """Writes a checkpoint.
-
-        Args:
-            checkpoint: What Lightning collected.
-            path: A local file.
-            storage_options: Not used.
-
-        Raises:
-            OSError: It cannot be written; an earlier checkpoint of this name is as it was.
-        """
-        # In memory first: torch turns a full disk into an error that does not say so.
-        content = io.BytesIO()
-        torch.save(checkpoint, content)
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        write_file(Path(path), content.getbuffer())
 
 
 def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
     """Resolves `trainer.resume`.
 
     Args:
-        resume: None starts anew; ``"auto"`` goes on from this folder's last checkpoint if there is one; else a path.
+        resume: None starts anew; ``"auto"`` goes on from this folder's newest whole checkpoint if there is one; else a
+            path.
         folder: The run's folder.
 
     Returns:
-        A checkpoint, or None to start from the beginning.
+        A checkpoint, or None to start from the beginning. One that ``"auto"`` finds has been read to its end.
 
     Raises:
-        ValueError: The path is no file, or a new run would overwrite the checkpoints of an earlier one.
+        ValueError: The path is no file, a new run would overwrite the checkpoints of an earlier one, or all of this
+            folder's are damaged.
     """
-    own = folder / CHECKPOINTS / LAST
     if resume is None:
-        if own.exists():
+        if any(_own_checkpoints(folder)):
             raise ValueError(
                 f"{folder} already holds a run: go on with it by trainer.resume=auto, or move the folder away"
             )
         return None
     if resume == "auto":
-        if not own.exists():
-            log.info("No checkpoint of this run at %s: starts from the beginning", own)
-            return None
-        return own
+        return _newest_whole(folder)
     path = Path(resume).expanduser()
     if not path.is_file():
         raise ValueError(f"trainer.resume={resume} is no file: give the path of a checkpoint, auto or null")
     return path
 
 
-def check_checkpoint(path: Path, module: nn.Module, config: Mapping[str, Any]) -> dict[str, Any]:
-    """Makes sure that a checkpoint is whole, belongs to this model and this optimiser, and leaves epochs to train.
+def _own_checkpoints(folder: Path) -> tuple[list[Path], list[Path]]:
+    """A run's checkpoints: those to go on from, and those to fall back to where these are damaged."""
+    places = folder / CHECKPOINTS
+    first = [places / name for name in (LAST, STEP)]
+    # Not among the first: a kill may have come between these and the last one, which is then still to be written.
+    others = [places / BEST, *sorted(places.glob("epoch-*.ckpt"))]
+    return [path for path in first if path.exists()], [path for path in others if path.exists()]
+
+
+def _newest_whole(folder: Path) -> Path | None:
+    first, others = _own_checkpoints(folder)
+    for paths in (first, others):
+        reached = {}
+        for path in paths:
+            # Without checksums, so that only the newest is read to its end.
+            checkpoint = _whole(path, checksums=False)
+            if checkpoint is not None:
+                # Not the time of the file: clocks of several hosts differ.
+                reached[path] = (checkpoint["epoch"], checkpoint["global_step"])
+        for path in sorted(reached, key=lambda path: reached[path], reverse=True):
+            if _whole(path, checksums=True) is not None:
+                return path
+    if first or others:
+        raise ValueError(
+            f"all {len(first) + len(others)} checkpoint(s) of {folder} are damaged: move the folder away to start from "
+            "the beginning, or give another checkpoint by trainer.resume=PATH"
+        )
+    log.info("No checkpoint of this run in %s: starts from the beginning", folder / CHECKPOINTS)
+    return None
+
+
+def _whole(path: Path, checksums: bool) -> dict[str, Any] | None:
+    try:
+        return load_checkpoint(path, checksums)
+    except ValueError as error:
+        log.warning("Goes on from an earlier checkpoint: %s", error)
+        return None
+
+
+def check_checkpoint(path: Path, module: nn.Module, config: Mapping[str, Any], own: bool = False) -> dict[str, Any]:
+    """Makes sure that a checkpoint belongs to this model, this optimiser and these settings.
 
     Args:
         path: Checkpoint file.
         module: The module that is to go on from it.
-        config: The resolved config of the new run. Other settings than the checkpoint's are warned of.
+        config: The resolved config of the new run.
+        own: True where `find_checkpoint` found it as this folder's own: settings that change what is learned are then
+            refused, and one whose epochs are all trained passes, as its test may still lack. Otherwise other settings
+            are warned of, and there must be epochs to train.
 
     Returns:
         The checkpoint.
@@ -135,28 +102,55 @@ def check_checkpoint(path: Path, module: nn.Module, config: Mapping[str, Any]) -
     Raises:
         ValueError: The file is damaged, or does not fit; the message says how.
     """
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_checkpoint(path, checksums=not own)
+    differing = differing_settings(checkpoint["config"], config)
+    progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
+    if own:
+        _refuse_differing(path, differing)
     _check_shapes(path, checkpoint["state_dict"], module.state_dict())
-    differing = {
-        key: f"{key}={new} (checkpoint: {old})"
-        for key, old, new in _differences(checkpoint["config"], config)
-        if not key.startswith(_MAY_DIFFER)
-    }
-    fixed = [text for key, text in differing.items() if key.startswith(_RESTORED)]
+    fixed = [text for key, text in differing.items() if key.startswith(RESTORED)]
     if fixed:
         raise ValueError(
             f"{path} brings its own optimiser and schedule, which {', '.join(fixed)} would not change: resume with the "
             "same ones, or start a new run"
         )
-    epochs = config["trainer"]["epochs"]
-    if checkpoint["epoch"] + 1 >= epochs:
+    if differing and progress["ready"] != progress["processed"]:
         raise ValueError(
-            f"{path} has finished its {checkpoint['epoch'] + 1} epochs and trainer.epochs={epochs} asks for no more: "
-            "raise trainer.epochs to train on"
+            f"{path} was written within an epoch, which cannot be half trained with other settings: "
+            f"{listed(differing)}. Give a checkpoint of a whole epoch, such as {LAST} beside it"
         )
+    _check_epochs(path, progress["processed"], config["trainer"]["epochs"], own)
     if differing:
         log.warning("Going on with settings that are not the checkpoint's: %s", ", ".join(differing.values()))
     return checkpoint
+
+
+def _refuse_differing(path: Path, differing: Mapping[str, str]) -> None:
+    """ValueError where a run would go on in its own folder as another one."""
+    if not differing:
+        return
+    cures = "Train in another folder (hydra.run.dir=…), or move this one away"
+    # Within an epoch nothing may change, not even so.
+    whole = path.with_name(LAST) if path.name == STEP else path
+    if whole.exists() and not any(key.startswith(RESTORED) for key in differing):
+        cures += f"; trainer.resume={whole} goes on from it all the same, with the new settings"
+    raise ValueError(
+        f"{path.parent.parent} holds a run with other settings, and going on there would mix the two: "
+        f"{listed(differing)}. {cures}"
+    )
+
+
+def _check_epochs(path: Path, trained: int, epochs: int, own: bool) -> None:
+    if own and trained > epochs:
+        raise ValueError(
+            f"{path} has {trained} trained epochs and trainer.epochs={epochs} asks for fewer: a run that goes on "
+            "in its folder may have more epochs, not fewer"
+        )
+    if not own and trained >= epochs:
+        raise ValueError(
+            f"{path} has finished its {trained} epochs and trainer.epochs={epochs} asks for no more: "
+            "raise trainer.epochs to train on"
+        )
 
 
 def load_tested(path: Path, module: nn.Module, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -202,36 +196,3 @@ def _check_shapes(path: Path, saved: Mapping[str, Tensor], wanted: Mapping[str, 
             "  Resume with the backbone, fusion, bands and classes that it was trained with: "
             "its resolved config lies under the key `config` and beside it in config.yaml"
         )
-
-
-def _differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Dotted key, old and new value wherever two configs differ."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
-        for key in old.keys() | new.keys():
-            yield from _differences(old.get(key), new.get(key), f"{prefix}.{key}".lstrip("."))
-    elif old != new:
-        yield prefix, old, new
-
-
-def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Reads a checkpoint of this project without running anything that the file may carry.
-
-    Args:
-        path: Checkpoint file.
-
-    Returns:
-        What `Trainer.save_checkpoint` wrote; tensors on the CPU.
-
-    Raises:
-        ValueError: The file is truncated, no checkpoint, or holds more than plain data.
-    """
-    try:
-        checkpoint = read_torch_file(path)
-    except UnreadableFileError as error:
-        raise ValueError(
-            f"{path} cannot be read as a checkpoint ({error}): it is damaged or of another kind; "
-            "give another one, e.g. of an earlier epoch"
-        ) from error
-    if not isinstance(checkpoint, dict) or not {"state_dict", "config", "epoch"} <= checkpoint.keys():
-        raise ValueError(f"{path} holds no state_dict, config and epoch: it is not a checkpoint of a run of cromss")
-    return checkpoint

@@ -1,69 +1,110 @@
-"""The W&B side of a run: online where a key is set, offline where none is, finished in any case."""
+"""The W&B run of a training: online where a key is set, offline where none is, ended as what it ended as."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-import wandb
-from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
+from cromss.sweep.plan import SWEEP
+from cromss.sweep.record import ending
+from cromss.trainer.wandb_logger import RunLogger
 
-def wandb_logger(mode: str, project: str, folder: Path, config: dict[str, Any]) -> list[Logger]:
+_open: list[RunLogger] = []
+"""The run of this process, as `wandb.run`; none or one."""
+
+
+def wandb_logger(
+    mode: str,
+    folder: Path,
+    config: Mapping[str, Any],
+    choices: Mapping[str, str],
+    *,
+    project: str,
+    entity: str | None,
+    group: str | None,
+    job_type: str,
+    tags: Sequence[str],
+    init_timeout: float,
+    finish_timeout: float,
+) -> list[RunLogger]:
     """Makes the logger of a run, named after its folder, which says what differs from the defaults.
 
     Args:
         mode: ``"auto"``, ``"online"``, ``"offline"`` or ``"disabled"``; auto follows WANDB_MODE where it is set, else
             it is online where there is an API key.
-        project: W&B project.
         folder: The run's folder.
-        config: The resolved config.
+        config: The resolved config. It stays nested: the dashboard shows, groups and filters it by ``selection.prop``.
+        choices: Group -> chosen option; a tag each, and in the config under ``choices``.
+        project: W&B project.
+        entity: Team or user; None for the one of the key.
+        group: ``"auto"`` for the sweep that the folder belongs to, None for no group, or a name.
+        job_type: Kind of run.
+        tags: Further tags, of 1 to 64 characters.
+        init_timeout: Seconds to wait for the server before the run goes offline.
+        finish_timeout: Seconds to wait at the end until everything is uploaded.
 
     Returns:
-        One logger, or none when disabled.
+        One logger; none when disabled, or on another process than the first.
+
+    Raises:
+        wandb.Error: A setting that W&B refuses.
     """
     if mode == "auto":
         mode = os.environ.get("WANDB_MODE", mode)
-    if mode == "disabled":
+    if mode == "disabled" or rank_zero_only.rank != 0:  # type: ignore[attr-defined]
         return []
-    offline = mode == "offline" or (mode == "auto" and not _has_api_key())
-    if rank_zero_only.rank != 0:  # type: ignore[attr-defined]
-        return [WandbLogger(project=project, save_dir=folder, offline=offline)]
-    # Not left to the logger, so that no question is asked, nothing is printed and epochs are the axis: a resumed
-    # offline run counts its steps anew.
-    run = wandb.init(
-        project=project,
-        name=folder.name,
-        dir=folder,
-        id=_run_id(folder),
-        mode="offline" if offline else "online",
-        resume=None if offline else "allow",
-        config=config,
-        settings=wandb.Settings(silent=True, console="off"),
-    )
-    run.define_metric("*", step_metric="epoch")
-    return [WandbLogger(experiment=run, save_dir=folder)]
+    if group == "auto":
+        group = folder.parent.name if (folder.parent / SWEEP).exists() else None
+    options = {key: option for key, option in choices.items() if not key.startswith("hydra/") and option is not None}
+    arguments = {
+        "project": project,
+        "entity": entity,
+        "group": group and shortened(group),
+        "job_type": job_type,
+        # The limit is W&B's.
+        "tags": [*tags, *(f"{key}={option}"[:64] for key, option in options.items() if "/" not in key)],
+        "name": shortened(folder.name),
+        "dir": folder,
+        "id": _run_id(folder),
+        "config": {**config, "choices": options},
+    }
+    online = mode == "online" or (mode == "auto" and has_api_key())
+    _open[:] = [RunLogger(online, arguments, init_timeout=init_timeout, finish_timeout=finish_timeout)]
+    return list(_open)
 
 
-def finish_wandb() -> Path | None:
-    """Ends this process's W&B run, so that the next one in a sweep is its own.
-
-    Returns:
-        Where the run's files lie; None without W&B or on another process than the first.
-    """
-    if wandb.run is None:
-        return None
-    folder = Path(wandb.run.dir).parent
-    wandb.finish()
-    return folder
+def wandb_folder() -> Path | None:
+    """Where the files of this process's W&B run lie; None where there is none."""
+    return _open[0].folder if _open else None
 
 
-def _has_api_key() -> bool:
+@contextmanager
+def closing_wandb() -> Iterator[None]:
+    """Ends this process's W&B run with the context, so that the next one in a sweep is its own."""
+    try:
+        yield
+    except BaseException as error:
+        finish_wandb(ending(error)[0])
+        raise
+    finish_wandb("done")
+
+
+def finish_wandb(state: str) -> None:
+    """Ends this process's W&B run, if there is one; see `RunLogger.finish`."""
+    if _open:
+        _open.pop().finish(state)
+
+
+def has_api_key() -> bool:
     """Whether W&B finds a key where `wandb login` puts it, or in the environment; nobody is asked for one."""
     if os.environ.get("WANDB_API_KEY"):
         return True
@@ -73,6 +114,11 @@ def _has_api_key() -> bool:
         return path.is_file() and netrc(path).authenticators(str(host)) is not None
     except NetrcParseError as error:
         raise ValueError(f"{path} cannot be read ({error}): mend it, or say trainer.wandb=offline") from error
+
+
+def shortened(name: str) -> str:
+    """A name of a run or group as W&B takes it, of 128 characters at most; longer ones end in a hash of the whole."""
+    return name if len(name) <= 128 else f"{name[:119]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _run_id(folder: Path) -> str:

@@ -1,0 +1,55 @@
+"""Which job this process belongs to: the same name in all its processes, another one after every restart."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_OWNER = "CROMSS_RUN_OWNER"
+"""Set by the first process of a run for those that it starts."""
+
+
+def rank() -> int:
+    """This process's number among those that train together; known before torch is loaded."""
+    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
+        if name in os.environ:
+            return int(os.environ[name])
+    return 0
+
+
+def slurm_job() -> str | None:
+    """The Slurm job that this process belongs to, ``"17"``, or of an array ``"17_3"``; None outside Slurm."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")
+
+
+def owner() -> str:
+    """What a lock calls this job, such as ``"Slurm job 17_3, start 2"`` or ``"process 4711 on node1"``."""
+    job = slurm_job()
+    if job is not None:
+        return f"Slurm job {job}, start {int(os.environ.get('SLURM_RESTART_COUNT', '0')) + 1}"
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        names = ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "MASTER_ADDR", "MASTER_PORT")
+        return "torchrun " + " ".join(os.environ.get(name, "") for name in names)
+    if rank() and _OWNER in os.environ:
+        return os.environ[_OWNER]
+    return f"process {os.getpid()} on {platform.node()}"
+
+
+@contextmanager
+def announced() -> Iterator[None]:
+    """Tells the processes that this one starts whose they are."""
+    os.environ[_OWNER] = owner()
+    try:
+        yield
+    finally:
+        del os.environ[_OWNER]
+
+
+def slurm_job_of(name: str) -> str | None:
+    """The Slurm job in what `owner` returned, whichever start; None where it names none."""
+    found = re.match(r"Slurm job (\S+), start ", name)
+    return found[1] if found else None

@@ -1,0 +1,103 @@
+"""Launches a sweep: what is finished is not run again, what is under way is left alone, the rest starts or goes on."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.singleton import Singleton
+from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
+
+from cromss.sweep.lock import one_at_a_time
+from cromss.sweep.plan import Overrides, PlannedRun, plan, save_plan
+from cromss.sweep.state import RunState, states_of
+
+log = logging.getLogger(__name__)
+
+Results = Mapping[int, JobReturn]
+"""Number of a run -> what came of it."""
+
+Start = Callable[[Sequence[PlannedRun]], Callable[[], Results]]
+"""Hands runs over; what it returns waits for them."""
+
+
+def launch(launcher: Any, start: Start, jobs: Sequence[Overrides], first: int) -> list[JobReturn]:
+    """Runs what lacks of a sweep.
+
+    Args:
+        launcher: Hydra's, set up.
+        start: How its runs start.
+        jobs: Overrides of each run.
+        first: Number of the first one.
+
+    Returns:
+        One result a job, in their order: of a run that is left alone to another job the score is NaN.
+
+    Raises:
+        UserError: The sweep cannot start.
+    """
+    setup_globals()
+    config = launcher.config
+    configure_log(config.hydra.hydra_logging, config.hydra.verbose)
+    runs = plan(launcher.hydra_context.config_loader, config, jobs, first)
+    folder = Path(str(config.hydra.sweep.dir))
+    folder.mkdir(parents=True, exist_ok=True)
+    save_plan(folder, runs)
+    results: dict[int, JobReturn] = {}
+    with one_at_a_time(folder):
+        for run, state in zip(runs, states_of([run.folder for run in runs]), strict=True):
+            if (settled := settle(run, state)) is not None:
+                results[run.number] = settled
+        lacking = [run for run in runs if run.number not in results]
+        wait = start(lacking) if lacking else dict
+    results |= wait()
+    _conclude(folder, runs, results)
+    return [results[run.number] for run in runs]
+
+
+def settle(run: PlannedRun, state: RunState) -> JobReturn | None:
+    """The result of a run that is not to be started, which is said; None where it is to be.
+
+    Args:
+        run: One of the sweep.
+        state: What became of it before.
+    """
+    if state.state == "done" and run.goes_on and state.record is not None:
+        log.info("#%d finished before, %s: %s", run.number, state.detail, run.text)
+        return completed(run, state.record.score)
+    if state.is_under_way:
+        log.info("#%d left alone, %s (%s): %s", run.number, state.state, state.detail, run.text)
+        return completed(run, math.nan)
+    said = {"missing": "starts", "failed": "is repeated", "done": "starts anew"}.get(state.state, "goes on")
+    log.info("#%d %s: %s", run.number, said, run.text)
+    return None
+
+
+def completed(run: PlannedRun, score: float | None) -> JobReturn:
+    """What Hydra is told of a run with a score."""
+    return JobReturn(
+        overrides=list(filter_overrides(run.overrides)),
+        status=JobStatus.COMPLETED,
+        _return_value=math.nan if score is None else score,
+    )
+
+
+def failed(run: PlannedRun, error: Exception) -> JobReturn:
+    """What Hydra is told of a run that broke off."""
+    return JobReturn(overrides=list(filter_overrides(run.overrides)), status=JobStatus.FAILED, _return_value=error)
+
+
+def task_arguments(run: PlannedRun) -> tuple[Any, ...]:
+    """What Hydra's launchers over submitit hand to a job."""
+    return (list(run.overrides), "hydra.sweep.dir", run.number, f"job_id_for_{run.number}", Singleton.get_state())
+
+
+def _conclude(folder: Path, runs: Sequence[PlannedRun], results: Results) -> None:
+    bad = [run for run in runs if results[run.number].status != JobStatus.COMPLETED]
+    for run in bad:
+        lines = str(results[run.number]._return_value).strip().splitlines()
+        log.error("#%d failed: %s: %s", run.number, run.text, lines[-1] if lines else "without a word")
+    log.info("%d of %d runs failed; python -m cromss.report status=%s", len(bad), len(runs), folder)

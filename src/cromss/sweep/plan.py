@@ -1,0 +1,135 @@
+"""The runs of a sweep before any of them starts: their configs, their folders, and whether they can start at all."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import filter_overrides
+from omegaconf import DictConfig, OmegaConf
+
+from cromss.atomic import write_file
+from cromss.config import UserError, check
+from cromss.job_shape import check_shape
+
+log = logging.getLogger(__name__)
+
+SWEEP = "sweep.json"
+"""In a sweep's folder: which runs it has, for those who ask what is missing."""
+
+FORMAT = 1
+"""Version of the layout of `sweep.json`."""
+
+Overrides = Sequence[str]
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a sweep.
+
+    Attributes:
+        number: In the sweep, from 0.
+        overrides: As Hydra hands them over.
+        folder: Where it will lie.
+        goes_on: Whether a run that lies there is gone on with, or skipped where it is finished.
+        text: What tells it from the other runs of its sweep, as typed.
+    """
+
+    number: int
+    overrides: Overrides
+    folder: Path
+    goes_on: bool
+    text: str
+
+
+def plan(config_loader: Any, config: DictConfig, jobs: Sequence[Overrides], first: int) -> list[PlannedRun]:
+    """Composes the configs of jobs, and looks whether they can start.
+
+    Args:
+        config_loader: Hydra's.
+        config: That of the sweep.
+        jobs: Overrides of each.
+        first: Number of the first one.
+
+    Raises:
+        UserError: One message with every problem of every job; two jobs that share a folder are one, too.
+    """
+    runs: list[PlannedRun] = []
+    problems: dict[str, str] = {}
+    typed = [list(filter_overrides(overrides)) for overrides in jobs]
+    common = set(typed[0]).intersection(*typed) if len(typed) > 1 else set()
+    for number, (overrides, said) in enumerate(zip(jobs, typed, strict=True), first):
+        cfg = config_loader.load_sweep_config(config, list(overrides))
+        with_number(cfg, number)
+        folder = Path(str(cfg.hydra.sweep.dir)) / str(cfg.hydra.sweep.subdir)
+        text = " ".join(override for override in said if override not in common)
+        goes_on = OmegaConf.select(cfg, "trainer.resume") == "auto"
+        runs.append(PlannedRun(number, list(overrides), folder, goes_on, text))
+        for problem in _problems(cfg):
+            # Most are those of all jobs.
+            problems.setdefault(problem, runs[-1].text)
+    problems |= dict.fromkeys(_shared(runs), "")
+    if problems:
+        lines = [f"{problem}" + f"\n    (first in {text})" * bool(text) for problem, text in problems.items()]
+        raise UserError("\n".join(["This sweep cannot start; nothing was submitted:", *lines]))
+    return runs
+
+
+def with_number(cfg: DictConfig, number: int) -> None:
+    """Names that may depend on the number of a job do so."""
+    OmegaConf.set_readonly(cfg.hydra, False)
+    OmegaConf.update(cfg, "hydra.job.num", number, force_add=True)
+    OmegaConf.update(cfg, "hydra.job.id", str(number), force_add=True)
+
+
+def save_plan(folder: Path, runs: Sequence[PlannedRun]) -> None:
+    """Notes the runs of a sweep beside those that it has already, as a search adds some at a time."""
+    known = {entry["folder"]: entry for entry in planned_runs(folder)} if (folder / SWEEP).exists() else {}
+    for run in runs:
+        name = run.folder.relative_to(folder).as_posix() if run.folder.is_relative_to(folder) else str(run.folder)
+        known[name] = {"folder": name, "overrides": list(filter_overrides(run.overrides))}
+    write_file(folder / SWEEP, json.dumps({"format": FORMAT, "runs": list(known.values())}, indent=1).encode())
+
+
+def planned_runs(folder: Path) -> list[dict[str, Any]]:
+    """The runs of a sweep: ``folder``, relative to the sweep's, and ``overrides`` of each.
+
+    Raises:
+        ValueError: There is no such list, or it cannot be read.
+    """
+    path = folder / SWEEP
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise ValueError(f"{folder} holds no {SWEEP}: name the folder of a sweep, as outputs/sweeps/NAME") from None
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): the same sweep, started again, writes it anew") from error
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise ValueError(f"{path} is of another version: the same sweep, started again, writes it anew")
+    return list(found["runs"])
+
+
+def _problems(cfg: DictConfig) -> Iterator[str]:
+    if "trainer" not in cfg:
+        return  # another program's sweep, such as that of `cromss.prepare`, which checks its own settings
+    try:
+        # Where jobs are handed over there need not be the devices that they will have.
+        check(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]), devices=False)
+    except UserError as error:
+        yield "\n".join(str(error).splitlines()[1:])
+    yield from (f"  - {problem}" for problem in check_shape(cfg))
+
+
+def _shared(runs: Sequence[PlannedRun]) -> Iterator[str]:
+    seen: dict[Path, PlannedRun] = {}
+    for run in runs:
+        other = seen.setdefault(run.folder, run)
+        if other is not run:
+            yield (
+                f"  - {other.text} and {run.text} share the folder {run.folder}: put what they differ in into "
+                "hydra.sweep.subdir"
+            )

@@ -1,0 +1,149 @@
+"""What became of the runs of a sweep, from their folders and from Slurm."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from cromss.atomic import write_file
+from cromss.sweep.job import slurm_job, slurm_job_of
+from cromss.sweep.lock import holder
+from cromss.sweep.record import RunRecord, read_record
+from cromss.sweep.slurm import live_jobs
+
+log = logging.getLogger(__name__)
+
+SUBMITTED = "submitted.json"
+"""What a launcher leaves in the folder of a run that it handed to Slurm or to a process of its own."""
+
+
+@dataclass(frozen=True)
+class Submitted:
+    """A job that was handed over.
+
+    Attributes:
+        job: Of Slurm, its id; of a local launcher the number of the process.
+        host: From which it was handed over.
+        is_slurm: Whether Slurm has it.
+        log: File of the job's standard error.
+    """
+
+    job: str
+    host: str
+    is_slurm: bool
+    log: str
+
+    def save(self, folder: Path) -> None:
+        """Writes it into a run's folder, which is made."""
+        folder.mkdir(parents=True, exist_ok=True)
+        write_file(folder / SUBMITTED, json.dumps(asdict(self)).encode())
+
+    def last_words(self) -> str | None:
+        """The last line of its log, as Slurm's on why it was ended; None where there is none."""
+        path = Path(self.log)
+        lines = path.read_text(errors="replace").strip().splitlines() if path.is_file() else []
+        return lines[-1].strip() if lines else None
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What became of a run.
+
+    Attributes:
+        state: ``"done"``, ``"running"``, ``"queued"``, ``"failed"``, ``"interrupted"`` (killed, preempted or stopped,
+            and nobody goes on with it), ``"unknown"`` (Slurm has it and does not answer) or ``"missing"``.
+        detail: Score, job or last error line, in words.
+        record: What the run says of itself.
+    """
+
+    state: str
+    detail: str
+    record: RunRecord | None
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether a second job would come in its way."""
+        return self.state in ("running", "queued", "unknown")
+
+
+def states_of(folders: Sequence[Path]) -> list[RunState]:
+    """What became of runs; Slurm is asked once for all of them.
+
+    Args:
+        folders: Those of the runs; one that does not exist is missing.
+    """
+    submitted = {folder: _submitted(folder) for folder in folders}
+    records = {folder: read_record(folder) for folder in folders}
+    ids = {job.job for job in submitted.values() if job is not None and job.is_slurm}
+    ids |= {job for record in records.values() if record and (job := slurm_job_of(record.job))}
+    live = live_jobs(ids)
+    return [_state(folder, records[folder], submitted[folder], live) for folder in folders]
+
+
+def taken_by(folder: Path) -> str | None:
+    """The Slurm job, not this one, that runs in a folder by its record, where the disk's locks cannot be relied on."""
+    record = read_record(folder)
+    job = slurm_job_of(record.job) if record is not None and record.state == "running" else None
+    if job is None or job == slurm_job() or record is None:
+        return None
+    return record.job if "RUNNING" in (live_jobs([job]) or {}).values() else None
+
+
+def _state(
+    folder: Path, record: RunRecord | None, submitted: Submitted | None, live: Mapping[str, str] | None
+) -> RunState:
+    if record is not None and record.state == "done":
+        return RunState("done", f"{record.monitor} {record.score:.4g}", record)
+    if (now := holder(folder)) is not None:
+        return RunState("running", now, record)
+    jobs = {record and slurm_job_of(record.job), _slurm_id(submitted)} - {None, slurm_job()}
+    for job in sorted(str(job) for job in jobs):
+        if live is None:
+            return RunState("unknown", f"Slurm job {job}, and squeue does not answer here", record)
+        if job in live:
+            state = "running" if live[job] in ("RUNNING", "COMPLETING") else "queued"
+            return RunState(state, f"Slurm job {job} {live[job]}", record)
+    if submitted is not None and not submitted.is_slurm and _is_starting(submitted):
+        return RunState("queued", f"process {submitted.job}", record)
+    if record is None:
+        words = None if submitted is None else submitted.last_words()
+        # Handed over and gone without a word of its own: out of memory, cancelled, its node lost.
+        return RunState("missing" if submitted is None else "interrupted", words or "", None)
+    if record.state == "failed":
+        return RunState("failed", record.error or "", record)
+    words = submitted.last_words() if submitted is not None and record.state == "running" else None
+    return RunState("interrupted", words or {"running": "killed"}.get(record.state, record.state), record)
+
+
+def _submitted(folder: Path) -> Submitted | None:
+    try:
+        return Submitted(**json.loads((folder / SUBMITTED).read_bytes()))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        log.warning("%s cannot be read (%s): taken for a run that was never handed over", folder / SUBMITTED, error)
+        return None
+
+
+def _slurm_id(submitted: Submitted | None) -> str | None:
+    return submitted.job if submitted is not None and submitted.is_slurm else None
+
+
+def _is_starting(submitted: Submitted) -> bool:
+    """Whether the process that a local launcher started is there, and has not taken its folder yet."""
+    if submitted.host != platform.node():
+        return False
+    try:
+        os.kill(int(submitted.job), 0)
+        command = Path(f"/proc/{submitted.job}/cmdline")
+        # The number may have gone to another program.
+        return b"submitit" in command.read_bytes() if command.exists() else True
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return False

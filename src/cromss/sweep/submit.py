@@ -1,0 +1,213 @@
+"""Hands the runs of a sweep to Slurm or to processes of this machine, by submitit; waits for them, not for ever."""
+
+from __future__ import annotations
+
+import logging
+import math
+import platform
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import submitit
+from hydra.core.utils import JobReturn
+from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+from cromss.config import UserError
+from cromss.sweep.launch import Results, failed, settle, task_arguments
+from cromss.sweep.plan import PlannedRun
+from cromss.sweep.slurm import default_partition, live_jobs, missing_commands, partitions, rename
+from cromss.sweep.state import Submitted, states_of
+
+log = logging.getLogger(__name__)
+
+_COMMON = (
+    "timeout_min",
+    "cpus_per_task",
+    "gpus_per_node",
+    "tasks_per_node",
+    "mem_gb",
+    "nodes",
+    "name",
+    "stderr_to_stdout",
+)
+"""Parameters that submitit knows for every kind of executor."""
+
+_APART = ("submitit_folder", "max_num_timeout", "poll_s")
+"""Parameters that are not those of a job."""
+
+_UNBIND = "unset SLURM_CPU_BIND SLURM_CPU_BIND_LIST SLURM_CPU_BIND_TYPE SLURM_CPU_BIND_VERBOSE"
+"""A job that is submitted from within a job inherits on which of the other's cores it may run."""
+
+_GONE = 2
+"""Looks at the queue in a row that miss a job before it counts as gone: its result may come late over the network."""
+
+
+def start_slurm_jobs(launcher: Any, params: Mapping[str, Any], runs: Sequence[PlannedRun]) -> Callable[[], Results]:
+    """Submits runs as one array.
+
+    Args:
+        launcher: Hydra's, which each job calls.
+        params: Of `conf/hydra/launcher/slurm.yaml`.
+        runs: To submit.
+
+    Returns:
+        What waits for all of them.
+
+    Raises:
+        UserError: There is no Slurm here, or it refuses the jobs; nothing was submitted.
+    """
+    _check_slurm(params["partition"], params["timeout_min"])
+    setup = [_UNBIND, *(params["setup"] or [])]
+    executor = submitit.AutoExecutor(
+        cluster="slurm", folder=params["submitit_folder"], slurm_max_num_timeout=params["max_num_timeout"]
+    )
+    executor.update_parameters(**_for_slurm({**params, "setup": setup}))
+    try:
+        jobs = executor.map_array(launcher, *zip(*(task_arguments(run) for run in runs), strict=True))
+    except (FailedJobError, FailedSubmissionError) as error:
+        said = [line for line in str(error).splitlines() if "error" in line.lower()] or str(error).splitlines()
+        raise UserError(
+            f"Slurm refused the jobs, and nothing was submitted: {said[-1].strip()}. Look at partition, account, "
+            "timeout_min, mem_gb, cpus_per_task and gpus_per_node of hydra.launcher"
+        ) from error
+    for run, job in zip(runs, jobs, strict=True):
+        Submitted(job.job_id, platform.node(), True, str(job.task(0).paths.stderr)).save(run.folder)
+        rename(job.job_id, f"{params['name']}:{run.folder.name}")
+    log.info("Submitted %s: the jobs go on without this launcher; scancel %s stops them", *_named(jobs))
+    return lambda: _wait(runs, jobs, params["poll_s"])
+
+
+def start_processes(launcher: Any, params: Mapping[str, Any], runs: Sequence[PlannedRun]) -> Callable[[], Results]:
+    """Starts runs in processes of this machine, so many at a time.
+
+    Args:
+        launcher: Hydra's, which each process calls.
+        params: Of `conf/hydra/launcher/slurm_local.yaml`.
+        runs: To start.
+
+    Returns:
+        What starts them and waits for all of them.
+    """
+
+    def wait() -> Results:
+        results: dict[int, JobReturn] = {}
+        waiting, free = list(runs), list(range(params["parallel"]))
+        under_way: dict[int, tuple[PlannedRun, Any]] = {}
+        while waiting or under_way:
+            while waiting and free:
+                run = waiting.pop(0)
+                # Another launcher may have come to it by now.
+                (state,) = states_of([run.folder])
+                if state.is_under_way or state.state == "done":
+                    results[run.number] = settle(run, state) or failed(run, _restarted(run))
+                    continue
+                slot = free.pop(0)
+                job = _local_executor(params, slot).submit(launcher, *task_arguments(run))
+                Submitted(job.job_id, platform.node(), False, str(job.task(0).paths.stderr)).save(run.folder)
+                log.info("#%d is process %s, its words in %s", run.number, job.job_id, job.task(0).paths.stderr)
+                under_way[slot] = run, job
+            for slot, (run, job) in list(under_way.items()):
+                if job.done():
+                    results[run.number] = _result(run, job)
+                    del under_way[slot]
+                    free.append(slot)
+            time.sleep(0.5)
+        return results
+
+    return wait
+
+
+def _check_slurm(partition: str | None, timeout_min: float) -> None:
+    if missing := missing_commands():
+        raise UserError(
+            f"hydra/launcher=slurm needs Slurm, and {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not to "
+            "be found here: submit from a machine of the cluster; without one say hydra/launcher=slurm_local "
+            "(processes of this machine), or leave the launcher out (one run after the other)"
+        )
+    known = partitions()
+    if known is None:
+        raise UserError("Slurm does not answer (`sinfo` fails): try again later, or say hydra/launcher=slurm_local")
+    asked = [name for name in (partition or default_partition() or "").split(",") if name]
+    unknown = [name for name in asked if name not in known]
+    if unknown:
+        raise UserError(
+            f"hydra.launcher.partition={','.join(unknown)} is unknown to this cluster: choose one of {', '.join(known)}"
+        )
+    longest = max((known[name] for name in asked), default=math.inf)
+    if timeout_min > longest:
+        # Slurm would take the jobs, and never start them.
+        raise UserError(
+            f"hydra.launcher.timeout_min={timeout_min} is more than the {longest:.0f} minutes that the partition "
+            f"{', '.join(asked)} allows: say hydra.launcher.timeout_min={longest:.0f}, as jobs that reach it queue "
+            "again and go on"
+        )
+
+
+def _for_slurm(params: Mapping[str, Any]) -> dict[str, Any]:
+    """As submitit names them; Slurm's own default counts where nothing is said."""
+    said = {name: value for name, value in params.items() if name not in _APART and value is not None}
+    return {name if name in _COMMON else f"slurm_{name}": value for name, value in said.items()}
+
+
+def _local_executor(params: Mapping[str, Any], slot: int) -> submitit.LocalExecutor:
+    """For one of the processes that run side by side, with GPUs of its own."""
+    executor = submitit.LocalExecutor(params["submitit_folder"], max_num_timeout=params["max_num_timeout"])
+    gpus = params["gpus_per_node"] or 0
+    executor.update_parameters(
+        timeout_min=params["timeout_min"],
+        signal_delay_s=params["signal_delay_s"],
+        tasks_per_node=params["tasks_per_node"],
+        gpus_per_node=gpus,
+        visible_gpus=list(range(slot * gpus, (slot + 1) * gpus)),
+    )
+    return executor
+
+
+def _wait(runs: Sequence[PlannedRun], jobs: Sequence[Any], poll_s: float) -> Results:
+    """Waits for results; a job that left the queue without one has died."""
+    results: dict[int, JobReturn] = {}
+    missed: Counter[str] = Counter()
+    next_look = time.monotonic() + poll_s
+    try:
+        while len(results) < len(runs):
+            open_jobs = [(run, job) for run, job in zip(runs, jobs, strict=True) if run.number not in results]
+            for run, job in open_jobs:
+                if job.task(0).paths.result_pickle.exists() or missed[job.job_id] >= _GONE:
+                    results[run.number] = _result(run, job)
+                    log.info("#%d ended (%d of %d): %s", run.number, len(results), len(runs), run.text)
+            if time.monotonic() >= next_look:
+                next_look = time.monotonic() + poll_s
+                live = live_jobs([job.job_id for _, job in open_jobs])
+                # Where Slurm does not answer, nothing is known of anybody.
+                for _, job in open_jobs if live is not None else []:
+                    missed[job.job_id] = 0 if job.job_id in (live or {}) else missed[job.job_id] + 1
+            time.sleep(1)
+    except KeyboardInterrupt:
+        log.info("\nStopped waiting. The jobs go on; scancel %s stops them.", _named(jobs)[1])
+        raise SystemExit(130) from None
+    return results
+
+
+def _result(run: PlannedRun, job: Any) -> JobReturn:
+    path = job.task(0).paths.result_pickle
+    if not path.exists():
+        words = Submitted(job.job_id, "", False, str(job.task(0).paths.stderr)).last_words()
+        return failed(
+            run, UserError(f"job {job.job_id} ended without a result: {words or 'its log is empty'} ({path.parent})")
+        )
+    try:
+        return job.task(0).result()
+    except FailedJobError as error:
+        return failed(run, UserError(str(error)))
+
+
+def _restarted(run: PlannedRun) -> Exception:
+    return UserError(f"{run.folder} was finished by another launcher, and trainer.resume asks for a new run")
+
+
+def _named(jobs: Sequence[Any]) -> tuple[str, str]:
+    """Jobs in words, and as scancel takes them."""
+    arrays = sorted({job.job_id.partition("_")[0] for job in jobs})
+    return f"{len(jobs)} job{'s' * (len(jobs) > 1)} as {', '.join(arrays)}", " ".join(arrays)

@@ -1,0 +1,62 @@
+"""Settings of a run that differ from those of the checkpoint that it goes on from, where that matters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+RESTORED = ("trainer.optimizer", "trainer.scheduler", "trainer.decoder_rate")
+"""Keys whose values are in the state that a checkpoint restores."""
+
+_MAY_DIFFER = (
+    "trainer.resume",
+    "trainer.epochs",
+    "trainer.workers",
+    "trainer.wandb",
+    "trainer.progress_bar",
+    "trainer.check_finite",
+    "trainer.panel",
+    "dataset.path",
+    "dataset.reader.path",
+    "dataset.cache",
+    "dataset.reader.cache",
+    "dataset.train_path",
+    "dataset.test",
+    "backbone.weights",
+    "backbone.start",
+    "trainer.test",
+    "trainer.checkpoint",
+    "trainer.predictions",
+    "row",
+    "weights_folder",
+)
+"""Beginnings of keys that do not change what is learned."""
+
+
+def differing_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
+    """Finds settings that change what is learned.
+
+    Args:
+        old: Resolved config of a checkpoint.
+        new: Resolved config of the run.
+
+    Returns:
+        Dotted key -> ``"key=new (checkpoint: old)"``, in alphabetical order.
+    """
+    found = sorted(_differences(old, new), key=lambda difference: difference[0])
+    return {key: f"{key}={now} (checkpoint: {was})" for key, was, now in found if not key.startswith(_MAY_DIFFER)}
+
+
+def listed(differing: Mapping[str, str], most: int = 8) -> str:
+    """The first few of what `differing_settings` found, and how many there are beside, for a message."""
+    more = f" and {len(differing) - most} more" if len(differing) > most else ""
+    return ", ".join(list(differing.values())[:most]) + more
+
+
+def _differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Dotted key, old and new value wherever two configs differ."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        for key in old.keys() | new.keys():
+            yield from _differences(old.get(key), new.get(key), f"{prefix}.{key}".lstrip("."))
+    elif old != new:
+        yield prefix, old, new

@@ -1,0 +1,105 @@
+"""Starts and ends runs of W&B within bounded time, whatever its process and its server do."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
+
+import wandb
+from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
+from wandb.sdk.mailbox.mailbox_handle import ServerResponseError
+
+log = logging.getLogger(__name__)
+
+EXIT_CODES = {"done": 0, "failed": 1, "preempted": 143, "stopped": 255}
+"""What W&B is told of a run's end: 0 is shown as finished, 255 is its own code for Ctrl-C, all others are failed, or
+preempted where the run was marked so."""
+
+LOST = (wandb.Error, OSError, HandleAbandonedError, MailboxClosedError, ServerResponseError)
+"""What W&B raises when its process is killed, or its server does not answer."""
+
+FLUSHED = 1.0
+"""Seconds between two writes of the `.wandb` file: W&B's process may be killed with what it has not written."""
+
+
+def limits(init_timeout: float, finish_timeout: float) -> wandb.Settings:
+    """Settings of a run that asks nothing and prints nothing.
+
+    Args:
+        init_timeout: Seconds to wait for the server before the run goes offline.
+        finish_timeout: Seconds to wait at the end until everything is uploaded.
+    """
+    return wandb.Settings(
+        silent=True,
+        console="off",
+        init_timeout=init_timeout,
+        finish_timeout=finish_timeout,
+        finish_timeout_raises=True,
+        x_transaction_log_flush_interval=FLUSHED,
+    )
+
+
+def start(online: bool, arguments: Mapping[str, Any], settings: wandb.Settings) -> wandb.Run:
+    """Starts a run, or goes on with the one of the same id.
+
+    Args:
+        online: Whether to try the server; where it does not answer, a warning says so and the run goes offline.
+        arguments: Of `wandb.init`.
+        settings: See `limits`.
+
+    Raises:
+        wandb.Error: A setting that W&B refuses.
+    """
+    if online:
+        try:
+            return _init("online", arguments, settings)
+        except wandb.errors.UsageError:
+            raise
+        except LOST as error:
+            log.warning(
+                "W&B takes no run, with trainer.wandb_init_timeout=%g seconds (%s): this one is written offline; "
+                "`make wandb-sync` uploads it",
+                settings.init_timeout,
+                said(error),
+            )
+            with suppress(*LOST):
+                wandb.teardown()  # which frees the run's id
+    return _init("offline", arguments, settings)
+
+
+def _init(mode: Literal["online", "offline"], arguments: Mapping[str, Any], settings: wandb.Settings) -> wandb.Run:
+    # `resume` is noted offline, too: without it, uploading a run that went on would write over what it had before.
+    run = wandb.init(**arguments, mode=mode, resume="allow", settings=settings)
+    # Not the step, which an offline run counts anew when it goes on.
+    run.define_metric("*", step_metric="epoch")
+    return run
+
+
+def end(run: wandb.Run, state: str) -> None:
+    """Ends a run.
+
+    Args:
+        run: It has not ended yet.
+        state: One of `EXIT_CODES`; also in the summary, as W&B has no words for all of them.
+    """
+    run.summary["state"] = state
+    if state == "preempted":
+        run.mark_preempting()
+    try:
+        run.finish(exit_code=EXIT_CODES[state])
+    except TimeoutError:
+        log.warning(
+            "W&B had not taken everything after trainer.wandb_finish_timeout=%g seconds: "
+            "`wandb sync --include-online %s` uploads it",
+            run.settings.finish_timeout,
+            Path(run.dir).parent,
+        )
+
+
+def said(error: BaseException) -> str:
+    """An error in one line."""
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__

@@ -1,0 +1,73 @@
+"""Launchers of sweeps that run only what lacks: here one by one, in processes of this machine, or as jobs of Slurm.
+
+Hydra finds its plugins in this namespace, and imports all of them at every start: what they do is in `cromss.sweep`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher
+
+from cromss.resolvers import register_resolvers
+
+# A job in a process of its own imports this first, and then looks up its folder.
+register_resolvers()
+
+
+class _OnlyWhatLacks(Launcher):
+    """Plans the runs of a sweep, then starts those that are neither finished nor under way."""
+
+    hydra_context: Any
+    config: Any
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """One result a job, in their order.
+
+        Raises:
+            UserError: The sweep cannot start; nothing was submitted.
+        """
+        from cromss.sweep.launch import launch
+
+        return launch(self, self._start, job_overrides, initial_job_idx)
+
+    def _start(self, runs: Any) -> Any:
+        raise NotImplementedError
+
+
+class OneByOne(_OnlyWhatLacks):
+    """Runs in this process, one after the other; of a run that fails the others go on."""
+
+    def setup(self, *, hydra_context: Any, task_function: Any, config: Any) -> None:
+        """What Hydra has for a launcher."""
+        self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
+
+    def _start(self, runs: Any) -> Any:
+        from cromss.sweep.one_by_one import start
+
+        return start(self, runs)
+
+
+class Processes(_OnlyWhatLacks, BaseSubmititLauncher):
+    """Processes of this machine, each begun again after its time limit, so many at a time."""
+
+    _EXECUTOR = "local"
+
+    def _start(self, runs: Any) -> Any:
+        from cromss.sweep.submit import start_processes
+
+        return start_processes(self, self.params, runs)
+
+
+class SlurmJobs(_OnlyWhatLacks, BaseSubmititLauncher):
+    """Jobs of Slurm, one array a sweep."""
+
+    _EXECUTOR = "slurm"
+
+    def _start(self, runs: Any) -> Any:
+        from cromss.sweep.submit import start_slurm_jobs
+
+        return start_slurm_jobs(self, self.params, runs)

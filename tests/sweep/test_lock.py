@@ -1,0 +1,152 @@
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from cromss.sweep import lock
+from cromss.sweep.job import owner, slurm_job_of
+from cromss.sweep.lock import TakenError, hold, holder, one_at_a_time
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from cromss.sweep.lock import hold
+with hold(Path(sys.argv[1])):
+    print("holds", flush=True)
+    time.sleep(60)
+"""
+ASK = """
+import sys
+from pathlib import Path
+from cromss.sweep.lock import holder
+print(holder(Path(sys.argv[1])))
+"""
+
+
+@pytest.fixture
+def other(tmp_path):
+    """Another process, which holds the folder."""
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "holds\n"
+        yield process
+        process.kill()
+
+
+def test_a_folder_has_one_holder_at_a_time(tmp_path, other):
+    assert holder(tmp_path).startswith(f"process {other.pid} on ")
+    with (
+        pytest.raises(TakenError, match=rf"is being written by process {other.pid} on .*hydra.sweep.dir"),
+        hold(tmp_path),
+    ):
+        pass
+
+
+def test_the_lock_of_a_killed_holder_is_gone(tmp_path, other):
+    other.kill()
+    other.wait()
+    assert holder(tmp_path) is None
+    with hold(tmp_path):
+        assert holder(tmp_path) == owner()
+    assert holder(tmp_path) is None
+
+
+def test_to_ask_who_holds_a_folder_keeps_nobody_from_taking_it(tmp_path):
+    program = ASK.replace("print(", "while True: (")
+    (tmp_path / ".lock").touch()
+    with subprocess.Popen([sys.executable, "-c", program, str(tmp_path)]) as asking:
+        try:
+            for _ in range(20):
+                with hold(tmp_path):
+                    time.sleep(0.01)
+        finally:
+            asking.kill()
+
+
+def test_the_holder_itself_may_ask_and_keeps_the_lock(tmp_path):
+    with hold(tmp_path):
+        holder(tmp_path)
+        said = subprocess.run([sys.executable, "-c", ASK, str(tmp_path)], capture_output=True, text=True, check=True)
+        assert said.stdout.startswith(f"process {os.getpid()} on ")
+
+
+def test_a_folder_that_is_not_there_has_no_holder(tmp_path):
+    assert holder(tmp_path / "nowhere") is None
+
+
+def test_further_processes_of_a_job_wait_for_the_first(tmp_path, monkeypatch):
+    job = {"SLURM_JOB_ID": "17", "SLURM_RESTART_COUNT": "1"}
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=os.environ | job
+    ) as first:
+        try:
+            for name, value in {**job, "SLURM_PROCID": "1"}.items():
+                monkeypatch.setenv(name, value)
+            with hold(tmp_path):
+                assert holder(tmp_path).startswith("Slurm job 17, start 2 of ")
+            # The same process of an earlier start, which is still about, is another.
+            monkeypatch.setenv("SLURM_RESTART_COUNT", "0")
+            with pytest.raises(TakenError, match="Slurm job 17, start 2"), hold(tmp_path):
+                pass
+        finally:
+            first.kill()
+
+
+def test_further_processes_do_not_wait_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "_LONGEST_WAIT", 0.3)
+    monkeypatch.setenv("RANK", "1")
+    with pytest.raises(ValueError, match="waited 0 s in .* for process 0, which never came"), hold(tmp_path):
+        pass
+
+
+def test_the_first_process_names_the_job_for_those_that_it_starts(tmp_path):
+    with hold(tmp_path):
+        name = owner()
+        ask = "from cromss.sweep.job import owner; print(owner())"
+        said = subprocess.run(
+            [sys.executable, "-c", ask],
+            env=os.environ | {"LOCAL_RANK": "1"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert said.stdout.strip() == name
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="to be another user takes root")
+def test_the_folder_of_another_user_is_refused_by_name(tmp_path):
+    with hold(tmp_path):
+        pass
+    tmp_path.chmod(0o755)
+    for parent in tmp_path.parents[:3]:
+        parent.chmod(0o755)
+    code = (
+        "import os, sys; from pathlib import Path; from cromss.sweep.lock import hold; os.setuid(65534)\n"
+        "try:\n    with hold(Path(sys.argv[1])): pass\nexcept ValueError as error: print(error)"
+    )
+    said = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert "nobody may not write" in said.stdout
+    assert "which root made" in said.stdout
+
+
+def test_launchers_hand_over_one_after_the_other(tmp_path):
+    program = (
+        "import sys; from pathlib import Path; from cromss.sweep.lock import one_at_a_time\n"
+        "with one_at_a_time(Path(sys.argv[1])): (Path(sys.argv[1]) / 'came').touch()"
+    )
+    with one_at_a_time(tmp_path):
+        waiting = subprocess.Popen([sys.executable, "-c", program, str(tmp_path)])
+        time.sleep(1)
+        assert not (tmp_path / "came").exists()
+    assert waiting.wait(timeout=30) == 0
+    assert (tmp_path / "came").exists()
+
+
+def test_a_lock_names_the_task_of_an_array(monkeypatch):
+    for name, value in {"SLURM_JOB_ID": "23", "SLURM_ARRAY_JOB_ID": "17", "SLURM_ARRAY_TASK_ID": "3"}.items():
+        monkeypatch.setenv(name, value)
+    assert owner() == "Slurm job 17_3, start 1"
+    assert slurm_job_of(owner()) == "17_3"
+    assert slurm_job_of(f"process 4711 on {Path.cwd()}") is None

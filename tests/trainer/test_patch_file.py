@@ -1,0 +1,39 @@
+import json
+
+import numpy as np
+import pytest
+
+from cromss.trainer.patch_file import PATCHES, Column, Patches, read_patches, write_patches
+
+
+def test_what_is_written_is_read(tmp_path):
+    columns = [
+        Column("image", "image", np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)),
+        Column("label", "classes", np.full((2, 2, 2), 255, np.uint8)),
+    ]
+    assert read_patches(tmp_path) is None
+    write_patches(tmp_path, Patches(7, ["a", "b"], columns))
+    found = read_patches(tmp_path)
+    assert (found.epoch, found.locations) == (7, ["a", "b"])
+    for one, other in zip(found.columns, columns, strict=True):
+        assert (one.title, one.kind) == (other.title, other.kind)
+        assert np.array_equal(one.values, other.values)
+
+
+HEAD = {"format": 1, "epoch": 0, "locations": ["a"], "columns": [{"title": "label", "kind": "classes"}]}
+
+
+@pytest.mark.parametrize(
+    ("head", "values", "message"),
+    [
+        (HEAD | {"format": 2}, np.zeros((1, 2, 2), np.uint8), "format 2, and this program reads 1"),
+        (HEAD, np.zeros((2, 2, 2), np.uint8), "label is classes uint8"),
+        (HEAD, np.zeros((1, 2, 2), np.float32), "label is classes float32"),
+        (HEAD | {"columns": [{"title": "label", "kind": "sound"}]}, np.zeros((1, 2, 2), np.uint8), "label is sound"),
+        ({"format": 1}, np.zeros(1), "is damaged"),
+    ],
+)
+def test_what_is_damaged_is_told(tmp_path, head, values, message):
+    np.savez(tmp_path / PATCHES, head=np.array(json.dumps(head)), column_0=values)
+    with pytest.raises(ValueError, match=message):
+        read_patches(tmp_path)
