@@ -47,7 +47,7 @@ def test_a_row_is_trained_tested_and_reported(here, monkeypatch, capsys):
     quiet = ["trainer.wandb=disabled", "trainer.progress_bar=false"]
     call(train, monkeypatch, *row, *data, *quick, *quiet)
 
-    (file,) = here.glob("outputs/*/results.json")
+    (file,) = here.glob("outputs/sweeps/*/*/results.json")
     found = json.loads(file.read_text())
     assert found["row"] == {"table": "dfc2020", "input": "s2", "weights": "cromss-mid-13b"}
     assert (found["decoder"], found["freeze"], found["weights"][0]["loaded"]) == ("pspnet", "reference", 318)

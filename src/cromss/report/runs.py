@@ -37,9 +37,7 @@ def find_runs(folders: Sequence[Path]) -> FoundRuns:
     Raises:
         ValueError: One is no folder.
     """
-    for folder in folders:
-        if not folder.is_dir():
-            raise ValueError(f"runs={folder} is no folder: name the one below which runs lie, or [several]")
+    check_folders(folders)
     paths = {path.resolve(): path for folder in folders for path in sorted(folder.rglob(RESULTS))}
     runs, unreadable = [], []
     for path in paths.values():
@@ -49,3 +47,10 @@ def find_runs(folders: Sequence[Path]) -> FoundRuns:
             log.warning("Left out: %s: %s", path, error)
             unreadable.append(path)
     return FoundRuns(folders, runs, unreadable)
+
+
+def check_folders(folders: Sequence[Path]) -> None:
+    """ValueError unless all of what `runs` names are folders."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise ValueError(f"runs={folder} is no folder: name the one below which runs lie, or [several]")

@@ -1,0 +1,132 @@
+"""What is measured of a run: names of metrics, and their values by epoch."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+_CLASS = re.compile(r"(?P<group>\w+/\w+/iou(_true)?)/(?P<label>\w+)")
+_NAMES = {"oa": "OA", "aa": "AA", "miou": "mIoU", "mf1": "mF1", "iou": "IoU", "loss": "loss", "selected": "selected"}
+_NAMES |= {"wrong_selected": "wrong among selected", "wrong_all": "wrong labels"}
+_LOW = ("loss", "wrong_selected", "wrong_all")
+_TRUTH = "_true"
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The rows of a `metrics.csv`.
+
+    Attributes:
+        epochs: ``(N,)``, rising.
+        values: Metric -> ``(N,)``, NaN where an epoch lacks it.
+    """
+
+    epochs: np.ndarray
+    values: Mapping[str, np.ndarray]
+
+    def best_row(self, monitor: str) -> int | None:
+        """The row where the monitored metric is best; None where it was never logged, or there is no row."""
+        values = self.values.get(monitor)
+        if values is None or not np.isfinite(values).any():
+            return None
+        signed = -values if lower_is_better(monitor) else values
+        return int(np.nanargmax(np.where(np.isfinite(signed), signed, np.nan)))
+
+    def at(self, name: str, row: int | None) -> float | None:
+        """A value; without a row, or where that row lacks it, the last one there is; None without any."""
+        values = self.values[name]
+        known = np.flatnonzero(np.isfinite(values))
+        if not len(known):
+            return None
+        return float(values[row if row is not None and row in known else known[-1]])
+
+
+NOTHING = Metrics(np.empty(0, int), {})
+
+
+def read_metrics(path: Path) -> Metrics:
+    """Reads a `metrics.csv`.
+
+    Raises:
+        ValueError: It is no such table.
+        OSError: It cannot be read.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        header, *rows = list(csv.reader(file)) or [[]]
+    if "epoch" not in header:
+        raise ValueError("its first line names no epoch")
+    if any(len(row) != len(header) for row in rows):
+        raise ValueError("a line has more or fewer values than the first")
+    numbers = [[float(cell) if cell else math.nan for cell in row] for row in rows]
+    table = np.array(numbers, float).reshape(len(rows), len(header))
+    values = {name: table[:, number] for number, name in enumerate(header) if name not in ("epoch", "step")}
+    return Metrics(table[:, header.index("epoch")].astype(int), values)
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether a low value is the better one: of losses, and of wrong labels."""
+    return metric.rpartition("/")[2].startswith(_LOW)
+
+
+def is_share(metric: str) -> bool:
+    """Whether it lies in [0, 1] and is shown in percent."""
+    return not metric.rpartition("/")[2].startswith("loss")
+
+
+def compared(names: Iterable[str]) -> list[str]:
+    """Of logged names those worth a choice in the page: scores and whole losses, without those of single classes."""
+    last = (*_NAMES, *(f"{name}{_TRUTH}" for name in ("oa", "aa", "miou", "mf1")))
+    chosen = [name for name in names if name.rpartition("/")[2] in last]
+    return sorted(chosen, key=_order)
+
+
+def in_table(names: Iterable[str]) -> list[str]:
+    """Of the compared ones those that have a column without being asked for."""
+    return [name for name in names if re.search(r"^(val|test)/\w+/miou", name)]
+
+
+def title(metric: str) -> str:
+    """``"val s2 mIoU"``; ``"val s2 mIoU (truth)"`` where the labels compared with are exact."""
+    *where, last = metric.split("/")
+    bare = last.removesuffix(_TRUTH)
+    return " ".join([*where, _NAMES.get(bare, bare)]) + (" (truth)" if bare != last else "")
+
+
+def class_groups(names: Iterable[str]) -> list[str]:
+    """Of logged names, those before the class: ``"val/s2/iou"``, ``"val/s2/iou_true"``."""
+    found = {match["group"] for name in names if (match := _CLASS.fullmatch(name))}
+    return sorted(found, key=_order)
+
+
+def class_metric(group: str, label: str) -> str:
+    """The name under which the IoU of a class is logged, see `cromss.trainer.module`."""
+    return f"{group}/{re.sub('[^a-z0-9]+', '_', label.lower())}"
+
+
+def choose_primary(names: Sequence[str], monitors: Iterable[str]) -> str | None:
+    """What runs are ordered by.
+
+    The metric that all of them watched, where that is a score; else the mean IoU of the last branch, in validation,
+    or in a test where nothing was validated; else the first metric there is.
+    """
+    watched = set(monitors)
+    if len(watched) == 1 and (monitor := watched.pop()) in names and not lower_is_better(monitor):
+        return monitor
+    for stage in ("val", "test"):
+        scores = [name for name in names if re.fullmatch(rf"{stage}/s?\w+/miou", name)]
+        if scores:
+            return max(scores, key=lambda name: (re.search(r"/s\d/", name) is not None, name))
+    return names[0] if names else None
+
+
+def _order(name: str) -> tuple[object, ...]:
+    stage, *_, last = name.split("/")
+    branch = name.split("/")[1] if name.count("/") > 1 else ""
+    rank = list(_NAMES).index(last.removesuffix(_TRUTH)) if last.removesuffix(_TRUTH) in _NAMES else len(_NAMES)
+    return (("val", "test", "train").index(stage) if stage in ("val", "test", "train") else 3, branch, rank, last)

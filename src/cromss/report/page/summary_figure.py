@@ -1,0 +1,110 @@
+"""The page in one picture, for slides and papers: the best experiments, and what each setting does."""
+
+from __future__ import annotations
+
+import io
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from cromss.report.page.content import Content
+from cromss.report.page.effects import Effect
+from cromss.report.page.experiments import mean_of
+from cromss.report.page.metrics import is_share, title
+
+_BARS = 20
+"""Experiments at most."""
+
+_EFFECTS = 6
+"""Settings at most."""
+
+_COLUMNS = 3
+_BLUE, _GREY = "#2a63b8", "#8a8f98"
+
+
+def summary_png(content: Content) -> bytes:
+    """Draws the primary metric at the best epoch.
+
+    Args:
+        content: Of the page.
+
+    Returns:
+        A PNG; where no run has a score it says so.
+    """
+    effects = content.effects[:_EFFECTS] if content.primary else []
+    bars = min(_BARS, len(content.experiments))
+    lines = -(-len(effects) // _COLUMNS)
+    heights = [0.3 * bars + 0.9, *[2.7] * lines]
+    figure = Figure(figsize=(11, sum(heights)), layout="constrained")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(len(heights), _COLUMNS, height_ratios=heights)
+    _draw_bars(figure.add_subplot(grid[0, :]), content)
+    for number, effect in enumerate(effects):
+        _draw_effect(figure.add_subplot(grid[1 + number // _COLUMNS, number % _COLUMNS]), effect, content)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=130)
+    return picture.getvalue()
+
+
+def _draw_bars(axis: Axes, content: Content) -> None:
+    if content.primary is None:
+        axis.set_axis_off()
+        axis.text(0.5, 0.5, "no run has logged a score yet", ha="center", transform=axis.transAxes)
+        return
+    name, factor = content.primary, _factor(content.primary)
+    known = [(one, mean) for one in content.experiments if (mean := mean_of(one, name, 0)) is not None][:_BARS]
+    labels = [f"{one.name}  {_short(one.label(content.settings))}" for one, _ in known]
+    axis.barh(
+        range(len(known)),
+        [factor * mean.mean for _, mean in known],
+        xerr=[factor * (mean.std or 0) for _, mean in known],
+        color=[_BLUE if one.is_done else _GREY for one, _ in known],
+        ecolor="#333",
+        height=0.7,
+        error_kw={"linewidth": 1, "capsize": 2},
+    )
+    for row, (_, mean) in enumerate(known):
+        axis.text(0, row, f"  {factor * mean.mean:.2f}", va="center", color="white", fontsize=8.5)
+    axis.set_yticks(range(len(known)), labels, fontsize=8.5)
+    axis.invert_yaxis()
+    axis.set_xlabel(_axis_title(name))
+    more = len(content.experiments) - len(known)
+    axis.set_title("Mean and standard deviation over seeds" + (f"; {more} more not shown" if more else ""), fontsize=10)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_effect(axis: Axes, effect: Effect, content: Content) -> None:
+    name = str(content.primary)
+    factor = _factor(name)
+    numeric = effect.axis != "category"
+    places = [float(value) if numeric else float(n) for n, value in enumerate(effect.values)]
+    for place, members in zip(places, effect.members, strict=True):
+        chosen = [content.experiments[member] for member in members]
+        values = [one.values[run].get(name, (None, None))[0] for one in chosen for run in one.counted]
+        points = [factor * value for value in values if value is not None]
+        axis.plot([place] * len(points), points, "o", color=_GREY, alpha=0.45, markersize=4, linewidth=0)
+    means = effect.means(content.experiments, name, 0)
+    known = [(place, factor * mean) for place, mean in zip(places, means, strict=True) if mean is not None]
+    axis.plot([place for place, _ in known], [mean for _, mean in known], "o-", color=_BLUE, linewidth=1.6)
+    if numeric:
+        axis.set_xscale(effect.axis)
+    else:
+        axis.set_xticks(places, [_short(str(value), 14) for value in effect.values], fontsize=8)
+        axis.margins(x=0.2)
+    axis.set_title(effect.label + (" (unbalanced)" if effect.note else ""), fontsize=10)
+    axis.set_ylabel(_axis_title(name), fontsize=8.5)
+    axis.tick_params(labelsize=8.5)
+    axis.spines[["top", "right"]].set_visible(False)
+
+
+def _factor(name: str) -> int:
+    return 100 if is_share(name) else 1
+
+
+def _axis_title(name: str) -> str:
+    return title(name) + (", %" if is_share(name) else "")
+
+
+def _short(text: str, length: int = 48) -> str:
+    return text if len(text) <= length else f"{text[: length - 1]}…"
