@@ -1,0 +1,158 @@
+"""A search that can be killed at any time: the same command does what is left of it.
+
+All that it knows is in the study. A trial that was under way then comes first, with the same settings, so that its run
+goes on in its folder; and what is proposed next depends on the trials so far alone, not on how often the search began.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from optuna.trial import Trial, TrialState
+
+from cromss.atomic import write_file
+from cromss.config import UserError
+from cromss.search.space import Space
+from cromss.search.study import alone, open_study, told
+from cromss.sweep.plan import plan
+from cromss.sweep.state import states_of
+
+log = logging.getLogger(__name__)
+
+RESULTS = "optimization_results.yaml"
+"""In a search's folder: the best settings and their score, as Hydra's Optuna sweeper names it."""
+
+
+class OptunaSearch:
+    """Proposes settings and learns from their scores.
+
+    Args:
+        launcher: Hydra's, set up; it runs a batch.
+        sampler: Config of an Optuna sampler that takes a ``seed``.
+        direction: ``"minimize"`` or ``"maximize"`` the score.
+        storage: URL of the database that the study is in.
+        study_name: Its name there.
+        n_trials: Trials in all, those of earlier starts among them, and those that failed.
+        n_jobs: Trials of a batch, which are proposed together and may run at once.
+        failures_in_a_row: So many failed trials end the search.
+        poll_s: Seconds between two looks at runs that others are at work on.
+
+    Raises:
+        UserError: Numbers out of range, or an unknown direction.
+    """
+
+    def __init__(
+        self,
+        launcher: Any,
+        sampler: DictConfig,
+        direction: str,
+        storage: str,
+        study_name: str,
+        n_trials: int,
+        n_jobs: int,
+        failures_in_a_row: int,
+        poll_s: float,
+    ) -> None:
+        for name, value in (("n_trials", n_trials), ("n_jobs", n_jobs), ("failures_in_a_row", failures_in_a_row)):
+            if value < 1:
+                raise UserError(f"hydra.sweeper.{name}={value}: at least 1")
+        if direction not in ("minimize", "maximize"):
+            raise UserError(f"hydra.sweeper.direction={direction} must be minimize or maximize")
+        self.launcher, self.sampler, self.direction = launcher, sampler, direction
+        self.storage, self.study_name = storage, study_name
+        self.n_trials, self.n_jobs, self.failures_in_a_row = n_trials, n_jobs, failures_in_a_row
+        self.poll_s = poll_s
+
+    def run(self, space: Space, shared: Sequence[str], folder: Path) -> None:
+        """Runs the trials that lack, and writes down the best.
+
+        Args:
+            space: See `read_space`.
+            shared: Overrides of all runs.
+            folder: The search's.
+
+        Raises:
+            UserError: The study there is another one, another process works on it, too many trials failed in a row, or
+                all did.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        with alone(folder):
+            study = open_study(self.storage, self.study_name, self.direction, space)
+            log.info("%d of %d trials are done (%s)", len(told(study)), self.n_trials, self.storage)
+            cut_off = [Trial(study, trial._trial_id) for trial in study.get_trials(states=(TrialState.RUNNING,))]
+            if cut_off:
+                log.info("%d trials were under way when the search ended: they come first", len(cut_off))
+            failures = 0
+            while (left := self.n_trials - len(told(study))) > 0:
+                size = min(left, self.n_jobs)
+                batch, cut_off = cut_off[:size], cut_off[size:]
+                study.sampler = self._sampler(study)
+                again = len(batch)
+                batch += [study.ask() for _ in range(size - again)]
+                jobs = [_overrides(trial, space, shared) for trial in batch]
+                self._wait_for(jobs[:again])
+                for trial, result in zip(batch, self._launch(jobs, batch[0].number), strict=True):
+                    failures = 0 if self._tell(study, trial, result) else failures + 1
+                    if failures == self.failures_in_a_row:
+                        raise UserError(
+                            f"{failures} trials failed in a row, the last one with: {result._return_value}. See their "
+                            f"logs in {folder}; where that is as it should be, raise hydra.sweeper.failures_in_a_row"
+                        )
+            self._conclude(study, folder)
+
+    def _sampler(self, study: optuna.Study) -> optuna.samplers.BaseSampler:
+        """With a seed of its own for every batch: one for all would propose the same again after every start."""
+        seed = self.sampler.seed
+        return instantiate(self.sampler, seed=None if seed is None else seed + len(study.get_trials(deepcopy=False)))
+
+    def _wait_for(self, jobs: Sequence[Sequence[str]]) -> None:
+        """Jobs outlive the search that handed them over; started beside them, their runs would be left alone."""
+        if not jobs:
+            return
+        runs = plan(self.launcher.hydra_context.config_loader, self.launcher.config, jobs, 0)
+        said = False
+        while busy := [state.detail for state in states_of([run.folder for run in runs]) if state.is_under_way]:
+            if not said:
+                log.info("Waits for %s", ", ".join(busy))
+            said = True
+            time.sleep(self.poll_s)
+
+    def _launch(self, jobs: Sequence[tuple[str, ...]], first: int) -> list[JobReturn]:
+        """Of settings that are proposed twice there is one run."""
+        unique = list(dict.fromkeys(jobs))
+        results = dict(zip(unique, self.launcher.launch(unique, initial_job_idx=first), strict=True))
+        return [results[job] for job in jobs]
+
+    def _tell(self, study: optuna.Study, trial: Trial, result: JobReturn) -> bool:
+        """Whether a trial has a score."""
+        score = result._return_value if result.status == JobStatus.COMPLETED else None
+        if not isinstance(score, int | float) or not math.isfinite(score):
+            log.warning("Trial %d failed (%s), and counts as one: %s", trial.number, result._return_value, trial.params)
+            study.tell(trial, state=TrialState.FAIL)
+            return False
+        study.tell(trial, float(score))
+        log.info("Trial %d: %.5g, the best so far %.5g: %s", trial.number, score, study.best_value, trial.params)
+        return True
+
+    def _conclude(self, study: optuna.Study, folder: Path) -> None:
+        if not study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+            raise UserError(f"All {self.n_trials} trials failed: see their logs in {folder}")
+        best = study.best_trial
+        found = {"name": "optuna", "best_params": best.params, "best_value": best.value}
+        write_file(folder / RESULTS, OmegaConf.to_yaml(OmegaConf.create(found)).encode())
+        settings = " ".join(f"{name}={value}" for name, value in best.params.items())
+        log.info("Best of %d trials, number %d: %.5g with %s", self.n_trials, best.number, best.value, settings)
+
+
+def _overrides(trial: Trial, space: Space, shared: Sequence[str]) -> tuple[str, ...]:
+    # `suggest_float` and the like know no distribution that comes ready made; Hydra's sweeper does the same.
+    return (*shared, *(f"{key}={trial._suggest(key, distribution)}" for key, distribution in space.items()))

@@ -1,0 +1,53 @@
+"""What a search may choose from, read from overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
+from optuna.distributions import BaseDistribution
+
+from cromss.config import UserError
+
+Space = dict[str, BaseDistribution]
+"""Key of a setting, or name of a group -> what it may be."""
+
+
+def read_space(params: Mapping[str, Any], arguments: Sequence[str]) -> tuple[Space, list[str]]:
+    """Splits overrides into those that a search varies and those that all its runs share.
+
+    Args:
+        params: Key -> sweep of the experiment's file, such as ``"interval(0.2, 0.8)"``.
+        arguments: As typed, such as ``"selection.prop=interval(0.2, 0.8)"`` or ``"seed=2"``. They win over `params`.
+
+    Returns:
+        The space, and the shared overrides as they came.
+
+    Raises:
+        UserError: Nothing varies, or in a way that Optuna does not know.
+    """
+    overrides = [*(f"{key}={value}" for key, value in params.items()), *arguments]
+    space: Space = {}
+    shared: dict[str, str] = {}
+    for text, override in zip(overrides, OverridesParser.create().parse_overrides(overrides), strict=True):
+        key = override.get_key_element()
+        if override.is_sweep_override():
+            try:
+                space[key] = create_optuna_distribution_from_override(override)
+            except (AssertionError, NotImplementedError, ValueError) as error:
+                raise UserError(
+                    f"{text} cannot be searched over ({error}): say interval(LOW, HIGH), "
+                    "tag(log, interval(LOW, HIGH)), range(LOW, HIGH, STEP) or choice(A, B)"
+                ) from error
+            shared.pop(key, None)
+        else:
+            shared[key] = text
+            space.pop(key, None)
+    if not space:
+        raise UserError(
+            "This search has nothing to vary: say e.g. selection.prop='interval(0.2, 0.8)', or take an experiment that "
+            "sets hydra.sweeper.params"
+        )
+    return space, list(shared.values())
