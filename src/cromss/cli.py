@@ -9,6 +9,7 @@ import logging
 import math
 import sys
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 import hydra
@@ -24,6 +25,7 @@ from cromss.config import UserError, quote_paths, suggest_keys
 from cromss.paths import config_dir
 from cromss.resolvers import register_resolvers
 from cromss.sweep.lock import TakenError, hold
+from cromss.sweep.processes import as_single_run
 from cromss.sweep.state import taken_by
 
 log = logging.getLogger(__name__)
@@ -88,9 +90,6 @@ def main() -> None:
         if end.code and not _composed:
             sys.stderr.writelines(f"{sentence}\n" for sentence in _unknown_keys(sys.argv[1:]))
         raise
-    except OSError as error:
-        # Hydra makes the run's folder before anything of this project runs.
-        sys.exit(f"{error}: start from a folder that can be written, or say hydra.run.dir=...")
     except KeyboardInterrupt:
         # Within the training `run` has better words.
         sys.stderr.write("\nStopped before the training began.\n")
@@ -131,7 +130,9 @@ def _train(cfg: DictConfig) -> float:
     folder = Path(hydra_config.runtime.output_dir)
     try:
         # First of all: the rest takes seconds to import, in which another job could come.
-        with hold(folder):
+        overrides = list(hydra_config.overrides.task)
+        single = as_single_run(folder, overrides) if hydra_config.mode == RunMode.MULTIRUN else nullcontext()
+        with hold(folder), single:
             if other := taken_by(folder):
                 raise TakenError(folder, other)
             from cromss.run import MISTAKES, run

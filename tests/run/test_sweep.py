@@ -163,3 +163,15 @@ def test_status_is_a_command_and_says_what_a_sweep_is(tmp_path):
     )
     assert done.returncode == 1
     assert "holds no sweep.json: name the folder of a sweep, as outputs/sweeps/NAME" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["one_by_one", "slurm_local"])
+def test_each_run_of_a_sweep_may_have_two_processes(train, tmp_path, launcher):
+    # The second run in the same process must not take itself for a part of the first one's group.
+    two = ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp"]
+    done = train("-m", *ONE, *two, "seed=1,2", f"hydra/launcher={launcher}")
+    sweep, folders = runs(tmp_path)
+    assert status(sweep).splitlines()[-1] == "2 runs: 2 done"
+    assert all(len(metrics(folder)) == 1 for folder in folders.values())
+    assert {path.name for path in (tmp_path / "outputs").iterdir()} == {"sweeps"}, done.stdout

@@ -34,6 +34,8 @@ def owner() -> str:
     if "TORCHELASTIC_RUN_ID" in os.environ:
         names = ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "MASTER_ADDR", "MASTER_PORT")
         return "torchrun " + " ".join(os.environ.get(name, "") for name in names)
+    if "SUBMITIT_LOCAL_JOB_ID" in os.environ:
+        return f"process {os.environ['SUBMITIT_LOCAL_JOB_ID']} on {platform.node()}"
     if rank() and _OWNER in os.environ:
         return os.environ[_OWNER]
     return f"process {os.getpid()} on {platform.node()}"

@@ -56,6 +56,13 @@ class Processes(_OnlyWhatLacks, BaseSubmititLauncher):
 
     _EXECUTOR = "local"
 
+    def __call__(self, *args: Any) -> JobReturn:
+        """Runs in each process of a job."""
+        from cromss.sweep.processes import join_local_job
+
+        join_local_job()
+        return super().__call__(*args)
+
     def _start(self, runs: Any) -> Any:
         from cromss.sweep.submit import start_processes
 

@@ -1,0 +1,34 @@
+"""Looks whether the output folder can be written, before Hydra makes it and shows a stack trace where it cannot."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+
+
+class WritableFolder(Callback):
+    """Ends the program with one sentence where a run's or a sweep's folder cannot be made or written."""
+
+    def on_run_start(self, config: Any, **kwargs: Any) -> None:
+        """Looks at the folder of a run."""
+        _check(Path(str(config.hydra.run.dir)), "hydra.run.dir")
+
+    def on_multirun_start(self, config: Any, **kwargs: Any) -> None:
+        """Looks at the folder of a sweep."""
+        _check(Path(str(config.hydra.sweep.dir)), "hydra.sweep.dir")
+
+
+def _check(folder: Path, key: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"anything")
+    except OSError as error:
+        # Hydra makes a warning of any error in a callback, and goes on.
+        raise SystemExit(
+            f"{folder} cannot be written ({error.strerror}): free space, start from a folder that can be written, or "
+            f"say {key}=FOLDER"
+        ) from error
