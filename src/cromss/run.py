@@ -26,7 +26,8 @@ from cromss.dataset.datamodule import LocationDataModule
 from cromss.recompose import Composed, as_trained
 from cromss.resolvers import BEST, CHECKPOINTS, LAST
 from cromss.sweep.job import rank
-from cromss.sweep.record import Recording, begin, finished, recorded
+from cromss.sweep.record import begin, finished
+from cromss.sweep.recording import Recording, recorded
 from cromss.trainer.checkpoint_file import STEP, remove_partials
 from cromss.trainer.confusion import draw_confusion
 from cromss.trainer.freezing import FreezeEncoders

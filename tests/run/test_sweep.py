@@ -112,6 +112,7 @@ MISTAKES = [
         "trainer.devices=2 needs hydra.launcher.tasks_per_node=2, one process a device, and it is 1",
     ),
     (["seed=1,2", "hydra/launcher=slurm_local", "trainer.devices=-1"], "trainer.devices=-1: say how many"),
+    (["seed=1,2", "hydra/launcher=slurm_local", "hydra.launcher.parallel=0"], "parallel=0 must be a whole number"),
     (["seed=1,2", "hydra/launcher=slurm_local", "hydra.launcher.nodes=2"], "trainer.num_nodes=1 needs"),
     (["seed=1,2", "hydra/launcher=slurm"], "sbatch, srun, squeue, scontrol, sinfo are not to be found here"),
 ]

@@ -6,21 +6,16 @@ import getpass
 import hashlib
 import json
 import logging
-import math
 import platform
-import signal
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import InstantiationException
-
 from cromss.atomic import write_file
 from cromss.experiment import config_hash, git_commit
-from cromss.sweep.job import owner, rank
+from cromss.sweep.job import owner
 
 log = logging.getLogger(__name__)
 
@@ -153,72 +148,6 @@ def finished(folder: Path, config: Mapping[str, Any]) -> RunRecord | None:
     if record is None or record.state != "done" or record.identity != identity(config):
         return None
     return record if record.epochs == config["trainer"]["epochs"] else None
-
-
-class Recording:
-    """What a run adds to its record.
-
-    Args:
-        begun: The record of its beginning.
-        save: Writes a record.
-
-    Attributes:
-        score: What a sweeper is told; NaN before it is known.
-        has_begun: Whether anything but checks was done.
-    """
-
-    def __init__(self, begun: RunRecord, save: Callable[[RunRecord], None]) -> None:
-        self.score = math.nan
-        self.has_begun = False
-        self._begun, self._save = begun, save
-
-    def begins(self) -> None:
-        """Notes that all checks have passed, and that what was in the folder before will change."""
-        self.has_begun = True
-        self._save(self._begun)
-
-
-@contextmanager
-def recorded(begun: RunRecord, folder: Path) -> Iterator[Recording]:
-    """Notes that a run begins, and how it ends; the first process of a job does so for all.
-
-    A run that is refused in the folder of a finished one leaves the record of that.
-
-    Args:
-        begun: See `begin`.
-        folder: The run's.
-
-    Raises:
-        OSError: Its folder cannot be written, before anything else is done.
-    """
-    save: Callable[[RunRecord], None] = (lambda record: None) if rank() else (lambda record: record.save(folder))
-    keep = is_done(folder)
-    if not keep:
-        save(begun)
-    recording = Recording(begun, save)
-    try:
-        yield recording
-    except BaseException as error:
-        if keep and not recording.has_begun:
-            raise
-        state, said = ending(error)
-        try:
-            save(begun.ended_as(state, error=said))
-        except OSError as unwritten:
-            # What ended the run matters more, and a run that says nothing counts as interrupted.
-            log.warning("How the run ended could not be noted: %s", unwritten)
-        raise
-    save(begun.ended_as("done", recording.score))
-
-
-def ending(error: BaseException) -> tuple[str, str | None]:
-    """The state that an exception ends a run in, and what there is to say."""
-    if isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code == 128 + signal.SIGINT):
-        return "stopped", None
-    if isinstance(error, SystemExit):
-        return "preempted", None
-    cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
-    return "failed", f"{cause}" or type(cause).__name__
 
 
 def is_done(folder: Path) -> bool:

@@ -1,4 +1,4 @@
-"""Hands the runs of a sweep to Slurm or to processes of this machine, by submitit; waits for them, not for ever."""
+"""Hands the runs of a sweep to Slurm by submitit, and waits for them, but not for ever."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from hydra.core.utils import JobReturn
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from cromss.config import UserError
-from cromss.sweep.launch import Results, failed, settle, task_arguments
+from cromss.sweep.launch import Results, failed, task_arguments
 from cromss.sweep.plan import PlannedRun
 from cromss.sweep.slurm import default_partition, live_jobs, missing_commands, partitions, rename
-from cromss.sweep.state import Submitted, states_of
+from cromss.sweep.state import Submitted
 
 log = logging.getLogger(__name__)
 
@@ -79,46 +79,6 @@ def start_slurm_jobs(launcher: Any, params: Mapping[str, Any], runs: Sequence[Pl
     return lambda: _wait(runs, jobs, params["poll_s"])
 
 
-def start_processes(launcher: Any, params: Mapping[str, Any], runs: Sequence[PlannedRun]) -> Callable[[], Results]:
-    """Starts runs in processes of this machine, so many at a time.
-
-    Args:
-        launcher: Hydra's, which each process calls.
-        params: Of `conf/hydra/launcher/slurm_local.yaml`.
-        runs: To start.
-
-    Returns:
-        What starts them and waits for all of them.
-    """
-
-    def wait() -> Results:
-        results: dict[int, JobReturn] = {}
-        waiting, free = list(runs), list(range(params["parallel"]))
-        under_way: dict[int, tuple[PlannedRun, Any]] = {}
-        while waiting or under_way:
-            while waiting and free:
-                run = waiting.pop(0)
-                # Another launcher may have come to it by now.
-                (state,) = states_of([run.folder])
-                if state.is_under_way or state.state == "done":
-                    results[run.number] = settle(run, state) or failed(run, _restarted(run))
-                    continue
-                slot = free.pop(0)
-                job = _local_executor(params, slot).submit(launcher, *task_arguments(run))
-                Submitted(job.job_id, platform.node(), False, str(job.task(0).paths.stderr)).save(run.folder)
-                log.info("#%d is process %s, its words in %s", run.number, job.job_id, job.task(0).paths.stderr)
-                under_way[slot] = run, job
-            for slot, (run, job) in list(under_way.items()):
-                if job.done():
-                    results[run.number] = _result(run, job)
-                    del under_way[slot]
-                    free.append(slot)
-            time.sleep(0.5)
-        return results
-
-    return wait
-
-
 def _check_slurm(partition: str | None, timeout_min: float) -> None:
     if missing := missing_commands():
         raise UserError(
@@ -151,20 +111,6 @@ def _for_slurm(params: Mapping[str, Any]) -> dict[str, Any]:
     return {name if name in _COMMON else f"slurm_{name}": value for name, value in said.items()}
 
 
-def _local_executor(params: Mapping[str, Any], slot: int) -> submitit.LocalExecutor:
-    """For one of the processes that run side by side, with GPUs of its own."""
-    executor = submitit.LocalExecutor(params["submitit_folder"], max_num_timeout=params["max_num_timeout"])
-    gpus = params["gpus_per_node"] or 0
-    executor.update_parameters(
-        timeout_min=params["timeout_min"],
-        signal_delay_s=params["signal_delay_s"],
-        tasks_per_node=params["tasks_per_node"],
-        gpus_per_node=gpus,
-        visible_gpus=list(range(slot * gpus, (slot + 1) * gpus)),
-    )
-    return executor
-
-
 def _wait(runs: Sequence[PlannedRun], jobs: Sequence[Any], poll_s: float) -> Results:
     """Waits for results; a job that left the queue without one has died."""
     results: dict[int, JobReturn] = {}
@@ -175,7 +121,7 @@ def _wait(runs: Sequence[PlannedRun], jobs: Sequence[Any], poll_s: float) -> Res
             open_jobs = [(run, job) for run, job in zip(runs, jobs, strict=True) if run.number not in results]
             for run, job in open_jobs:
                 if job.task(0).paths.result_pickle.exists() or missed[job.job_id] >= _GONE:
-                    results[run.number] = _result(run, job)
+                    results[run.number] = result(run, job)
                     log.info("#%d ended (%d of %d): %s", run.number, len(results), len(runs), run.text)
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + poll_s
@@ -190,7 +136,13 @@ def _wait(runs: Sequence[PlannedRun], jobs: Sequence[Any], poll_s: float) -> Res
     return results
 
 
-def _result(run: PlannedRun, job: Any) -> JobReturn:
+def result(run: PlannedRun, job: Any) -> JobReturn:
+    """What came of a job of submitit that has ended; without a result it has died, and its log says of what.
+
+    Args:
+        run: What it ran.
+        job: Of submitit.
+    """
     path = job.task(0).paths.result_pickle
     if not path.exists():
         words = Submitted(job.job_id, "", False, str(job.task(0).paths.stderr)).last_words()
@@ -201,10 +153,6 @@ def _result(run: PlannedRun, job: Any) -> JobReturn:
         return job.task(0).result()
     except FailedJobError as error:
         return failed(run, UserError(str(error)))
-
-
-def _restarted(run: PlannedRun) -> Exception:
-    return UserError(f"{run.folder} was finished by another launcher, and trainer.resume asks for a new run")
 
 
 def _named(jobs: Sequence[Any]) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from urllib.parse import urlparse
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
 from cromss.sweep.plan import SWEEP
-from cromss.sweep.record import ending
+from cromss.sweep.recording import ending
 from cromss.trainer.wandb_logger import RunLogger
 
 _open: list[RunLogger] = []

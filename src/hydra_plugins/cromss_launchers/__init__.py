@@ -5,6 +5,7 @@ Hydra finds its plugins in this namespace, and imports all of them at every star
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,8 +35,9 @@ class _OnlyWhatLacks(Launcher):
 
         return launch(self, self._start, job_overrides, initial_job_idx)
 
+    @abstractmethod
     def _start(self, runs: Any) -> Any:
-        raise NotImplementedError
+        """Hands runs over; returns what waits for them."""
 
 
 class OneByOne(_OnlyWhatLacks):
@@ -64,7 +66,7 @@ class Processes(_OnlyWhatLacks, BaseSubmititLauncher):
         return super().__call__(*args)
 
     def _start(self, runs: Any) -> Any:
-        from cromss.sweep.submit import start_processes
+        from cromss.sweep.local import start_processes
 
         return start_processes(self, self.params, runs)
 

@@ -1,0 +1,83 @@
+"""Runs the jobs of a sweep in processes of this machine, so many at a time, by submitit."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import submitit
+from hydra.core.utils import JobReturn
+
+from cromss.config import UserError
+from cromss.sweep.launch import Results, failed, settle, task_arguments
+from cromss.sweep.plan import PlannedRun
+from cromss.sweep.state import Submitted, states_of
+from cromss.sweep.submit import result
+
+log = logging.getLogger(__name__)
+
+
+def start_processes(launcher: Any, params: Mapping[str, Any], runs: Sequence[PlannedRun]) -> Callable[[], Results]:
+    """Starts runs in processes of this machine, so many at a time.
+
+    Args:
+        launcher: Hydra's, which each process calls.
+        params: Of `conf/hydra/launcher/slurm_local.yaml`.
+        runs: To start.
+
+    Returns:
+        What starts them and waits for all of them.
+
+    Raises:
+        UserError: None would ever start.
+    """
+    if not isinstance(params["parallel"], int) or params["parallel"] < 1:
+        raise UserError(f"hydra.launcher.parallel={params['parallel']} must be a whole number of at least 1")
+
+    def wait() -> Results:
+        results: dict[int, JobReturn] = {}
+        waiting, free = list(runs), list(range(params["parallel"]))
+        under_way: dict[int, tuple[PlannedRun, Any]] = {}
+        while waiting or under_way:
+            while waiting and free:
+                run = waiting.pop(0)
+                # Another launcher may have come to it by now.
+                (state,) = states_of([run.folder])
+                if state.is_under_way or state.state == "done":
+                    results[run.number] = settle(run, state) or failed(run, _restarted(run))
+                    continue
+                slot = free.pop(0)
+                job = _local_executor(params, slot).submit(launcher, *task_arguments(run))
+                Submitted(job.job_id, platform.node(), False, str(job.task(0).paths.stderr)).save(run.folder)
+                log.info("#%d is process %s, its words in %s", run.number, job.job_id, job.task(0).paths.stderr)
+                under_way[slot] = run, job
+            for slot, (run, job) in list(under_way.items()):
+                if job.done():
+                    results[run.number] = result(run, job)
+                    del under_way[slot]
+                    free.append(slot)
+            time.sleep(0.5)
+        return results
+
+    return wait
+
+
+def _local_executor(params: Mapping[str, Any], slot: int) -> submitit.LocalExecutor:
+    """For one of the processes that run side by side, with GPUs of its own."""
+    executor = submitit.LocalExecutor(params["submitit_folder"], max_num_timeout=params["max_num_timeout"])
+    gpus = params["gpus_per_node"] or 0
+    executor.update_parameters(
+        timeout_min=params["timeout_min"],
+        signal_delay_s=params["signal_delay_s"],
+        tasks_per_node=params["tasks_per_node"],
+        gpus_per_node=gpus,
+        visible_gpus=list(range(slot * gpus, (slot + 1) * gpus)),
+    )
+    return executor
+
+
+def _restarted(run: PlannedRun) -> Exception:
+    return UserError(f"{run.folder} was finished by another launcher, and trainer.resume asks for a new run")
