@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -116,17 +117,18 @@ def test_the_first_process_names_the_job_for_those_that_it_starts(tmp_path):
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="to be another user takes root")
-def test_the_folder_of_another_user_is_refused_by_name(tmp_path):
-    with hold(tmp_path):
-        pass
-    tmp_path.chmod(0o755)
-    for parent in tmp_path.parents[:3]:
-        parent.chmod(0o755)
-    code = (
-        "import os, sys; from pathlib import Path; from cromss.sweep.lock import hold; os.setuid(65534)\n"
-        "try:\n    with hold(Path(sys.argv[1])): pass\nexcept ValueError as error: print(error)"
-    )
-    said = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
+def test_the_folder_of_another_user_is_refused_by_name():
+    # Not below the tests' own folders, into which nobody else may look.
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        folder.chmod(0o755)
+        with hold(folder):
+            pass
+        code = (
+            "import os, sys; from pathlib import Path; from cromss.sweep.lock import hold; os.setuid(65534)\n"
+            "try:\n    with hold(Path(sys.argv[1])): pass\nexcept ValueError as error: print(error)"
+        )
+        said = subprocess.run([sys.executable, "-c", code, place], capture_output=True, text=True, check=True)
     assert "nobody may not write" in said.stdout
     assert "which root made" in said.stdout
 
