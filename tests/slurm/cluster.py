@@ -118,6 +118,8 @@ class Cluster:
         """Takes a running job from its node, as preemption does, and spares it the 6 s before it may start again."""
         self.run("scontrol", "requeue", job)
         self.wait(job, "PENDING", "RUNNING")
+        # The node takes what was signed in the second of the end for what it has just ended, and fails the job.
+        time.sleep(2)
         self.run("scontrol", "update", f"JobId={job}", "StartTime=now", check=False)  # fails where it runs by now
 
     def cancel(self, job):
