@@ -133,7 +133,7 @@ def test_a_failing_arm_is_told_from_one_that_ended_well(train, status):
 
 
 def test_requeued_preempted_and_cancelled_jobs(cluster, start, train, status, tmp_path):
-    sweep = ["-m", *LONG, "trainer.epochs=40", *SLURM, "seed=1,2,3"]
+    sweep = ["-m", *LONG, "trainer.epochs=60", *SLURM, "seed=1,2,3"]
     running = start("train.py", *sweep)
     until(lambda: len(list(tmp_path.glob("outputs/sweeps/*/*/metrics.csv"))) == 3, "the first epochs", 120)
     folders = {seed: folder_of(tmp_path, f"seed={seed},trainer") for seed in (1, 2, 3)}
@@ -146,22 +146,22 @@ def test_requeued_preempted_and_cancelled_jobs(cluster, start, train, status, tm
     assert Counter(line.split()[0] for line in status().splitlines()[:3]) == {"done": 2, "interrupted": 1}
     assert record(folders[1])["job"].endswith("start 2")
     assert record(folders[2])["state"] == "preempted"
-    assert 0 < len(epochs(folders[2])) < 40
+    assert 0 < len(epochs(folders[2])) < 60
 
     said = train(*sweep)
     assert "Submitted 1 job " in said
     assert status().splitlines()[-1] == "3 runs: 3 done"
     for seed, folder in folders.items():
-        assert epochs(folder) == list(range(40)), seed
+        assert epochs(folder) == list(range(60)), seed
     for seed in (1, 2):
-        train(*LONG, "trainer.epochs=40", f"seed={seed}", f"hydra.run.dir=whole{seed}")
+        train(*LONG, "trainer.epochs=60", f"seed={seed}", f"hydra.run.dir=whole{seed}")
         assert_equal_weights(folders[seed], tmp_path / f"whole{seed}")
 
 
 def test_a_job_goes_on_after_its_time_limit(cluster, start, tmp_path):
     # Slurm sends the signal 100 s before the limit, or up to a minute earlier: to a job that has just started it would
     # come before anybody listens, so that the limit falls when it is at work.
-    settings = [*LONG, "trainer.epochs=200", *SLURM, "hydra.launcher.signal_delay_s=100"]
+    settings = [*LONG, "trainer.epochs=400", *SLURM, "hydra.launcher.signal_delay_s=100"]
     running = start("train.py", "-m", *settings, "seed=1")
     until(lambda: list(tmp_path.glob("outputs/sweeps/*/*/metrics.csv")), "the first epoch", 120)
     folder = folder_of(tmp_path, "seed=1")
@@ -170,14 +170,14 @@ def test_a_job_goes_on_after_its_time_limit(cluster, start, tmp_path):
     cluster.run("scontrol", "update", f"JobId={job_of(folder)}", "TimeLimit=30")
     assert record(folder)["state"] == "preempted"
     before = len(epochs(folder))
-    assert 0 < before < 200
+    assert 0 < before < 400
     ended(running)
     assert record(folder)["job"].endswith("start 2")
-    assert epochs(folder) == list(range(200))
+    assert epochs(folder) == list(range(400))
 
 
 def test_a_killed_launcher_leaves_its_jobs_and_the_next_leaves_them_alone(start, train, status, tmp_path):
-    sweep = ["-m", *LONG, "trainer.epochs=40", *SLURM, "seed=1,2"]
+    sweep = ["-m", *LONG, "trainer.epochs=100", *SLURM, "seed=1,2"]
     running = start("train.py", *sweep)
     until(lambda: len(list(tmp_path.glob("outputs/sweeps/*/*/metrics.csv"))) == 2, "the first epochs", 120)
     running.kill()
