@@ -73,7 +73,6 @@ def _newest_whole(folder: Path) -> Path | None:
             f"all {len(first) + len(others)} checkpoint(s) of {folder} are damaged: move the folder away to start from "
             "the beginning, or give another checkpoint by trainer.resume=PATH"
         )
-    log.info("No checkpoint of this run in %s: starts from the beginning", folder / CHECKPOINTS)
     return None
 
 
