@@ -21,6 +21,9 @@ LAST = "last.ckpt"
 BEST = "best.ckpt"
 """Beside it, that of the best epoch so far."""
 
+METRICS = "metrics.csv"
+"""Where it holds the record of its metrics; here, so that reports start without what trains."""
+
 LONGEST_NAME = 120
 """Characters of a run's name; file systems allow 255 for a folder."""
 

@@ -24,7 +24,7 @@ from cromss.build import build, check_monitors
 from cromss.config import check
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.recompose import Composed, as_trained
-from cromss.resolvers import BEST, CHECKPOINTS, LAST
+from cromss.resolvers import BEST, CHECKPOINTS, LAST, METRICS
 from cromss.sweep.job import rank
 from cromss.sweep.record import begin, finished
 from cromss.sweep.recording import Recording, recorded
@@ -32,7 +32,6 @@ from cromss.trainer.checkpoint_file import STEP, remove_partials
 from cromss.trainer.confusion import draw_confusion
 from cromss.trainer.freezing import FreezeEncoders
 from cromss.trainer.lightning_trainer import Provenance, make_trainer, training_callbacks
-from cromss.trainer.metrics_file import METRICS
 from cromss.trainer.module import SegmentationModule
 from cromss.trainer.panels import PanelPictures, save_figure
 from cromss.trainer.results import MEANS, RESULTS, results, scores_of, table

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cromss.resolvers import METRICS
 from cromss.sweep.plan import planned_runs
 from cromss.sweep.record import read_record
 from cromss.trainer.results import RESULTS
@@ -45,7 +46,7 @@ def read_ablation(folder: Path) -> Ablation:
     """
     runs = planned_runs(folder)
     folders = [folder / run["folder"] for run in runs]
-    files = [path / "metrics.csv" for path in folders if (path / "metrics.csv").exists()]
+    files = [path / METRICS for path in folders if (path / METRICS).exists()]
     scores = [name.split("/") for name in dict.fromkeys(name for path in files for name in _columns(path))]
     branches = [parts[1] for parts in scores if parts[0] == "val" and parts[-1] == "miou"]
     if not branches:

@@ -7,9 +7,9 @@ from collections import Counter
 from pathlib import Path
 
 from cromss.report.output import deliver
+from cromss.resolvers import METRICS
 from cromss.sweep.plan import planned_runs
 from cromss.sweep.state import RunState, states_of
-from cromss.trainer.metrics_file import METRICS
 
 
 def show_status(folder: Path, out: Path | None) -> None:

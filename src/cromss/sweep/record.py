@@ -23,8 +23,6 @@ RECORD = "run.json"
 FORMAT = 1
 """Version of the layout of `run.json`."""
 
-STATES = ("running", "done", "failed", "preempted", "stopped")
-
 
 @dataclass(frozen=True)
 class RunRecord:

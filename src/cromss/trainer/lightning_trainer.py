@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelChec
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
-from cromss.resolvers import BEST, CHECKPOINTS, LAST
+from cromss.resolvers import BEST, CHECKPOINTS, LAST, METRICS
 from cromss.trainer.checkpoint_file import STEP, MovableCheckpoint, WholeCheckpoints
 from cromss.trainer.metrics_file import MetricsFile
 from cromss.trainer.mid_epoch import EpochUnderWay, RowBeforeCheckpoint, SeedSteps, StepCheckpoint
@@ -115,7 +115,7 @@ def make_trainer(
         )
     if settings.progress_bar:
         callbacks.append(ProgressBar())
-    loggers: list[Logger] = [MetricsFile(folder / "metrics.csv")]
+    loggers: list[Logger] = [MetricsFile(folder / METRICS)]
     loggers += wandb_logger(
         settings.wandb,
         folder,

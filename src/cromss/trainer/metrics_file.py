@@ -13,9 +13,6 @@ from lightning.pytorch.loggers.logger import Logger
 
 from cromss.atomic import write_file
 
-METRICS = "metrics.csv"
-"""Where a run's folder holds it."""
-
 
 class MetricsFile(Logger):
     """Writes one row an epoch, whole, by a rename: a reader never sees half a file.

@@ -14,10 +14,11 @@ import yaml
 from cromss.experiment import config_hash, leaves
 from cromss.report.page.metrics import NOTHING, Metrics, class_metric, read_metrics
 from cromss.report.result_file import read_run
+from cromss.resolvers import METRICS
 from cromss.sweep.record import FORMAT, RECORD
 from cromss.trainer.results import MEANS, RESULTS
 
-CONFIG, METRICS, SUMMARY, PANELS = "config.yaml", "metrics.csv", "summary.json", "panels"
+CONFIG, SUMMARY, PANELS = "config.yaml", "summary.json", "panels"
 
 DONE = "done"
 UNFINISHED = "unfinished"
@@ -36,7 +37,7 @@ class PageRun:
     Attributes:
         path: The folder.
         name: The folder, from where was searched.
-        state: Of `cromss.sweep.record.STATES` or `cromss.sweep.state.RunState`, or `UNFINISHED`.
+        state: Of `cromss.sweep.record.RunRecord` or `cromss.sweep.state.RunState`, or `UNFINISHED`.
         error: Why it failed; None where it did not.
         config: Resolved.
         choices: Group -> option; empty where that is not known.
