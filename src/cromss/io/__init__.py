@@ -1,0 +1,1 @@
+"""Whatever distrusts a file or touches a disk, for all rooms."""
