@@ -19,10 +19,10 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from omegaconf import DictConfig, OmegaConf
 
-from cromss.atomic import write_file
 from cromss.build import build, check_monitors
 from cromss.config import check
 from cromss.dataset.datamodule import LocationDataModule
+from cromss.io.atomic import write_file
 from cromss.recompose import Composed, as_trained
 from cromss.resolvers import BEST, CHECKPOINTS, LAST, METRICS
 from cromss.sweep.job import rank

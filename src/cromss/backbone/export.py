@@ -9,7 +9,6 @@ from typing import Any
 
 from safetensors.torch import save
 
-from cromss.atomic import write_file
 from cromss.backbone.diagnose import resnet_name
 from cromss.backbone.first_layer import source_bands
 from cromss.backbone.load import check_known, choose_encoder
@@ -18,6 +17,7 @@ from cromss.backbone.part import first_convolution, plain, shapes
 from cromss.backbone.weights_file import EXPORTED, open_weights
 from cromss.command import as_path, check_new_file, check_switches, given, run_command
 from cromss.dataset.own_statistics import PUBLISHED
+from cromss.io.atomic import write_file
 from cromss.types import BRANCHES
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from cromss.atomic import write_file
+from cromss.io.atomic import write_file
 
 PLAN = "plan.json"
 MANIFEST = "manifest.csv"

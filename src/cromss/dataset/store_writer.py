@@ -13,12 +13,12 @@ from typing import Self
 import lmdb
 import numpy as np
 
-from cromss.atomic import move_into_place, remove_leftovers, sibling
 from cromss.dataset.checks import check_array, check_finite, check_info, check_labels
 from cromss.dataset.lmdb_env import LmdbReader
 from cromss.dataset.reader import DatasetInfo
 from cromss.dataset.statistics import Statistics
 from cromss.dataset.store_format import CODECS, FIELDS, LONGEST_ID, META_KEY, Meta, field_key, image_key, seal
+from cromss.io.atomic import move_into_place, remove_leftovers, sibling
 
 _BATCH_BYTES = 32 * 2**20
 _FIRST_MAP_BYTES = 2**28

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from cromss.atomic import remove_leftovers, sibling, writers
+from cromss.io.atomic import remove_leftovers, sibling, writers
 from cromss.predict.ahead import ahead
 from cromss.predict.blend import Blender
 from cromss.predict.network import TrainedNetwork, class_probs

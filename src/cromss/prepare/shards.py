@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from cromss.atomic import move_into_place, write_file
 from cromss.dataset.convert import Conversion
 from cromss.dataset.reader import LocationReader
 from cromss.dataset.shard_folder import (
@@ -27,6 +26,7 @@ from cromss.dataset.shard_folder import (
     shard_path,
 )
 from cromss.dataset.store_writer import check_target
+from cromss.io.atomic import move_into_place, write_file
 from cromss.prepare.locks import hold
 from cromss.prepare.pool import ShardWriter, write_all
 from cromss.prepare.raw_files import SPOOL

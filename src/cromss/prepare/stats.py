@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from cromss.atomic import write_file
 from cromss.dataset.sources import open_dataset
 from cromss.dataset.statistics import Statistics
+from cromss.io.atomic import write_file
 from cromss.prepare.measured import EXAMPLES, Measured
 from cromss.prepare.places import Places
 from cromss.prepare.tallies import Examples, NoiseTally, band_tallies

@@ -6,7 +6,7 @@ import logging
 import sys
 from pathlib import Path
 
-from cromss.atomic import write_file
+from cromss.io.atomic import write_file
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import Trial, TrialState
 
-from cromss.atomic import write_file
 from cromss.config import UserError
+from cromss.io.atomic import write_file
 from cromss.search.space import Space
 from cromss.search.study import alone, open_study, told
 from cromss.sweep.plan import plan

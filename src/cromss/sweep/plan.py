@@ -12,8 +12,8 @@ from typing import Any
 from hydra.core.utils import filter_overrides
 from omegaconf import DictConfig, OmegaConf
 
-from cromss.atomic import write_file
 from cromss.config import UserError, check
+from cromss.io.atomic import write_file
 from cromss.job_shape import check_shape
 
 log = logging.getLogger(__name__)

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cromss.atomic import write_file
 from cromss.experiment import config_hash, git_commit
+from cromss.io.atomic import write_file
 from cromss.sweep.job import owner
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cromss.atomic import write_file
+from cromss.io.atomic import write_file
 from cromss.sweep.job import slurm_job, slurm_job_of
 from cromss.sweep.lock import holder
 from cromss.sweep.record import RunRecord, read_record

@@ -11,7 +11,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from cromss.atomic import write_file
+from cromss.io.atomic import write_file
 from cromss.resolvers import CHECKPOINTS
 from cromss.safe_load import UnreadableFileError, read_torch_file
 

@@ -11,7 +11,7 @@ from typing import Any
 from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers.logger import Logger
 
-from cromss.atomic import write_file
+from cromss.io.atomic import write_file
 
 
 class MetricsFile(Logger):

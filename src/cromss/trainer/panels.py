@@ -18,10 +18,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import Tensor
 
-from cromss.atomic import write_file
 from cromss.dataset.bands import RGB, band_names
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.dataset.sampling import Draw
+from cromss.io.atomic import write_file
 from cromss.trainer.module import SegmentationModule
 from cromss.trainer.patch_file import Column, Patches, write_patches
 from cromss.trainer.wandb_logger import RunLogger

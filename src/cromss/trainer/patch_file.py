@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cromss.atomic import write_file
+from cromss.io.atomic import write_file
 
 PATCHES = "patches.npz"
 """Beside the pictures."""

@@ -15,9 +15,9 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 from torch import Tensor
 
-from cromss.atomic import write_file
 from cromss.dataset.augment import CentreCrop, WholePatch
 from cromss.dataset.datamodule import LocationDataModule
+from cromss.io.atomic import write_file
 from cromss.types import IGNORE_INDEX, Batch
 
 PROFILES: Mapping[str, Mapping[str, Any]] = {

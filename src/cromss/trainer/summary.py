@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from cromss.atomic import write_file
+from cromss.io.atomic import write_file
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from rasterio.errors import NotGeoreferencedWarning, RasterioIOError
 from rasterio.io import MemoryFile
 
-from cromss.atomic import write_file
+from cromss.io.atomic import write_file
 from cromss.prepare.download.tiles import Tile
 
 

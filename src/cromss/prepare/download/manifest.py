@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from cromss.atomic import write_file
+from cromss.io.atomic import write_file
 
 DONE, EMPTY, NO_IMAGE, FAILED = "done", "empty", "no image", "failed"
 _HEADER = ("id", "part", "status", "detail")

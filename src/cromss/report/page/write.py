@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from cromss.atomic import move_into_place, remove_leftovers, sibling
+from cromss.io.atomic import move_into_place, remove_leftovers, sibling
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from cromss.atomic import write_file
+from cromss.io.atomic import write_file
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path):
@@ -18,7 +18,7 @@ def test_what_stood_there_survives_a_failure(tmp_path, monkeypatch):
     def full(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cromss.atomic.os.fsync", full)
+    monkeypatch.setattr("cromss.io.atomic.os.fsync", full)
     with pytest.raises(OSError, match=r"cannot write .*file: No space left on device.*unharmed"):
         write_file(target, b"second")
     assert target.read_bytes() == b"first"
