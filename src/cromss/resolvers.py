@@ -11,18 +11,9 @@ from typing import Any
 from omegaconf import ListConfig, OmegaConf
 
 from cromss.job_shape import gpus_per_node
+from cromss.runs.names import CHECKPOINTS, LAST, RECORD
 from cromss.sweep.lock import holder
-from cromss.sweep.record import RECORD, read_record
-
-CHECKPOINTS = "checkpoints"
-LAST = "last.ckpt"
-"""Where a run's folder holds the checkpoint that it goes on from."""
-
-BEST = "best.ckpt"
-"""Beside it, that of the best epoch so far."""
-
-METRICS = "metrics.csv"
-"""Where it holds the record of its metrics; here, so that reports start without what trains."""
+from cromss.sweep.record import read_record
 
 LONGEST_NAME = 120
 """Characters of a run's name; file systems allow 255 for a folder."""

@@ -24,7 +24,7 @@ from cromss.config import check
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.io.atomic import write_file
 from cromss.recompose import Composed, as_trained
-from cromss.resolvers import BEST, CHECKPOINTS, LAST, METRICS
+from cromss.runs.names import BEST, CHECKPOINTS, CONFIG, LAST, METRICS, RESULTS, SUMMARY
 from cromss.sweep.job import rank
 from cromss.sweep.record import begin, finished
 from cromss.sweep.recording import Recording, recorded
@@ -34,7 +34,7 @@ from cromss.trainer.freezing import FreezeEncoders
 from cromss.trainer.lightning_trainer import Provenance, make_trainer, training_callbacks
 from cromss.trainer.module import SegmentationModule
 from cromss.trainer.panels import PanelPictures, save_figure
-from cromss.trainer.results import MEANS, RESULTS, results, scores_of, table
+from cromss.trainer.results import MEANS, results, scores_of, table
 from cromss.trainer.resume import check_checkpoint, find_checkpoint, load_tested
 from cromss.trainer.summary import Summary
 from cromss.trainer.wandb_logger import RunLogger
@@ -137,7 +137,7 @@ def _train(composed: Composed, folder: Path, recording: Recording) -> float:
         recording.begins()
         trainer = make_trainer(cfg, config, composed.choices, folder, callbacks)
         if trainer.is_global_zero:
-            OmegaConf.save(config, folder / "config.yaml")
+            OmegaConf.save(config, folder / CONFIG)
             _announce(composed, module, data, checkpoint, folder)
             for report in reports:
                 log.info("%s", report)
@@ -171,7 +171,7 @@ def _train(composed: Composed, folder: Path, recording: Recording) -> float:
             wandb=wandb_folder(),
             seconds=time.monotonic() - started,
         )
-        summary.save(folder / "summary.json")
+        summary.save(folder / SUMMARY)
         log.info("%s", summary.text(module.branches))
     best = next(c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint))
     return float("nan") if best.best_model_score is None else float(best.best_model_score)
@@ -189,7 +189,7 @@ def _test_only(composed: Composed, folder: Path, recording: Recording) -> float:
         recording.begins()
         trainer = make_trainer(cfg, config, composed.choices, folder, [])
         if trainer.is_global_zero:
-            OmegaConf.save(config, folder / "config.yaml")
+            OmegaConf.save(config, folder / CONFIG)
         scores = _test(trainer, module, data, composed, weights, tested, folder)
     except SystemExit as end:
         raise _named(end, folder) from end

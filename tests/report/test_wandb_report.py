@@ -9,7 +9,7 @@ import pytest
 import wandb
 
 from cromss.report.ablation import Ablation, read_ablation
-from cromss.sweep.plan import SWEEP
+from cromss.runs.names import SWEEP
 from cromss.sweep.record import begin
 from wandb_server import WandbServer
 

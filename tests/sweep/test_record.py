@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from cromss.sweep.record import RECORD, begin, finished, identity, read_record
+from cromss.runs.names import RECORD
+from cromss.sweep.record import begin, finished, identity, read_record
 from cromss.sweep.recording import recorded
 from records import BEGUN
 

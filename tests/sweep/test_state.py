@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from cromss.runs.names import RECORD
 from cromss.sweep import state
 from cromss.sweep.lock import hold
-from cromss.sweep.record import RECORD, read_record
+from cromss.sweep.record import read_record
 from cromss.sweep.state import Submitted, states_of, taken_by
 from records import BEGUN
 

@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from cromss.trainer.patch_file import PATCHES, Column, Patches, read_patches, write_patches
+from cromss.runs.names import PATCHES
+from cromss.trainer.patch_file import Column, Patches, read_patches, write_patches
 
 
 def test_what_is_written_is_read(tmp_path):

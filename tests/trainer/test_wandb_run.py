@@ -15,7 +15,7 @@ import wandb
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from PIL import Image
 
-from cromss.sweep.plan import SWEEP
+from cromss.runs.names import SWEEP
 from cromss.trainer.panels import Panel, _wandb_images, draw_panels, save_figure
 from cromss.trainer.wandb_run import closing_wandb, finish_wandb, wandb_folder, wandb_logger
 from entrypoint import ROOT

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cromss.resolvers import METRICS
+from cromss.runs.names import METRICS, RESULTS
 from cromss.sweep.plan import planned_runs
 from cromss.sweep.record import read_record
-from cromss.trainer.results import RESULTS
 
 
 @dataclass(frozen=True)

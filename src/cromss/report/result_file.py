@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cromss.resolvers import BEST
+from cromss.runs.names import BEST
 from cromss.trainer.results import FORMAT, MEANS
 
 _MODES = {"reference": "frozen", "frozen": "frozen", "none": "finetuned"}

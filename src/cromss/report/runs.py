@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cromss.report.result_file import Run, read_run
-from cromss.trainer.results import RESULTS
+from cromss.runs.names import RESULTS
 
 log = logging.getLogger(__name__)
 

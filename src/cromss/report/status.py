@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 from cromss.report.output import deliver
-from cromss.resolvers import METRICS
+from cromss.runs.names import METRICS
 from cromss.sweep.plan import planned_runs
 from cromss.sweep.state import RunState, states_of
 

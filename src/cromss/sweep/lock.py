@@ -17,12 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from cromss.runs.names import LOCK
 from cromss.sweep.job import announced, owner, rank
 from cromss.sweep.record import is_done
 
 log = logging.getLogger(__name__)
 
-_LOCK = ".lock"
 _LONGEST_WAIT = 300.0
 """Seconds that the other processes of a job wait for their first one to take the folder."""
 
@@ -73,7 +73,7 @@ def holder(folder: Path) -> str | None:
     if folder.resolve() in _held:
         return owner()
     try:
-        with (folder / _LOCK).open("r+") as file:
+        with (folder / LOCK).open("r+") as file:
             # Taken for a moment, as Python cannot ask who holds it.
             return None if _locked(file, folder) else _name(folder)
     except (FileNotFoundError, NotADirectoryError):
@@ -102,7 +102,7 @@ def _wait_for_first(folder: Path) -> None:
 
 
 def _opened(folder: Path) -> IO[str]:
-    path = folder / _LOCK
+    path = folder / LOCK
     try:
         return path.open("a+")
     except PermissionError as error:
@@ -150,7 +150,7 @@ def _write(file: IO[str], text: str) -> None:
 
 def _name(folder: Path, unknown: str = "another job") -> str:
     # By a handle of its own: this process holds no lock here that closing it could give up.
-    return (folder / _LOCK).read_text().strip() or unknown
+    return (folder / LOCK).read_text().strip() or unknown
 
 
 @contextmanager

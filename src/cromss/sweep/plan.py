@@ -15,11 +15,9 @@ from omegaconf import DictConfig, OmegaConf
 from cromss.config import UserError, check
 from cromss.io.atomic import write_file
 from cromss.job_shape import check_shape
+from cromss.runs.names import SWEEP
 
 log = logging.getLogger(__name__)
-
-SWEEP = "sweep.json"
-"""In a sweep's folder: which runs it has, for those who ask what is missing."""
 
 FORMAT = 1
 """Version of the layout of `sweep.json`."""

@@ -15,11 +15,11 @@ from typing import Any
 
 from cromss.experiment import config_hash, git_commit
 from cromss.io.atomic import write_file
+from cromss.runs.names import RECORD
 from cromss.sweep.job import owner
 
 log = logging.getLogger(__name__)
 
-RECORD = "run.json"
 FORMAT = 1
 """Version of the layout of `run.json`."""
 

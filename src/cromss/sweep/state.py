@@ -11,15 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cromss.io.atomic import write_file
+from cromss.runs.names import SUBMITTED
 from cromss.sweep.job import slurm_job, slurm_job_of
 from cromss.sweep.lock import holder
 from cromss.sweep.record import RunRecord, read_record
 from cromss.sweep.slurm import live_jobs
 
 log = logging.getLogger(__name__)
-
-SUBMITTED = "submitted.json"
-"""What a launcher leaves in the folder of a run that it handed to Slurm or to a process of its own."""
 
 
 @dataclass(frozen=True)

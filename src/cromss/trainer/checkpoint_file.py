@@ -12,7 +12,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from cromss.io.atomic import write_file
-from cromss.resolvers import CHECKPOINTS
+from cromss.runs.names import CHECKPOINTS
 from cromss.safe_load import UnreadableFileError, read_torch_file
 
 log = logging.getLogger(__name__)

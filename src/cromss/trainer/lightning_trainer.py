@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelChec
 from lightning.pytorch.loggers import Logger
 from omegaconf import DictConfig
 
-from cromss.resolvers import BEST, CHECKPOINTS, LAST, METRICS
+from cromss.runs.names import BEST, CHECKPOINTS, LAST, METRICS, PANELS, PREDICTIONS
 from cromss.trainer.checkpoint_file import STEP, MovableCheckpoint, WholeCheckpoints
 from cromss.trainer.metrics_file import MetricsFile
 from cromss.trainer.mid_epoch import EpochUnderWay, RowBeforeCheckpoint, SeedSteps, StepCheckpoint
@@ -73,7 +73,7 @@ def training_callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
             bands=cfg.dataset.bands,
             classes=cfg.dataset.classes,
             colours=cfg.dataset.colours,
-            folder=folder / "panels",
+            folder=folder / PANELS,
         ),
         LearningRateMonitor(logging_interval="epoch"),
         RowBeforeCheckpoint(),
@@ -109,7 +109,7 @@ def make_trainer(
     settings = cfg.trainer
     callbacks = list(callbacks)
     if settings.predictions != "none":
-        folder_of_maps = folder / "predictions"
+        folder_of_maps = folder / PREDICTIONS
         callbacks.append(
             PredictionFiles(folder_of_maps, settings.predictions, cfg.dataset.classes, cfg.dataset.colours)
         )

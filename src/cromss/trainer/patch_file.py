@@ -12,9 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from cromss.io.atomic import write_file
-
-PATCHES = "patches.npz"
-"""Beside the pictures."""
+from cromss.runs.names import PATCHES
 
 FORMAT = 1
 """Version of the layout of `PATCHES`."""

@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from cromss.trainer.metrics import SegmentationScores
 
-RESULTS = "results.json"
-"""What a test leaves in a run's folder."""
-
 FORMAT = 1
 """Version of the layout of `results.json`."""
 

@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from cromss.dataset.own_statistics import PUBLISHED
-from cromss.resolvers import BEST, CHECKPOINTS, LAST
+from cromss.runs.names import BEST, CHECKPOINTS, LAST
 from cromss.trainer.checkpoint_file import STEP, load_checkpoint
 from cromss.trainer.differences import RESTORED, differing_settings, listed
 

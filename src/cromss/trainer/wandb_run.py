@@ -14,7 +14,7 @@ from urllib.parse import urlparse
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from cromss.sweep.plan import SWEEP
+from cromss.runs.names import SWEEP
 from cromss.sweep.recording import ending
 from cromss.trainer.wandb_logger import RunLogger
 

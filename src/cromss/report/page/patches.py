@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageColor
 
 from cromss.report.page.experiments import PageExperiment
-from cromss.report.page.run_folder import PANELS
+from cromss.runs.names import PANELS
 from cromss.trainer.patch_file import Column, Patches, read_patches
 
 log = logging.getLogger(__name__)

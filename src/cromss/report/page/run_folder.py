@@ -14,11 +14,9 @@ import yaml
 from cromss.experiment import config_hash, leaves
 from cromss.report.page.metrics import NOTHING, Metrics, class_metric, read_metrics
 from cromss.report.result_file import read_run
-from cromss.resolvers import METRICS
-from cromss.sweep.record import FORMAT, RECORD
-from cromss.trainer.results import MEANS, RESULTS
-
-CONFIG, SUMMARY, PANELS = "config.yaml", "summary.json", "panels"
+from cromss.runs.names import CONFIG, METRICS, RECORD, RESULTS, SUMMARY
+from cromss.sweep.record import FORMAT
+from cromss.trainer.results import MEANS
 
 DONE = "done"
 UNFINISHED = "unfinished"

@@ -1,0 +1,1 @@
+"""The one home of a run's folder: what its files are called, and how they are read."""
