@@ -2,67 +2,20 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from hydra.errors import CompactHydraException, InstantiationException
+from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
+from cromss.config.errors import UserError
+from cromss.config.overrides import keys_in
 from cromss.job_shape import check_tasks
-
-
-class UserError(CompactHydraException, ValueError):
-    """A mistake in what the user asked for: shown as its message alone, without a stack trace."""
-
-
-def quote_paths(arguments: Sequence[str], keys: Collection[str]) -> list[str]:
-    """Quotes paths such as ``~/data`` or ``runs/seed=1``, which Hydra's grammar does not take as they are.
-
-    Args:
-        arguments: As typed.
-        keys: Those whose values are paths.
-
-    Returns:
-        The arguments as Hydra takes them.
-    """
-    quoted = []
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        # A quote or bracket of the user's own stays as it is.
-        plain = key in keys and re.match(r"[^'\"{\[]*[~=]", value)
-        quoted.append(f"{key}='{value}'" if plain else argument)
-    return quoted
-
-
-def suggest_keys(cfg: DictConfig, overrides: Sequence[str]) -> list[str]:
-    """For each override whose key does not exist, says which keys come close.
-
-    Args:
-        cfg: The config without the overrides.
-        overrides: ``key=value`` strings as typed.
-
-    Returns:
-        One sentence for each unknown key.
-    """
-    known = list(_keys(cfg))
-    by_last_part: dict[str, list[str]] = {}
-    for key in known:
-        by_last_part.setdefault(key.rsplit(".", 1)[-1], []).append(key)
-    sentences = []
-    for override in overrides:
-        key = override.split("=", 1)[0].lstrip("+~")
-        if "/" in key or key.startswith("hydra.") or key in known:
-            continue
-        close = difflib.get_close_matches(key, known, n=3) + by_last_part.get(key.rsplit(".", 1)[-1], [])
-        hint = f"did you mean {' or '.join(dict.fromkeys(close))}?" if close else "see `python train.py --cfg job`"
-        sentences.append(f"There is no key {key}: {hint}")
-    return sentences
 
 
 def check(cfg: DictConfig, devices: bool = True) -> None:
@@ -88,7 +41,7 @@ def check(cfg: DictConfig, devices: bool = True) -> None:
 
 def _missing(cfg: DictConfig) -> list[str]:
     # Not OmegaConf.missing_keys, which follows references and stumbles over one to a missing value.
-    unset = [key for key in _keys(cfg) if OmegaConf.is_missing(*_parent_and_name(cfg, key))]
+    unset = [key for key in keys_in(cfg) if OmegaConf.is_missing(*_parent_and_name(cfg, key))]
     return [f"{key} has no default: say {key}=..." for key in unset]
 
 
@@ -277,17 +230,3 @@ RULES: tuple[Rule, ...] = (
 )
 HERE: tuple[Rule, ...] = (_check_devices, _check_batch_norm, check_tasks)
 """Rules on the machine that trains."""
-
-
-def _keys(node: Any, prefix: str = "") -> Iterator[str]:
-    """All keys of a config in dotted form, groups and leaves."""
-    for key in node:
-        yield f"{prefix}{key}"
-        if (
-            OmegaConf.is_dict(node)
-            and not OmegaConf.is_missing(node, key)
-            and not OmegaConf.is_interpolation(node, key)
-        ):
-            child = node[key]
-            if OmegaConf.is_dict(child):
-                yield from _keys(child, f"{prefix}{key}.")

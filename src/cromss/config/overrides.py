@@ -1,0 +1,87 @@
+"""The words of a command line: paths that need quotes, keys given twice, and keys that do not exist."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from cromss.config.errors import UserError
+from cromss.config.settings import did_you_mean
+
+_WITH_VALUE = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--info", "-i")
+"""Hydra's own options that are followed by a value."""
+
+
+def quote_paths(arguments: Sequence[str], keys: Collection[str]) -> list[str]:
+    """Quotes paths such as ``~/data`` or ``runs/seed=1``, which Hydra's grammar does not take as they are.
+
+    Args:
+        arguments: As typed.
+        keys: Those whose values are paths.
+
+    Returns:
+        The arguments as Hydra takes them.
+    """
+    quoted = []
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        # A quote or bracket of the user's own stays as it is.
+        plain = key in keys and re.match(r"[^'\"{\[]*[~=]", value)
+        quoted.append(f"{key}='{value}'" if plain else argument)
+    return quoted
+
+
+def check_given_once(arguments: Sequence[str]) -> None:
+    """Refuses a key that a command line sets twice, as the last one would win without a word.
+
+    Args:
+        arguments: Of the command line, overrides and options.
+
+    Raises:
+        UserError: One sentence for each key that is given more than once.
+    """
+    given: dict[str, list[str]] = {}
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        if argument.startswith("-") or before in _WITH_VALUE or not re.match(r"[+~]|[^=]+=", argument):
+            continue
+        given.setdefault(argument.partition("=")[0].lstrip("+~"), []).append(argument)
+    twice = [f"{' and '.join(same)} set {key} more than once: keep one" for key, same in given.items() if len(same) > 1]
+    if twice:
+        raise UserError("\n".join(twice))
+
+
+def suggest_keys(cfg: DictConfig, overrides: Sequence[str]) -> list[str]:
+    """For each override whose key does not exist, says which keys come close.
+
+    Args:
+        cfg: The config without the overrides.
+        overrides: ``key=value`` strings as typed.
+
+    Returns:
+        One sentence for each unknown key.
+    """
+    known = list(keys_in(cfg))
+    sentences = []
+    for override in overrides:
+        key = override.split("=", 1)[0].lstrip("+~")
+        if "/" in key or key.startswith("hydra.") or key in known:
+            continue
+        sentences.append(f"There is no key {key}: {did_you_mean(key, known, 'see `python train.py --cfg job`')}")
+    return sentences
+
+
+def keys_in(node: Any, prefix: str = "") -> Iterator[str]:
+    """All keys of a config in dotted form, groups and leaves."""
+    for key in node:
+        yield f"{prefix}{key}"
+        if (
+            OmegaConf.is_dict(node)
+            and not OmegaConf.is_missing(node, key)
+            and not OmegaConf.is_interpolation(node, key)
+        ):
+            child = node[key]
+            if OmegaConf.is_dict(child):
+                yield from keys_in(child, f"{prefix}{key}.")
