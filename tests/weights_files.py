@@ -6,7 +6,7 @@ import json
 import torch
 from torchvision.models import resnet18, resnet50
 
-from shared import GOLDEN
+from helpers.golden import GOLDEN
 
 
 def published(kind, path, whole=False):

@@ -16,7 +16,6 @@ from cromss.backbone import load_weights
 from cromss.backbone.export import export_encoder, run
 from cromss.fusion import MidFusion, SingleFusion, build
 from entrypoint import ROOT
-from shared import needs_shared
 from weights_files import foreign, published, run_checkpoint, same
 
 TINY = {"encoder_depth": 3, "decoder_channels": [64, 32, 16]}
@@ -61,7 +60,6 @@ def test_the_page_has_four_programs():
     assert PYTHON[:2] == ON_THE_FIRST_PAGE
 
 
-@needs_shared
 def test_the_page_s_lines_load_a_published_encoder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     published("late_13B_resnet50", "published.ckpt")

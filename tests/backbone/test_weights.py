@@ -15,7 +15,6 @@ from torchvision.models import resnet50
 from backbones import backbone_of
 from cromss.backbone import Weights, load_weights
 from cromss.fusion import LateFusion, MidFusion, SingleFusion, build
-from shared import needs_shared
 from weights_files import foreign, published, resnet_state, run_checkpoint, same
 
 NETWORKS = {"s1": "model1", "s2": "model2", "common": "model_com"}
@@ -69,7 +68,6 @@ def late_resnet50():
     return {bands: small("late", "resnet50", bands, common=True) for bands in (13, 9)}
 
 
-@needs_shared
 @pytest.mark.parametrize("bands", [13, 9])
 @pytest.mark.parametrize("kind", ["mid", "late", "mid_common", "late_common"])
 def test_every_tensor_of_a_published_file_arrives(late_resnet50, tmp_path, kind, bands):
@@ -91,7 +89,6 @@ def test_every_tensor_of_a_published_file_arrives(late_resnet50, tmp_path, kind,
         assert (report.missing, report.unexpected, report.source_modality) == ((), (), branch)
 
 
-@needs_shared
 def test_what_a_published_file_lacks_is_said(late_resnet50, tmp_path):
     path = tmp_path / "published.ckpt"
     published("mid_13B_resnet50", path)

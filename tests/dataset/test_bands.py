@@ -15,16 +15,14 @@ from cromss.dataset.bands import (
     scale,
     standardise,
 )
-from shared import GOLDEN, needs_shared
+from helpers.golden import golden_arrays
 
 
 @pytest.fixture(scope="module")
 def golden():
-    with np.load(GOLDEN / "normalisation.npz") as arrays:
-        return dict(arrays)
+    return golden_arrays("normalisation")
 
 
-@needs_shared
 @pytest.mark.parametrize("subset", [3, 9, 10, 12, 13])
 def test_s2_agrees_with_the_reference(golden, subset):
     bands = band_positions("s2", subset)
@@ -35,13 +33,11 @@ def test_s2_agrees_with_the_reference(golden, subset):
     )
 
 
-@needs_shared
 def test_s1_agrees_with_the_reference(golden):
     np.testing.assert_array_equal(quantise(golden["s1"], "s1"), golden["s1_uint8"])
     np.testing.assert_allclose(standardise(golden["s1"], "s1"), golden["s1_standardised"], atol=1e-5, rtol=1e-4)
 
 
-@needs_shared
 def test_reflectance_agrees_with_the_reference(golden):
     np.testing.assert_allclose(reflectance(golden["u8"]), golden["u8_to_reflectance"], atol=1e-5, rtol=1e-4)
 

@@ -9,9 +9,9 @@ from cromss.dataset.classes import CLASSES
 from cromss.dataset.convert import convert
 from cromss.dataset.datamodule import LocationDataModule, NoPrior
 from cromss.dataset.sources import open_dataset
-from shared import GOLDEN, needs_shared
+from helpers.published import published_lmdbs
+from shared import PUBLISHED, needs_published
 
-pytestmark = needs_shared
 FILES = {"dw": "dw_test_lmdb", "osm": "osm_test_lmdb", "dfc2020": "DFC2020_s12_test.lmdb"}
 TABLES = {"dw": "dynamic_world", "osm": "osm", "dfc2020": "dfc2020"}
 
@@ -50,7 +50,7 @@ def tiles(reader, kind, bands):
 @pytest.fixture(params=["published", "store"])
 def opened(request, tmp_path):
     def call(kind):
-        reader = open_dataset(GOLDEN / "lmdb" / FILES[kind], kind)
+        reader = open_dataset(PUBLISHED / FILES[kind], kind)
         if request.param == "store":
             convert(reader, tmp_path / "store", quantised=True, compression={}, overwrite=False)
             reader = open_dataset(tmp_path / "store", kind)
@@ -59,12 +59,13 @@ def opened(request, tmp_path):
     return call
 
 
+@needs_published
 @pytest.mark.parametrize(
     ("kind", "tile", "bands"), [("dw", -1, 13), ("dw", -1, 9), ("osm", -1, 13), ("osm", -1, 9), ("dfc2020", 0, 13)]
 )
 def test_tiles_are_those_of_the_reference(opened, kind, tile, bands):
     prefix, name = kind.removesuffix("2020"), "last" if tile else "first"
-    with np.load(GOLDEN / "lmdb" / "expected.npz") as golden:
+    with np.load(PUBLISHED / "expected.npz") as golden:
         number = golden[f"{prefix}_len"]
         expected = golden[f"{prefix}_img_{bands}b_{name}"]
         labels = golden[f"{prefix}_labels_{name}"].astype(int)
@@ -79,7 +80,7 @@ def test_tiles_are_those_of_the_reference(opened, kind, tile, bands):
 
 def test_the_path_of_a_folder_is_told_which_files_lie_in_it():
     with pytest.raises(ValueError, match="is no LMDB: for kind dw give the LMDB itself. There are: .*dw_test_lmdb"):
-        open_dataset(GOLDEN / "lmdb", "dw")
+        open_dataset(published_lmdbs(), "dw")
     with pytest.raises(ValueError, match="nowhere does not exist"):
         open_dataset("nowhere", "osm")
     with pytest.raises(ValueError, match="kind 'dfc' is unknown: choose one of nol, dw, osm, dfc2020"):

@@ -3,7 +3,6 @@ import pickle
 import re
 from pathlib import Path
 
-import lmdb
 import numpy as np
 import pytest
 
@@ -13,16 +12,8 @@ from cromss.dataset.reference import open_reference
 from cromss.dataset.reference_formats import FORMATS
 from cromss.dataset.safe_pickle import load_plain
 from cromss.dataset.sampling import Draw
-from shared import GOLDEN, needs_shared
-
-LMDBS = GOLDEN / "lmdb"
-
-
-def write_lmdb(path, values):
-    """An LMDB of raw bytes, or of pickles of anything else."""
-    with lmdb.open(str(path), map_size=2**24, lock=False) as env, env.begin(write=True) as txn:
-        for key, value in values.items():
-            txn.put(key.encode(), value if isinstance(value, bytes) else pickle.dumps(value))
+from helpers.published import write_lmdb
+from shared import PUBLISHED, needs_published
 
 
 def nol_values(count=2, size=4, seasons=2, first_id=7):
@@ -57,10 +48,10 @@ def tile_values(labels, key="dw_0", s1_dtype=np.float32, ids=True):
     }
 
 
-@needs_shared
+@needs_published
 def test_nol_as_the_reference_reads_it():
-    expected = np.load(LMDBS / "expected.npz")
-    reader = open_reference(LMDBS, "nol")
+    expected = np.load(PUBLISHED / "expected.npz")
+    reader = open_reference(PUBLISHED, "nol")
     image = np.concatenate([reader.read_images(0, 2, name) for name in ("s1", "s2")])
     np.testing.assert_array_equal(image / np.float32(255), expected["nol_img_13b_season2"])
     rgb_first = reader.read_images(0, 2, "s2", bands=[3, 2, 1])
@@ -71,7 +62,7 @@ def test_nol_as_the_reference_reads_it():
     assert reader.info.modalities["s2"].quantised
 
 
-@needs_shared
+@needs_published
 @pytest.mark.parametrize(
     ("kind", "file", "index", "key", "which"),
     [
@@ -81,8 +72,8 @@ def test_nol_as_the_reference_reads_it():
     ],
 )
 def test_tiles_as_the_reference_reads_them(kind, file, index, key, which):
-    expected = np.load(LMDBS / "expected.npz")
-    reader = open_reference(LMDBS / file, kind)
+    expected = np.load(PUBLISHED / "expected.npz")
+    reader = open_reference(PUBLISHED / file, kind)
     assert len(reader) == expected[f"{key}_len"]
     image = np.concatenate([quantise(reader.read_images(index, 0, name), name) for name in ("s1", "s2")])
     np.testing.assert_array_equal(image / np.float32(255), expected[f"{key}_img_13b_{which}"])

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf
 
 from backbones import backbone_of
 from cromss.fusion import LateFusion, MidFusion, SingleFusion, build
-from shared import GOLDEN, needs_shared
+from helpers.golden import GOLDEN, golden_arrays
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 FORMS = [("mid", False), ("late", False), ("mid", True), ("late", True)]
@@ -41,7 +41,6 @@ def fill(net):
     return net.eval()
 
 
-@needs_shared
 @pytest.mark.parametrize("s2_bands", [13, 9])
 @pytest.mark.parametrize(("kind", "common"), FORMS)
 def test_keys_and_shapes_are_those_of_the_published_checkpoints(kind, common, s2_bands):
@@ -52,7 +51,6 @@ def test_keys_and_shapes_are_those_of_the_published_checkpoints(kind, common, s2
     assert ours == published
 
 
-@needs_shared
 @pytest.mark.parametrize(("kind", "common"), FORMS)
 def test_logits_agree_with_the_reference(kind, common):
     x1 = np.abs(np.sin(0.11 * np.arange(2 * 2 * 64 * 64))).reshape(2, 2, 64, 64)
@@ -61,10 +59,10 @@ def test_logits_agree_with_the_reference(kind, common):
     with torch.no_grad():
         logits = net({"s1": torch.from_numpy(x1).float(), "s2": torch.from_numpy(x2).float()})
     assert tuple(logits) == net.branches == (("s1", "s2", "common") if common else ("s1", "s2"))
-    with np.load(GOLDEN / "fusion.npz") as golden:
-        for i, branch in enumerate(logits):
-            expected = golden[f"{kind}{'_common' if common else ''}_logits_{i}"]
-            np.testing.assert_allclose(logits[branch][:, :, ::4, ::4], expected, atol=1e-5, rtol=1e-4)
+    golden = golden_arrays("fusion")
+    for i, branch in enumerate(logits):
+        expected = golden[f"{kind}{'_common' if common else ''}_logits_{i}"]
+        np.testing.assert_allclose(logits[branch][:, :, ::4, ::4], expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(("kind", "common"), FORMS)

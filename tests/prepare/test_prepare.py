@@ -13,8 +13,9 @@ from cromss.dataset.reader import DatasetInfo, ModalityInfo
 from cromss.dataset.reference import open_reference
 from cromss.dataset.store import open_store
 from cromss.prepare import verify
+from helpers.published import published_lmdbs
 from preparing import prepared
-from shared import GOLDEN, REAL_PLACES, needs_shared
+from shared import PUBLISHED, REAL_PLACES, needs_published, needs_shared
 from stores import flip_byte, random_location, small_info, write_store
 
 
@@ -95,9 +96,8 @@ def test_convert_refuses_to_quantise_unknown_bands(tmp_path):
     convert(reader, tmp_path / "store", False, {}, overwrite=False)
 
 
-@needs_shared
 def test_published_files_become_a_store_that_reads_the_same(tmp_path):
-    reader = open_reference(GOLDEN / "lmdb", "nol")
+    reader = open_reference(published_lmdbs(), "nol")
     convert(reader, tmp_path / "store", True, {"labels": "zstd"}, overwrite=False)
     store = open_store(tmp_path / "store")
     assert store.info.classes == reader.info.classes
@@ -111,12 +111,12 @@ def test_published_files_become_a_store_that_reads_the_same(tmp_path):
                 )
 
 
-@needs_shared
+@needs_published
 def test_quantised_tiles_hold_the_reference_arrays(tmp_path):
-    convert(open_reference(GOLDEN / "lmdb" / "osm_test_lmdb", "osm"), tmp_path / "store", True, {}, overwrite=False)
+    convert(open_reference(PUBLISHED / "osm_test_lmdb", "osm"), tmp_path / "store", True, {}, overwrite=False)
     store = open_store(tmp_path / "store")
     image = np.concatenate([store.read_images(1, 0, name) for name in ("s1", "s2")]) / np.float32(255)
-    expected = np.load(GOLDEN / "lmdb" / "expected.npz")
+    expected = np.load(PUBLISHED / "expected.npz")
     np.testing.assert_array_equal(image, expected["osm_img_13b_last"])
     np.testing.assert_array_equal(store.read_labels(1)[0], expected["osm_labels_last"])
 

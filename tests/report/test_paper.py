@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from cromss.report.paper import TABLES, Score, paper_rows
-from shared import SHARED, needs_shared
+from shared import PAPER, needs_paper
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -26,9 +26,9 @@ def test_a_row_is_that_of_the_paper():
     }
 
 
-@needs_shared
+@needs_paper
 def test_no_number_was_changed():
-    with (SHARED / "paper_results.csv").open(newline="") as file:
+    with PAPER.open(newline="") as file:
         lines = [line for line in csv.DictReader(file) if line["dataset"] == "osm"]
     expected = [(line["input"], line["weights"], line["mode"], float(line["mf1_std"])) for line in lines]
     assert [(row.input, row.weights, row.mode, row.scores["mf1"].std) for row in paper_rows("osm")] == expected

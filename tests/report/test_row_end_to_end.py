@@ -9,10 +9,10 @@ import torch
 
 from cromss.cli import main as train
 from cromss.report.__main__ import main as report
-from shared import GOLDEN, needs_shared
+from helpers.published import FILES, published_lmdbs
 from weights_files import published
 
-LMDB = GOLDEN / "lmdb" / "DFC2020_s12_test.lmdb"
+LMDB = published_lmdbs() / FILES["dfc2020"]
 
 
 @pytest.fixture
@@ -29,7 +29,6 @@ def call(program, monkeypatch, *arguments):
     program()
 
 
-@needs_shared
 def test_a_row_is_trained_tested_and_reported(here, monkeypatch, capsys):
     weights = here / "weights"
     weights.mkdir()

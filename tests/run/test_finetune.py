@@ -18,21 +18,23 @@ from cromss.dataset.geotiff import opened
 from cromss.dataset.reference import open_reference
 from cromss.dataset.store import StoreWriter
 from entrypoint import SMALL, metrics
-from shared import GOLDEN, REAL_PLACES, needs_shared
+from helpers.published import published_lmdbs
+from shared import REAL_PLACES, needs_shared
 from stores import flip_byte, random_location, small_info
 
 QUICK = ["trainer=finetune", "trainer.epochs=2", "trainer.batch_size=2", "trainer.workers=0", "trainer.wandb=disabled"]
 QUICK += ["trainer.progress_bar=false", "trainer.panel_samples=2"]
 EXACT = ["dataset=synthetic_exact", "dataset.size=40", "dataset.crop=32", "dataset.locations=6"]
 EXACT += ["dataset.test_locations=5"]
-DW = ["dataset=dw", f"dataset.train_path={GOLDEN}/lmdb/dw_test_lmdb", f"dataset.test_path={GOLDEN}/lmdb/dw_test_lmdb"]
+LMDBS = published_lmdbs()
+DW = ["dataset=dw", f"dataset.train_path={LMDBS}/dw_test_lmdb", f"dataset.test_path={LMDBS}/dw_test_lmdb"]
 OSM = [
     "dataset=osm",
-    f"dataset.train_path={GOLDEN}/lmdb/osm_test_lmdb",
-    f"dataset.test_path={GOLDEN}/lmdb/osm_test_lmdb",
+    f"dataset.train_path={LMDBS}/osm_test_lmdb",
+    f"dataset.test_path={LMDBS}/osm_test_lmdb",
 ]
-DFC = ["dataset=dfc2020", f"dataset.train_path={GOLDEN}/lmdb/DFC2020_s12_test.lmdb"]
-DFC += [f"dataset.test_path={GOLDEN}/lmdb/DFC2020_s12_test.lmdb"]
+DFC = ["dataset=dfc2020", f"dataset.train_path={LMDBS}/DFC2020_s12_test.lmdb"]
+DFC += [f"dataset.test_path={LMDBS}/DFC2020_s12_test.lmdb"]
 
 
 @pytest.fixture
@@ -135,7 +137,6 @@ def test_an_encoder_thaws_and_a_run_resumes_on_either_side(here):
     assert [row["epoch"] for row in metrics(whole)] == ["0", "1", "2", "3"]
 
 
-@needs_shared
 @pytest.mark.parametrize(
     ("dataset", "overrides"),
     [
@@ -269,7 +270,6 @@ def test_test_tiles_too_small_for_a_decoder_are_refused_before_the_training(here
     assert "the tiles to test on are 64 px with their padding, too small for" in capfd.readouterr().err
 
 
-@needs_shared
 def test_labels_beyond_the_classes_are_refused(here, capfd):
     with pytest.raises(SystemExit):
         here("run", *DW, *QUICK, "dataset.crop=auto", "dataset.classes=[water,trees]", "dataset.colours=[blue,green]")

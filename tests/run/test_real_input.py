@@ -8,9 +8,9 @@ from cromss.dataset.classes import CLASSES
 from cromss.dataset.folder import FolderReader
 from cromss.dataset.reference import open_reference
 from entrypoint import metrics
-from shared import GOLDEN, REAL_PLACES, needs_shared
+from helpers.published import published_lmdbs
+from shared import REAL_PLACES, needs_shared
 
-pytestmark = needs_shared
 SMOKE = ["trainer=smoke", "trainer.wandb=disabled"]
 
 
@@ -25,6 +25,7 @@ def check_picture(folder, labels):
         assert tuple(round(255 * part) for part in to_rgb(colours[label])) in pixels
 
 
+@needs_shared
 def test_real_places_become_a_store_and_pretrain(train, prepare, tmp_path):
     prepare("source=folder", f"path={REAL_PLACES}", "out=real.store")
     assert "3 locations" in prepare("action=verify", "path=real.store").stdout
@@ -38,6 +39,7 @@ def test_real_places_become_a_store_and_pretrain(train, prepare, tmp_path):
     check_picture(folder, np.stack([reader.read_labels(index) for index in range(3)]))
 
 
+@needs_shared
 def test_real_places_pretrain_as_they_are(train, tmp_path):
     train("dataset=folder", f"dataset.path={REAL_PLACES}", "trainer=smoke", "trainer.wandb=disabled", "dataset.bands=3")
     (folder,) = (tmp_path / "outputs").iterdir()
@@ -45,13 +47,13 @@ def test_real_places_pretrain_as_they_are(train, tmp_path):
 
 
 def test_published_files_pretrain_as_they_are(train, tmp_path):
-    train("dataset=nol", f"dataset.path={GOLDEN / 'lmdb'}", *SMOKE)
+    train("dataset=nol", f"dataset.path={published_lmdbs()}", *SMOKE)
     (folder,) = (tmp_path / "outputs").iterdir()
     assert float(metrics(folder)[-1]["val/loss"]) > 0
-    reader = open_reference(GOLDEN / "lmdb", "nol")
+    reader = open_reference(published_lmdbs(), "nol")
     check_picture(folder, np.stack([reader.read_labels(index)[0] for index in range(len(reader))]))
 
 
 def test_published_files_become_a_store(prepare):
-    prepare("source=reference", f"path={GOLDEN / 'lmdb'}", "out=nol.store")
+    prepare("source=reference", f"path={published_lmdbs()}", "out=nol.store")
     prepare("action=verify", "path=nol.store")

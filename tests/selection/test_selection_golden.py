@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 import torch
 
@@ -14,16 +13,14 @@ from cromss.selection import (
     prediction_confidence,
     ramp,
 )
-from shared import GOLDEN, needs_shared
+from helpers.golden import GOLDEN, golden_tensors
 
 CONFIDENCE = {"ce": "entropy", "gini": "gini"}
 NAMES = ("s1", "s2")
 
-pytestmark = needs_shared
-
 
 def facts():
-    return json.loads((GOLDEN / "method.json").read_text()) if GOLDEN.is_dir() else {"cases": [], "ramps_80": {}}
+    return json.loads((GOLDEN / "method.json").read_text())
 
 
 def selection_cases():
@@ -32,7 +29,7 @@ def selection_cases():
 
 @pytest.fixture(scope="module")
 def arrays():
-    return {key: torch.from_numpy(value) for key, value in np.load(GOLDEN / "method.npz").items()}
+    return golden_tensors("method")
 
 
 def close(actual, arrays, key):

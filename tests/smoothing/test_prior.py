@@ -7,7 +7,7 @@ from scipy.ndimage import gaussian_filter
 
 from cromss.smoothing import label_prior
 from cromss.smoothing.prior import _prior_of_all, _weigh_seasons
-from shared import GOLDEN, needs_shared
+from helpers.golden import golden_arrays
 
 KINDS = ("temporal", "spatial", "spatiotemporal")
 
@@ -21,10 +21,9 @@ def by_scipy(labels, season, kind, num_classes):
     return sum(f / f.sum(0) for f in filtered) / len(filtered)
 
 
-@needs_shared
 @pytest.mark.parametrize("kind", KINDS)
 def test_reference_arrays(kind):
-    arrays = np.load(GOLDEN / "smoothing.npz")
+    arrays = golden_arrays("smoothing")
     labels = torch.from_numpy(arrays["labels"])[None].repeat(4, 1, 1, 1)
     prior = label_prior(labels, torch.arange(4), kind, 9)
     for season in range(4):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from cromss.trainer.metrics import SegmentationScores, SelectionQuality, WeightedMean
-from shared import GOLDEN, needs_shared
+from helpers.golden import golden_arrays
 
 
 def scores_of(predicted, labels, classes):
@@ -14,20 +14,19 @@ def scores_of(predicted, labels, classes):
     return metric.compute()
 
 
-@needs_shared
 def test_agrees_with_the_reference():
-    with np.load(GOLDEN / "metrics.npz") as golden:
-        scores = scores_of(golden["pred"], golden["labels"], 9)
-        for ours, theirs, mean in (
-            ("iou", "iou", "miou"),
-            ("f1", "f1", "mf1"),
-            ("precision", "precise", None),
-            ("recall", "recall", "aa"),
-        ):
-            np.testing.assert_allclose(scores[ours], golden[theirs][:9], atol=1e-5, rtol=1e-4)
-            if mean:
-                np.testing.assert_allclose(scores[mean], golden[theirs][9], atol=1e-5, rtol=1e-4)
-        np.testing.assert_allclose(scores["oa"], golden["oa"], atol=1e-5, rtol=1e-4)
+    golden = golden_arrays("metrics")
+    scores = scores_of(golden["pred"], golden["labels"], 9)
+    for ours, theirs, mean in (
+        ("iou", "iou", "miou"),
+        ("f1", "f1", "mf1"),
+        ("precision", "precise", None),
+        ("recall", "recall", "aa"),
+    ):
+        np.testing.assert_allclose(scores[ours], golden[theirs][:9], atol=1e-5, rtol=1e-4)
+        if mean:
+            np.testing.assert_allclose(scores[mean], golden[theirs][9], atol=1e-5, rtol=1e-4)
+    np.testing.assert_allclose(scores["oa"], golden["oa"], atol=1e-5, rtol=1e-4)
 
 
 def test_by_hand():
