@@ -88,7 +88,7 @@ def test_convert_refuses_pixels_that_are_no_numbers(tmp_path):
 
 
 def test_convert_refuses_to_quantise_unknown_bands(tmp_path):
-    info = DatasetInfo({"s2": ModalityInfo(("red",), "uint16", False)}, ("a",), 1, (2, 2))
+    info = DatasetInfo({"s2": ModalityInfo(("red",), "uint16", False)}, ("a", "b"), 1, (2, 2))
     reader = ArrayReader(info, random_location(info))
     reader.location["labels"][:] = 0
     with pytest.raises(ValueError, match="s2 bands red have no known statistics.*quantise=false"):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cromss.class_names import check_class_names
 from cromss.dataset.reader import DatasetInfo
 from cromss.types import IGNORE_INDEX, MODALITIES
 
@@ -47,7 +48,6 @@ def check_info(info: DatasetInfo) -> None:
     for name, stored in info.modalities.items():
         if stored.dtype not in DTYPES or not stored.bands:
             raise ValueError(f"{name} has {len(stored.bands)} bands of {stored.dtype}: allowed are {', '.join(DTYPES)}")
-    if not 0 < len(info.classes) <= IGNORE_INDEX:
-        raise ValueError(f"{len(info.classes)} classes: 1 to {IGNORE_INDEX} are possible")
+    check_class_names(info.classes)
     if info.seasons < 1 or min(info.size) < 1:
         raise ValueError(f"{info.seasons} seasons of {info.size} px: both have to be positive")

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from cromss.class_names import check_class_names
+
+__all__ = ["CLASSES", "check_class_names"]
+
 CLASSES: Mapping[str, Mapping[str, str]] = {
     # Google Dynamic World in its own colours; also the noisy labels (NoL) of SSL4EO-S12.
     "dynamic_world": {

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from cromss.class_names import check_class_names
 from cromss.dataset.augment import HALVINGS, CentreCrop, Geometry, RandomGeometry, WholePatch
 from cromss.dataset.bands import Scale, band_positions, select_bands
 from cromss.dataset.own_statistics import PUBLISHED, STATISTICS, OwnStatistics
@@ -402,6 +403,8 @@ def _check_seasons(season: int | str, eval_season: int, seasons: int) -> None:
 
 
 def _check_classes(wanted: Sequence[str], stored: Sequence[str]) -> None:
+    check_class_names(wanted, "dataset.classes")
+    check_class_names(stored, "the classes of the dataset")
     if list(wanted[: len(stored)]) != list(stored):
         raise ValueError(
             f"the dataset has {len(stored)} classes ({', '.join(stored)}) and dataset.classes names {len(wanted)} "

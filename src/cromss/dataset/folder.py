@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cromss.class_names import check_class_names
 from cromss.dataset.bands import BANDS
 from cromss.dataset.checks import DTYPES, check_labels
 from cromss.dataset.geotiff import Header, grid_difference, header_of, opened
@@ -213,8 +214,7 @@ def _check_settings(files: Any, labels: Any, truth: Any, classes: Any, s2_offset
             raise ValueError(f"{key}={name} must be a file name, or null")
     if not isinstance(labels, str):
         raise ValueError(f"labels={labels} must be a file name")
-    if not isinstance(classes, Sequence) or isinstance(classes, str):
-        raise ValueError(f"classes={classes} must be a list of names")
+    check_class_names(classes)
     if not isinstance(s2_offset, int) or s2_offset < 0:
         raise ValueError(f"s2_offset={s2_offset}: 0, or what is to be taken off the S2 values, e.g. 1000")
 

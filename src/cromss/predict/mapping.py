@@ -100,8 +100,10 @@ class Mapper:
             shutil.rmtree(work, ignore_errors=True)
 
     def _maps(self, scene: Scene, work: Path, targets: Mapping[str, Path]) -> dict[str, RawMap]:
-        classes = dict(zip(self.network.classes, self.network.colours, strict=False))
-        bands = {CLASSES: ["class"], CONFIDENCE: ["probability of the class"], PROBABILITIES: list(classes)}
+        names = self.network.classes
+        # A palette may have colours to spare.
+        classes = list(zip(names, self.network.colours[: len(names)], strict=True))
+        bands = {CLASSES: ["class"], CONFIDENCE: ["probability of the class"], PROBABILITIES: names}
         return {
             name: RawMap(work, name, scene.header, bands[name], classes if name == CLASSES else None)
             for name in targets

@@ -13,6 +13,7 @@ from hydra.utils import instantiate
 from torch import Tensor
 
 from cromss.backbone.part import below
+from cromss.class_names import check_class_names
 from cromss.dataset.bands import Scale, band_positions, quantise
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.dataset.own_statistics import PUBLISHED, OwnStatistics
@@ -128,7 +129,8 @@ def load_network(path: Path) -> TrainedNetwork:
         # Checkpoints from before there was a choice do not name it.
         own = {} if dataset.get("statistics", PUBLISHED) == PUBLISHED else checkpoint[LocationDataModule.__qualname__]
         statistics = OwnStatistics.from_dict(own)
-        details = dataset["normalisation"], statistics, tuple(dataset["classes"]), tuple(dataset["colours"])
+        classes = check_class_names(dataset["classes"], f"{path}: dataset.classes")
+        details = dataset["normalisation"], statistics, classes, tuple(dataset["colours"])
     except KeyError as error:
         raise ValueError(
             f"the config in {path} lacks {error}: it was written by another version; train anew"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
@@ -24,6 +24,10 @@ STEPS = 250
 """Probabilities are stored as whole steps of 1 / 250 = 0.004, so that a byte a class is enough."""
 
 
+Classes = Sequence[tuple[str, str]]
+"""Name and colour, ``"#rrggbb"``, of each class in the order of its number."""
+
+
 class RawMap:
     """A uint8 raster under way: a file of plain bytes, and beside it a description that GDAL reads.
 
@@ -32,12 +36,10 @@ class RawMap:
         name: Of this map, without ending.
         header: Grid of the scene.
         bands: Names of the bands.
-        classes: Class name -> colour of a map of classes; None for one of probabilities.
+        classes: Name and colour of each class, for a map of classes; None for one of probabilities.
     """
 
-    def __init__(
-        self, folder: Path, name: str, header: Header, bands: Sequence[str], classes: Mapping[str, str] | None
-    ) -> None:
+    def __init__(self, folder: Path, name: str, header: Header, bands: Sequence[str], classes: Classes | None) -> None:
         self.size = header.size
         self.description = folder / f"{name}.vrt"
         self._bytes = folder / f"{name}.raw"
@@ -123,7 +125,7 @@ def classes_and_confidence(probs: np.ndarray, valid: np.ndarray) -> tuple[np.nda
     return classes[None], confidence[None], steps
 
 
-def _vrt(file: str, header: Header, bands: Sequence[str], classes: Mapping[str, str] | None) -> str:
+def _vrt(file: str, header: Header, bands: Sequence[str], classes: Classes | None) -> str:
     height, width = header.size
     transform = rasterio.Affine(*header.transform)
     grid = ""
@@ -141,16 +143,16 @@ def _vrt(file: str, header: Header, bands: Sequence[str], classes: Mapping[str, 
     return f'<VRTDataset rasterXSize="{width}" rasterYSize="{height}">{grid}{parts}</VRTDataset>'
 
 
-def _meaning(classes: Mapping[str, str] | None) -> str:
+def _meaning(classes: Classes | None) -> str:
     """What the numbers of a band stand for."""
     if classes is None:
         return f"<Scale>{1 / STEPS}</Scale>"
     entries = "".join(
         '<Entry c1="{:d}" c2="{:d}" c3="{:d}" c4="255"/>'.format(*(round(255 * part) for part in to_rgb(colour)))
-        for colour in classes.values()
+        for _, colour in classes
     )
-    names = "".join(f"<Category>{escape(name)}</Category>" for name in classes)
-    tags = "".join(f'<MDI key="CLASS_{c}">{escape(name)}</MDI>' for c, name in enumerate(classes))
+    names = "".join(f"<Category>{escape(name)}</Category>" for name, _ in classes)
+    tags = "".join(f'<MDI key="CLASS_{c}">{escape(name)}</MDI>' for c, (name, _) in enumerate(classes))
     return (
         f"<Metadata>{tags}</Metadata><ColorInterp>Palette</ColorInterp><ColorTable>{entries}</ColorTable>"
         f"<CategoryNames>{names}</CategoryNames>"

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from cromss.dataset.bands import BANDS, RGB, scale
 from cromss.dataset.classes import CLASSES
 from cromss.dataset.reader import LocationReader
+from cromss.plotting import class_labels, fonts_for
 from cromss.prepare.measured import EXAMPLES, Measured
 from cromss.trainer.panels import Panel, draw_panels, image_panels
 from cromss.types import IGNORE_INDEX
@@ -39,7 +40,8 @@ def draw_shares(found: Measured, colours: Sequence[str]) -> Figure:
     percent = [100 * share for share in found.labels["shares"]]
     bars = axis.barh(range(len(percent)), percent, color=colours, edgecolor="#555", linewidth=0.5)
     axis.bar_label(bars, [f"{share:.2f}" for share in percent], padding=3, fontsize=9)
-    axis.set_yticks(range(len(percent)), found.classes)
+    labels = class_labels(found.classes)
+    axis.set_yticks(range(len(percent)), labels, fontfamily=fonts_for(labels))
     axis.invert_yaxis()
     axis.margins(x=0.1)
     axis.set_xlabel("% of the labelled pixels")
@@ -67,10 +69,12 @@ def draw_mosaic(
         panels += [Panel("image", "image", np.stack(images)), Panel("labels", "classes", np.stack(labels))]
     figure = draw_panels(panels, info.classes, colours, _SIDE)
     figure.legends[0].remove()  # too wide for so few columns; the bars show the colours
+    labels = class_labels(info.classes)
     rows = np.array(figure.axes).reshape(len(examples), len(panels))
     for (number, pairs), row in zip(examples, rows, strict=True):
-        title, where = textwrap.fill(info.classes[number], 18), row[0].transAxes
-        row[0].text(-0.06, 0.5, title, rotation=90, ha="right", va="center", fontsize=8, transform=where)
+        title = textwrap.fill(labels[number], 18)
+        look = {"rotation": 90, "ha": "right", "va": "center", "fontsize": 8, "fontfamily": fonts_for(labels)}
+        row[0].text(-0.06, 0.5, title, transform=row[0].transAxes, **look)
         for axis in row[2 * len(pairs) :]:
             axis.set_visible(False)
     return figure

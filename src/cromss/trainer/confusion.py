@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from cromss.plotting import class_labels, fonts_for
 
 
 def draw_confusion(scores: Mapping[str, Any]) -> Figure:
@@ -33,16 +35,14 @@ def draw_confusion(scores: Mapping[str, Any]) -> Figure:
             colour = "white" if share > 0.55 else "black"
             axis.text(prediction, label, f"{share:.0%}", ha="center", va="center", fontsize=7, color=colour)
         axis.set_title(f"{branch}: OA {_percent(values['oa'])}, mIoU {_percent(values['miou'])}", fontsize=10)
-        axis.set_xticks(range(len(classes)), _shortened(classes), rotation=45, ha="right", fontsize=8)
-        axis.set_yticks(range(len(classes)), _shortened(classes), fontsize=8)
+        labels = class_labels(classes)
+        look: dict[str, Any] = {"fontsize": 8, "fontfamily": fonts_for(labels)}
+        axis.set_xticks(range(len(classes)), labels, rotation=45, ha="right", **look)
+        axis.set_yticks(range(len(classes)), labels, **look)
         axis.set_xlabel("prediction")
         axis.set_ylabel("label")
     figure.colorbar(mappable, ax=figure.axes, shrink=0.7, label="share of the label's pixels")
     return figure
-
-
-def _shortened(names: Sequence[str]) -> list[str]:
-    return [name if len(name) <= 24 else f"{name[:22]}…" for name in names]
 
 
 def _percent(share: float | None) -> str:

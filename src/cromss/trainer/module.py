@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -12,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
+from cromss.class_names import check_class_names, metric_keys
 from cromss.fusion.fused import FUSED, fused_probs
 from cromss.fusion.images import FusionNetwork
 from cromss.loss import Objective
@@ -43,7 +43,7 @@ class SegmentationModule(L.LightningModule):
         objective: The loss.
         optimizer: Parameters -> optimiser.
         scheduler: Optimiser -> Lightning's scheduler settings.
-        classes: Class names.
+        classes: Class names; see `cromss.class_names.check_class_names`.
         has_truth: True when batches carry exact labels beside the noisy ones.
         check_finite_every: Steps between two looks at whether the logits are finite, on an accelerator.
 
@@ -74,7 +74,8 @@ class SegmentationModule(L.LightningModule):
         self.objective = objective
         self.optimizer = optimizer
         self.scheduler = scheduler
-        self.classes = list(classes)
+        self.classes = list(check_class_names(classes, "dataset.classes"))
+        self._class_keys = metric_keys(self.classes)
         self.guard = FiniteGuard(check_finite_every)
         # Against the noisy labels, and against the truth where there is one.
         self.scores = {("noisy", branch): SegmentationScores(len(classes)) for branch in branches}
@@ -124,8 +125,8 @@ class SegmentationModule(L.LightningModule):
             values = _taken(score)
             for name in MEAN_SCORES:
                 self.log(_score_name(branch, name, kind), values[name], prog_bar=name == "miou")
-            for label, iou in zip(self.classes, values["iou"], strict=True):
-                self.log(_score_name(branch, "iou", kind, label), iou)
+            for key, iou in zip(self._class_keys, values["iou"], strict=True):
+                self.log(_score_name(branch, "iou", kind, key), iou)
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Counts a batch; returns the classes ``(B, H, W)`` that each test branch predicts."""
@@ -184,7 +185,7 @@ class SegmentationModule(L.LightningModule):
         names = ["val/loss"]
         for kind, branch in self.scores:
             names += [_score_name(branch, name, kind) for name in MEAN_SCORES]
-            names += [_score_name(branch, "iou", kind, label) for label in self.classes]
+            names += [_score_name(branch, "iou", kind, key) for key in self._class_keys]
         return names
 
     def configure_optimizers(self) -> Any:
@@ -212,7 +213,7 @@ def _taken(metric: Metric) -> Any:
     return value
 
 
-def _score_name(branch: str, score: str, kind: str, label: str | None = None) -> str:
+def _score_name(branch: str, score: str, kind: str, class_key: str | None = None) -> str:
     """``val/s2/miou``, ``val/s2/miou_true``, ``val/s2/iou/built_area``."""
     name = f"val/{branch}/{score}" + ("" if kind == "noisy" else f"_{kind}")
-    return name if label is None else f"{name}/{re.sub('[^a-z0-9]+', '_', label.lower())}"
+    return name if class_key is None else f"{name}/{class_key}"

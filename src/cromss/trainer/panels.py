@@ -15,6 +15,7 @@ import wandb
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.patches import Patch
 from torch import Tensor
 
@@ -22,6 +23,7 @@ from cromss.dataset.bands import RGB, band_names
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.dataset.sampling import Draw
 from cromss.io.atomic import write_file
+from cromss.plotting import class_labels, fonts_for
 from cromss.trainer.module import SegmentationModule
 from cromss.trainer.patch_file import Column, Patches, write_patches
 from cromss.trainer.wandb_logger import RunLogger
@@ -179,12 +181,13 @@ def draw_panels(panels: Sequence[Panel], classes: Sequence[str], colours: Sequen
                 axis.imshow(values, interpolation="nearest")
     if any(panel.kind == "weight" for panel in panels):
         figure.colorbar(mappable, ax=axes, shrink=0.6, label="selection weight", pad=0.01)
-    handles = [Patch(color=colour, label=name) for name, colour in zip(classes, colours, strict=False)]
+    labels = class_labels(classes)
+    handles = [Patch(color=colour, label=label) for label, colour in zip(labels, colours, strict=False)]
     figure.legend(
         handles=[*handles, Patch(color=UNLABELLED, label="unlabelled")],
         loc="outside lower center",
         ncols=min(5, len(handles) + 1),
-        fontsize=8,
+        prop=FontProperties(family=fonts_for(labels), size=8),
         frameon=False,
     )
     return figure

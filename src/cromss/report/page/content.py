@@ -102,12 +102,16 @@ class Content:
         }
 
     def _class_group(self, name: str) -> dict[str, Any]:
-        keys = [metrics.class_metric(name, label) for label in self.classes]
         return {
             "name": name,
             "title": metrics.title(name),
-            "values": [[_only_means(one.scores.get(key)) for key in keys] for one in self.experiments],
+            "values": [self._of_classes(one, name) for one in self.experiments],
         }
+
+    def _of_classes(self, one: PageExperiment, name: str) -> list[list[float | None]]:
+        # By the experiment's own classes: a key may depend on the names beside it.
+        names = metrics.class_metrics(name, one.runs[0].config["dataset"]["classes"])
+        return [_only_means(one.scores.get(names.get(label, ""))) for label in self.classes]
 
     def _effect(self, effect: Effect) -> dict[str, Any]:
         epochs = range(len(EPOCHS))

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from cromss.class_names import metric_keys
+
 _CLASS = re.compile(r"(?P<group>\w+/\w+/iou(_true)?)/(?P<label>\w+)")
 _NAMES = {"oa": "OA", "aa": "AA", "miou": "mIoU", "mf1": "mF1", "iou": "IoU", "loss": "loss", "selected": "selected"}
 _NAMES |= {"wrong_selected": "wrong among selected", "wrong_all": "wrong labels"}
@@ -104,9 +106,14 @@ def class_groups(names: Iterable[str]) -> list[str]:
     return sorted(found, key=_order)
 
 
-def class_metric(group: str, label: str) -> str:
-    """The name under which the IoU of a class is logged, see `cromss.trainer.module`."""
-    return f"{group}/{re.sub('[^a-z0-9]+', '_', label.lower())}"
+def class_metrics(group: str, classes: Sequence[str]) -> dict[str, str]:
+    """Class -> the name under which its IoU is logged, see `cromss.trainer.module`.
+
+    Args:
+        group: What stands before the class, e.g. ``"val/s2/iou"``.
+        classes: All class names of the run, in its order.
+    """
+    return {label: f"{group}/{key}" for label, key in zip(classes, metric_keys(classes), strict=True)}
 
 
 def choose_primary(names: Sequence[str], monitors: Iterable[str]) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import yaml
 
 from cromss.experiment import config_hash, leaves
-from cromss.report.page.metrics import NOTHING, Metrics, class_metric, read_metrics
+from cromss.report.page.metrics import NOTHING, Metrics, class_metrics, read_metrics
 from cromss.report.result_file import read_run
 from cromss.runs.names import CONFIG, METRICS, RECORD, RESULTS, SUMMARY
 from cromss.sweep.record import FORMAT
@@ -159,8 +159,9 @@ def _test(path: Path) -> tuple[dict[str, float | None], str | None]:
     scores: Mapping[str, Mapping[str, Any]] = read_run(path).scores
     found = {f"test/{branch}/{name}": values[name] for branch, values in scores.items() for name in MEANS}
     for branch, values in scores.items():
-        for label, of_class in values.get("classes", {}).items():
-            found[class_metric(f"test/{branch}/iou", label)] = of_class["iou"]
+        of_classes = values.get("classes", {})
+        names = class_metrics(f"test/{branch}/iou", list(of_classes))
+        found |= {names[label]: of_class["iou"] for label, of_class in of_classes.items()}
     return found, json.loads(path.read_bytes()).get("git_commit")
 
 
