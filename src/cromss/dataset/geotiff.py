@@ -1,27 +1,86 @@
-"""What a GeoTIFF says of itself, and whether two of them lie on one grid."""
+"""The one way in which rasters are opened, what they say of themselves, and whether two of them lie on one grid.
+
+A file that somebody else made is opened by the driver that it was meant for, GeoTIFF or JPEG 2000. A VRT or another
+description that points elsewhere would have GDAL read other files of this computer, or addresses in the network, so
+one is opened only where its user named it.
+"""
 
 from __future__ import annotations
 
 import logging
+import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import MemoryFile
 
 # What GDAL says of a failure stands in the error that is raised as well.
 for _name in ("rasterio._env", "rasterio._err"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
+
+GEOTIFF = ("GTiff",)
+"""For files in folders and archives."""
+
+RASTERS = ("GTiff", "JP2OpenJPEG")
+"""For scenes, and for the bands of a product as ESA delivers it."""
+
+NAMED_BY_USER = (*RASTERS, "VRT")
+"""For a file that the user named, and for those that this program wrote."""
+
+_MAGIC = {
+    b"II*\0": "GTiff",
+    b"MM\0*": "GTiff",
+    b"II+\0": "GTiff",
+    b"MM\0+": "GTiff",
+    b"\0\0\0\x0cjP  ": "JP2OpenJPEG",
+    b"\xffO\xffQ": "JP2OpenJPEG",
+}
+_HEAD = 1024
+
+_RASTERS_BESIDE = (".msk", ".ovr")
+"""Endings of files beside a raster that GDAL opens by whatever driver fits."""
+
+_TEXTS_BESIDE = (
+    ".aux.xml",
+    ".aux",
+    ".tfw",
+    ".tifw",
+    ".tiffw",
+    ".jgw",
+    ".j2w",
+    ".wld",
+    ".tab",
+    ".imd",
+    ".rpb",
+    ".rpc",
+    ".xml",
+)
+"""Endings, added to the name or in place of its ending, of files that GDAL reads beside a raster."""
+
+_OFFLINE = {"CPL_VSIL_CURL_ALLOWED_FILENAME": "none"}
+"""GDAL reads no address in the network but this one, which is none."""
 
 _SAME_GRID = 1e-3
 """Pixels by which corners may differ between files on one grid: less than any resampling would show."""
 
 
 class Header(NamedTuple):
-    """What a GeoTIFF says of itself."""
+    """What a raster says of itself.
+
+    Attributes:
+        bands: Number of its bands.
+        dtype: Type of its first band.
+        size: ``(H, W)`` in pixels.
+        names: Descriptions of the bands.
+        crs: Coordinate system of `transform`, or of `gcps` where these stand in its place; ``"none"`` without.
+        transform: The first six numbers of the affine transform; that of the identity where there is none.
+        gcps: Ground control points ``(row, column, x, y, z)`` of a file that has no transform.
+    """
 
     bands: int
     dtype: str
@@ -29,33 +88,66 @@ class Header(NamedTuple):
     names: tuple[str | None, ...]
     crs: str
     transform: tuple[float, ...]
+    gcps: tuple[tuple[float, ...], ...] = ()
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[rasterio.DatasetReader]:
-    """Opens a file to read from; ValueError with its name where that or the reading fails."""
-    if not file.is_file():
-        raise ValueError(f"{file} is missing")
+def opened(file: Path, drivers: Sequence[str] = GEOTIFF) -> Iterator[rasterio.DatasetReader]:
+    """Opens a file to read from.
+
+    Args:
+        file: Path on this computer.
+        drivers: GDAL names of the formats that it may have: `GEOTIFF`, `RASTERS` or `NAMED_BY_USER`.
+
+    Raises:
+        ValueError: It is missing, is no regular file, has another format, is damaged, or points to other files. The
+            message names it.
+    """
+    driver = _driver_of(file, drivers)
+    trusted = driver == "VRT"
     try:
         with warnings.catch_warnings():
-            # Patches without georeference are fine, as long as all files of a place are alike.
+            # Patches without georeference are fine, as long as all files of a location are alike.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(file) as source:
+            if not trusted:
+                _check_beside(file)
+            with rasterio.Env(**({} if trusted else _OFFLINE)), rasterio.open(file, driver=driver) as source:
+                if not trusted:
+                    _check_overviews(file, source)
                 yield source
     except RasterioError as error:
         reason = error.__cause__ or error
         raise ValueError(f"{file} cannot be read ({reason}): it is truncated, damaged or no GeoTIFF") from error
 
 
+@contextmanager
+def opened_bytes(data: bytes, where: str) -> Iterator[rasterio.DatasetReader]:
+    """Opens the bytes of a GeoTIFF, such as a member of an archive; ValueError, starting with `where`, as `opened`."""
+    if not any(data.startswith(magic) for magic, driver in _MAGIC.items() if driver in GEOTIFF):
+        raise ValueError(f"{where} cannot be read: it is {'no GeoTIFF' if data else 'empty'}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
+            with rasterio.Env(**_OFFLINE), MemoryFile(data) as file, file.open(driver=GEOTIFF[0]) as source:
+                _check_overviews(Path(where), source)
+                yield source
+    except RasterioError as error:
+        reason = error.__cause__ or error
+        raise ValueError(f"{where} cannot be read ({reason}): it is truncated, damaged or no TIFF") from error
+
+
 def header_of(source: rasterio.DatasetReader) -> Header:
     """The header of an open file."""
+    points, points_crs = source.gcps if source.crs is None else ((), None)
+    crs = source.crs or (points_crs if points else None)
     return Header(
         bands=source.count,
         dtype=source.dtypes[0],
         size=(source.height, source.width),
         names=source.descriptions,
-        crs=source.crs.to_string() if source.crs else "none",
+        crs=crs.to_string() if crs else "none",
         transform=tuple(source.transform)[:6],
+        gcps=tuple((point.row, point.col, point.x, point.y, point.z) for point in points),
     )
 
 
@@ -65,9 +157,51 @@ def grid_difference(one: Header, other: Header) -> str:
         return f"size: {one.size} and {other.size} px"
     if one.crs != other.crs:
         return f"CRS: {one.crs} and {other.crs}"
+    if one.gcps != other.gcps:
+        return f"ground control points: {len(one.gcps)} and {len(other.gcps)}, which are not equal"
     pixel = max(abs(other.transform[0]), abs(other.transform[1]))
     reach = (max(one.size), max(one.size), 1) * 2
     shifts = [abs(a - b) * n for a, b, n in zip(one.transform, other.transform, reach, strict=True)]
     if max(shifts) > _SAME_GRID * pixel:
         return f"transform: {one.transform} and {other.transform}"
     return ""
+
+
+def _driver_of(file: Path, drivers: Sequence[str]) -> str:
+    """Driver for a file by its first bytes, which no other driver is asked for."""
+    try:
+        mode = file.stat().st_mode
+    except OSError as error:
+        raise ValueError(f"{file} is missing") from error
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"{file} is no regular file")
+    try:
+        with file.open("rb") as opened_file:
+            head = opened_file.read(_HEAD)
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read ({error.strerror})") from error
+    driver = next((driver for magic, driver in _MAGIC.items() if head.startswith(magic)), None)
+    if head.lstrip().startswith(b"<VRTDataset"):
+        driver = "VRT"
+    if driver not in drivers:
+        meant = " or ".join({"GTiff": "GeoTIFF", "JP2OpenJPEG": "JPEG 2000"}.get(name, name) for name in drivers)
+        found = "a VRT, which points to other files" if driver == "VRT" else f"no {meant}"
+        raise ValueError(f"{file} cannot be read: it is {found}; {meant} is needed here")
+    return driver
+
+
+def _check_beside(file: Path) -> None:
+    """ValueError where what GDAL reads beside a raster would block it, or have it read something else."""
+    for ending in _RASTERS_BESIDE:
+        beside = file.with_name(file.name + ending)
+        if beside.exists():
+            _driver_of(beside, GEOTIFF)
+    for ending in _TEXTS_BESIDE:
+        for beside in (file.with_name(file.name + ending), file.with_suffix(ending)):
+            if beside.exists() and not beside.is_file():
+                raise ValueError(f"{beside}, which belongs to {file.name}, is no regular file: remove it")
+
+
+def _check_overviews(file: Path, source: rasterio.DatasetReader) -> None:
+    if source.tags(ns="OVERVIEWS"):
+        raise ValueError(f"{file} points to overviews in another file: remove these, e.g. by gdaladdo -clean")

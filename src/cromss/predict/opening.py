@@ -14,7 +14,7 @@ from rasterio.windows import Window
 
 from cromss.dataset.bands import BANDS, select_bands
 from cromss.dataset.folder import band_names_of
-from cromss.dataset.geotiff import grid_difference, header_of, opened
+from cromss.dataset.geotiff import NAMED_BY_USER, RASTERS, grid_difference, header_of, opened
 from cromss.predict.grids import check_overlap, on_grid
 from cromss.predict.offset import LARGEST_OFFSET, detect_offset
 from cromss.predict.scene import Layer, Scene, alpha_bands
@@ -71,7 +71,7 @@ Raster = tuple[Any, tuple[str, ...]]
 def _open_rasters(stack: ExitStack, modality: str, path: Path) -> list[Raster]:
     if path.is_dir():
         return _open_folder(stack, modality, path)
-    source = stack.enter_context(opened(path))
+    source = stack.enter_context(opened(path, NAMED_BY_USER))
     _check_type(modality, source)
     header = header_of(source)
     masks = alpha_bands(source)
@@ -104,7 +104,7 @@ def _open_folder(stack: ExitStack, modality: str, path: Path) -> list[Raster]:
         name = re.sub("^B0", "B", told[1].upper()) if told else ""
         if name not in known or "QI_DATA" in file.parts:
             continue
-        source = stack.enter_context(opened(file))
+        source = stack.enter_context(opened(file, RASTERS))
         _check_type(modality, source)
         if source.count != 1:
             raise ValueError(f"{file} has {source.count} bands: in a folder every band has a file of its own")

@@ -14,7 +14,7 @@ import rasterio.shutil
 from matplotlib.colors import to_rgb
 from rasterio.errors import RasterioError
 
-from cromss.dataset.geotiff import Header, opened
+from cromss.dataset.geotiff import NAMED_BY_USER, Header, opened
 from cromss.types import IGNORE_INDEX
 
 NODATA = IGNORE_INDEX
@@ -78,7 +78,7 @@ class RawMap:
                 BIGTIFF="IF_SAFER",
             )
             # GDAL does not always tell of a full disk.
-            with opened(self.description) as ours, opened(target) as theirs:
+            with opened(self.description, NAMED_BY_USER) as ours, opened(target) as theirs:
                 if [ours.checksum(band) for band in ours.indexes] != [theirs.checksum(band) for band in theirs.indexes]:
                     raise OSError("what was written is not what is there, as on a full disk")
         except (RasterioError, ValueError) as error:

@@ -1,0 +1,64 @@
+"""The one opener of label files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from cromss.dataset.checks import check_labels
+from cromss.dataset.geotiff import Header, header_of, opened
+from cromss.dataset.imagery.image import Raster, alpha_bands, read_planes
+from cromss.types import IGNORE_INDEX
+
+
+def read_labels(file: Path, num_classes: int) -> np.ndarray:
+    """Reads a file of labels.
+
+    Args:
+        file: A GeoTIFF of one band, integers or whole numbers as floats, of any type.
+        num_classes: Number of classes.
+
+    Returns:
+        uint8 ``(H, W)``: a class from 0, or 255 where the file says 255, its nodata or NaN, or masks the pixel.
+
+    Raises:
+        ValueError: The file is missing or damaged, or holds something else.
+    """
+    codes, known = read_codes(file)
+    check_labels(str(file), np.where(known, codes, IGNORE_INDEX), num_classes)
+    return np.where(known, codes, IGNORE_INDEX).astype(np.uint8)
+
+
+def read_codes(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Label codes ``(H, W)`` as they are stored, of an integer type, and bool ``(H, W)``, False where there is none.
+
+    Raises:
+        ValueError: The file is missing or damaged, or holds something else than one band of whole numbers.
+    """
+    with opened(file) as source:
+        check_label_file(file, header := header_of(source), alphas := tuple(alpha_bands(source)))
+        index = next(index for index in source.indexes if index not in alphas)
+        nodata = source.nodatavals[index - 1]
+        raster = Raster(source, (index,), ("labels",), (nodata,), ((1, 0),), alphas)
+        known = np.ones(header.size, bool)
+        codes = read_planes(raster, [index], None, known)[0]
+    if codes.dtype.kind == "f":
+        known &= ~np.isnan(codes)
+    if nodata is not None and not np.isnan(nodata):
+        known &= codes != nodata
+    if codes.dtype.kind != "f":
+        return codes, known
+    codes = np.where(known, codes, 0)
+    broken = codes[codes != np.round(codes)]
+    if broken.size or np.abs(codes).max(initial=0) > np.iinfo(np.int32).max:
+        shown = ", ".join(f"{value:g}" for value in np.unique(broken if broken.size else codes)[-5:])
+        raise ValueError(f"{file} holds {shown}: labels are whole numbers, a class from 0, or 255")
+    return codes.astype(np.int32), known
+
+
+def check_label_file(file: Path, header: Header, alphas: tuple[int, ...]) -> None:
+    """ValueError unless a file has one band, beside alpha bands, of numbers that are not complex."""
+    bands = header.bands - len(alphas)
+    if bands != 1 or np.dtype(header.dtype).kind not in "uif":
+        raise ValueError(f"{file} has {bands} bands of {header.dtype}: labels are one band of whole numbers")

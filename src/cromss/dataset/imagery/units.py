@@ -1,0 +1,164 @@
+"""Units of pixel values: how each becomes the published one, and which ones an image seems to be in.
+
+Published units are dB for S1 and reflectance x 10000 for S2. The verdict looks at percentiles of known pixels beside
+what the published statistics allow, so that a single odd pixel cannot change it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from cromss.dataset.bands import BANDS, Band
+
+AUTO = "auto"
+QUANTISED = "quantised"
+
+UNITS: Mapping[str, Mapping[str, str]] = {
+    "s1": {
+        "db": "dB",
+        "linear": "backscatter in linear units",
+        "amplitude": "the root of backscatter in linear units",
+        "db_100": "dB x 100",
+        QUANTISED: "uint8 from `quantise`",
+    },
+    "s2": {
+        "dn": "reflectance x 10000",
+        "reflectance": "reflectance, 0 to 1",
+        "percent": "reflectance in percent, 0 to 100",
+        QUANTISED: "uint8 from `quantise`",
+    },
+}
+"""Modality -> settings of its units -> what they mean. The first of each are the published ones."""
+
+PUBLISHED: Mapping[str, str] = {modality: next(iter(units)) for modality, units in UNITS.items()}
+"""Modality -> the setting that stands for the published units."""
+
+_FACTORS = {"dn": 1.0, "reflectance": 1e4, "percent": 1e2, "db": 1.0, "db_100": 0.01}
+
+_SENTINEL = -6000
+"""No measured value is this low, in any of the units; dB x 100 reach -5000."""
+
+_LARGEST_SHARE, _LARGEST_PERCENT = 3, 120
+"""Clouds and glint reach a reflectance of 2; reflectance x 10000 of the brightest band is higher over any water."""
+
+_LARGEST_TYPICAL = 16_000
+"""Half of the pixels of a location hardly exceed a reflectance of 1 in any band."""
+
+_HIGHEST_TYPICAL_DB, _LOWEST_TYPICAL_DB = -2, -70
+"""VH stays below the first by far even in a city; noise ends far above the second."""
+
+_BELOW_ZERO = -150
+"""Reflectance x 10000 that the half of a band's pixels cannot lie below: processing errors are smaller."""
+
+
+def check_setting(modality: str, units: str) -> None:
+    """ValueError, which names what is allowed, unless `units` is a key of `UNITS`, or ``"auto"``."""
+    if units != AUTO and units not in UNITS[modality]:
+        raise ValueError(f"units.{modality}={units!r} is unknown: choose one of {AUTO}, {', '.join(UNITS[modality])}")
+
+
+def to_published(values: np.ndarray, units: str) -> np.ndarray:
+    """Values in units of a key of `UNITS` to dB or reflectance x 10000; NaN where there is none, as for linear 0."""
+    if units in ("linear", "amplitude"):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            decibels = (10 if units == "linear" else 20) * np.log10(values)
+        return np.where(values > 0, decibels, np.nan).astype(np.float32)
+    factor = _FACTORS.get(units, 1.0)
+    return values if factor == 1 else values * np.float32(factor)
+
+
+def units_of_scale(modality: str, scale: float) -> str:
+    """The units that values have after a file's own scale was applied, as it tells what the integers stand for.
+
+    Reflectance x 10000 is what the integers of products are, so a scale of 0.0001 makes reflectance of them.
+    """
+    if modality == "s1":
+        return "db"
+    return min(("dn", "reflectance", "percent"), key=lambda units: abs(np.log10(abs(scale) * _FACTORS[units])))
+
+
+def verdict(modality: str, values: np.ndarray, bands: Sequence[Band], quantised: bool) -> str | None:
+    """Which units known pixels seem to be in.
+
+    Args:
+        modality: ``"s1"`` or ``"s2"``.
+        values: ``(K, n)``, known pixels of each band.
+        bands: The K bands.
+        quantised: Whether the values are meant to be `quantise` output.
+
+    Returns:
+        A key of `UNITS`, ``"linear"`` for the amplitude too; None where they fit none of them.
+    """
+    values = np.where(np.isfinite(values) & (values > _SENTINEL) & (values != np.iinfo(np.uint16).max), values, np.nan)
+    kept = values[:, np.isfinite(values).all(axis=0)]
+    if not kept.size:
+        return QUANTISED if quantised else PUBLISHED[modality]
+    low, middle, high = np.percentile(kept, (5, 50, 90), axis=1)
+    if quantised:
+        return _quantised_verdict(modality, middle, high, bands)
+    return (_radar_verdict if modality == "s1" else _optical_verdict)(low, middle, high)
+
+
+def _optical_verdict(low: np.ndarray, middle: np.ndarray, high: np.ndarray) -> str | None:
+    brightest = high.max()
+    for units, largest in (("reflectance", _LARGEST_SHARE), ("percent", _LARGEST_PERCENT)):
+        if brightest <= largest:
+            # Standardised values lie on both sides of 0.
+            return units if low.min() > -largest / 10 and brightest > 0 else None
+    return "dn" if middle.max() <= _LARGEST_TYPICAL and middle.min() > _BELOW_ZERO else None
+
+
+def _radar_verdict(low: np.ndarray, middle: np.ndarray, high: np.ndarray) -> str | None:
+    darkest = middle.min()
+    if darkest > _HIGHEST_TYPICAL_DB:
+        return "linear" if low.min() > -0.05 and high.max() <= 50 else None
+    if darkest >= _LOWEST_TYPICAL_DB:
+        return "db"
+    return "db_100" if _HIGHEST_TYPICAL_DB > darkest / 100 > _LOWEST_TYPICAL_DB and darkest < -400 else None
+
+
+def _quantised_verdict(modality: str, middle: np.ndarray, high: np.ndarray, bands: Sequence[Band]) -> str | None:
+    if modality == "s1":
+        return QUANTISED if high.max() > 2 else None
+    restored = [band.low + value * (band.high - band.low) / 255 for band, value in zip(bands, middle, strict=True)]
+    return QUANTISED if sum(value < _BELOW_ZERO for value in restored) < max(1, len(bands) / 4) else None
+
+
+def check_units(modality: str, found: str | None, units: str, told: bool, values: np.ndarray) -> None:
+    """Compares a verdict with the units that an image is read in.
+
+    Args:
+        modality: ``"s1"`` or ``"s2"``.
+        found: The `verdict`.
+        units: Units that the values are taken to be in.
+        told: Whether the user told these units.
+        values: ``(K, n)`` that the verdict was made of, for the message.
+
+    Raises:
+        ValueError: They differ. What the user calls published units is believed.
+    """
+    if found == units or (told and (found is None or units == PUBLISHED[modality])):
+        return
+    if found == "linear" and units == "amplitude":
+        return
+    finite = values[np.isfinite(values)]
+    low, middle, high = np.percentile(finite, (1, 50, 99))
+    seems = f"which seems to be {UNITS[modality][found]}" if found else f"which fits none of {_listed(modality)}"
+    needed = UNITS[modality][units]
+    cure = f"units.{modality}={found}" if found else f"units.{modality}=… to what they are, or convert the file"
+    raise ValueError(
+        f"values of 1 % / 50 % / 99 % of the pixels are {low:.4g} / {middle:.4g} / {high:.4g}, {seems}; {needed} "
+        f"{'was told' if told else 'is needed'}: set {cure}"
+    )
+
+
+def known_bands(modality: str, names: Sequence[str]) -> tuple[Band, ...]:
+    """The bands of these names."""
+    table = {band.name: band for band in BANDS[modality]}
+    return tuple(table[name] for name in names)
+
+
+def _listed(modality: str) -> str:
+    return ", ".join(f"{units} ({meaning})" for units, meaning in UNITS[modality].items())
