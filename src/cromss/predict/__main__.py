@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cromss.command import as_path, check_new_file, run_command
-from cromss.predict.offset import LARGEST_OFFSET
+from cromss.dataset.imagery.offset import LARGEST_OFFSET
 from cromss.types import MODALITIES
 
 log = logging.getLogger(__name__)

@@ -15,8 +15,8 @@ from rasterio.windows import Window
 from cromss.dataset.bands import BANDS, select_bands
 from cromss.dataset.folder import band_names_of
 from cromss.dataset.geotiff import NAMED_BY_USER, RASTERS, grid_difference, header_of, opened
+from cromss.dataset.imagery.offset import LARGEST_OFFSET, detect_offset
 from cromss.predict.grids import check_overlap, on_grid
-from cromss.predict.offset import LARGEST_OFFSET, detect_offset
 from cromss.predict.scene import Layer, Scene, alpha_bands
 
 log = logging.getLogger(__name__)

@@ -181,9 +181,9 @@ def _optical_band(name: str) -> str | None:
     words = [word for word in _words(_WAVELENGTH.sub(" ", name)) if not _OPTICAL_WORDS.fullmatch(word)]
     numbered = {band for word in words if (band := _numbered_band(word))}
     rest = "".join(word for word in words if not _numbered_band(word))
-    named = {_BY_ALIAS.get(rest) or _numbered_band(rest)} if rest else set()
+    named: set[str | None] = {_BY_ALIAS.get(rest) or _numbered_band(rest)} if rest else set()
     if len(numbered) == 1 and rest in _VAGUE and numbered <= _VAGUE[rest]:
-        named = numbered
+        named = set(numbered)
     found = numbered | named
     return found.pop() if len(found) == 1 else None
 

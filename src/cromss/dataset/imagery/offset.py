@@ -1,0 +1,267 @@
+"""The offset of +1000 of Sentinel-2 products since processing baseline 04.00: told, and held against the values.
+
+What tells is the user, tags of the file, the product's metadata or its name. Harmonised products, which lost the offset
+on their way, often keep name and tags of the original: values that cannot carry the offset speak louder than those.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+from xml.parsers import expat
+
+import numpy as np
+
+from cromss.io.plain import Limits, NotPlainError, read_file, shown
+
+log = logging.getLogger(__name__)
+
+OFFSET_SINCE = 4.0
+"""Processing baseline from which on products carry the offset (ESA, January 2022)."""
+
+OFFSET = 1000
+
+LARGEST_OFFSET = 10_000
+"""A reflectance of 1: what is more is no offset."""
+
+ASK = "set s2_offset=1000 if the values carry the offset of +1000, s2_offset=0 if not"
+
+_METADATA = Limits(size=16 * 2**20)
+"""Metadata of products have some 100 kB."""
+
+_BELOW = 0.9
+"""Share of the offset that values which carry it hardly fall below: dark pixels are noisy, not negative."""
+
+_IMPOSSIBLE = 0.8
+"""Share of the offset that a tenth of the values which carry it never fall below: a reflectance of -0.02."""
+
+_FEWEST = 100
+"""Known pixels below which values prove nothing."""
+
+
+class Offset(NamedTuple):
+    """What is to be taken off S2 values, and what told it; None where the user did."""
+
+    value: int
+    told_by: str | None
+
+
+def find_offset(path: Path, tags: Iterable[Mapping[str, str]], quantised: bool, given: int | None) -> Offset:
+    """The offset of a Sentinel-2 image: what the user set, else what the image says of itself.
+
+    Args:
+        path: The image: a file, or a folder such as a ``.SAFE`` product.
+        tags: Metadata of each of its raster files.
+        quantised: Whether its values are `cromss.dataset.quantise` output, which has no offset.
+        given: What the user set, or None.
+
+    Raises:
+        ValueError: Nothing tells, what tells contradicts itself or cannot be read, or an offset is given for quantised
+            values.
+    """
+    if quantised:
+        if given:
+            raise ValueError(f"s2_offset={given} is meant for raw units and {path} is uint8: set s2_offset=0")
+        return Offset(0, None)
+    if given is not None:
+        return Offset(given, None)
+    found = dict.fromkeys(detect_offset(path, one) for one in tags)
+    if len(offsets := {told and told[0] for told in found}) > 1:
+        raise ValueError(
+            f"the files of {path} tell of different offsets ({', '.join(map(str, offsets))}): bring them to one and "
+            "set s2_offset=…"
+        )
+    told = next(iter(found), None)
+    if told is None:
+        raise ValueError(
+            f"{path} does not say whether its values carry the offset of +1000 of Sentinel-2 products since 2022 "
+            f"(processing baseline 04.00): {ASK}"
+        )
+    if not 0 <= told[0] <= LARGEST_OFFSET:
+        raise ValueError(f"{path}: {shown(told[1])} is no offset in [0, {LARGEST_OFFSET}]: set s2_offset=0 or 1000")
+    return Offset(*told)
+
+
+def check_offset(path: Path, offset: Offset, names: Sequence[str], values: np.ndarray) -> None:
+    """Holds an offset against the values.
+
+    Warns where the values speak against what the user set, or probably against what metadata say.
+
+    Args:
+        path: What messages call the image.
+        offset: What is to be taken off.
+        names: Published names of the K bands.
+        values: ``(K, N)`` values of known pixels in raw units, from which nothing has been taken off.
+
+    Raises:
+        ValueError: Metadata tell of an offset that the values cannot carry.
+    """
+    if values.shape[1] < _FEWEST:
+        return
+    bands = dict(zip(names, values, strict=True))
+    if not offset.value:
+        if evidence := _carried(bands):
+            log.warning(
+                "%s: %s, as if its values carried the offset of +1000, and s2_offset is 0%s: set s2_offset=1000 if "
+                "they do",
+                path,
+                evidence,
+                _as_told(offset),
+            )
+        return
+    evidence, certain = _missing(bands, offset.value)
+    if not evidence:
+        return
+    said = f"{path}: {evidence}, as if an offset of {offset.value:+d}{_as_told(offset)} had been taken off already"
+    if certain and offset.told_by is not None:
+        raise ValueError(f"{said}: {ASK}")
+    log.warning("%s: set s2_offset=0 if it has", said)
+
+
+def _as_told(offset: Offset) -> str:
+    return "" if offset.told_by is None else f", which {offset.told_by} tells of,"
+
+
+def _missing(bands: Mapping[str, np.ndarray], offset: int) -> tuple[str, bool]:
+    """What speaks against values that carry the offset, and whether nothing else explains it."""
+    if "B10" in bands:
+        # The atmosphere swallows nearly all of B10: what is left of it is the offset.
+        middle = float(np.median(bands["B10"]))
+        return (f"half of B10 lies below {middle:g}", True) if middle < _BELOW * offset else ("", False)
+    for share, part, least, certain in ((10, "tenth", _IMPOSSIBLE, True), (1, "hundredth", _BELOW, False)):
+        dark = {name: float(np.percentile(values, share)) for name, values in bands.items()}
+        darkest = min(dark, key=lambda name: dark[name])
+        if dark[darkest] < least * offset:
+            return f"a {part} of {darkest} lies below {dark[darkest]:g}", certain
+    return "", False
+
+
+def _carried(bands: Mapping[str, np.ndarray]) -> str:
+    """What speaks for values that carry the offset of products; empty where it is not clear."""
+    lowest = {name: float(np.percentile(values, 1)) for name, values in bands.items()}
+    if min(lowest.values()) < _BELOW * OFFSET:
+        return ""
+    if "B10" in bands:
+        return f"nearly all of B10 lies above {lowest['B10']:g}"
+    # Without B10 a bright desert has no dark values either, but none that end just above 1000.
+    darkest = min(lowest, key=lambda name: lowest[name])
+    is_edge = lowest[darkest] < 1.1 * OFFSET
+    return f"its darkest band, {darkest}, begins at {lowest[darkest]:g}" if is_edge else ""
+
+
+def detect_offset(path: Path, tags: Mapping[str, str]) -> tuple[int, str] | None:
+    """Looks for what a Sentinel-2 image says of its offset.
+
+    Args:
+        path: The image: a file, or a folder such as a ``.SAFE`` product.
+        tags: Metadata of its raster file.
+
+    Returns:
+        What is to be taken off the values, and where that stands; None where nothing tells.
+
+    Raises:
+        ValueError: The product's metadata cannot be read, or tells of bands with different offsets.
+    """
+    if told := _of_tags(tags):
+        return told
+    folders = [path if path.is_dir() else path.parent]
+    folders += [folder for folder in folders[0].parents if folder.suffix == ".SAFE"]
+    for folder in folders:
+        found = [told for file in sorted(folder.glob("MTD_MSIL*.xml")) if (told := _of_product(file))]
+        if len({offset for offset, _ in found}) > 1:
+            raise ValueError(f"{folder} holds products with different offsets: set s2_offset=0 or 1000")
+        if found:
+            return found[0]
+    # S2A_MSIL1C_20230101T103421_N0509_R108_T32TPS_...: N and the baseline, without its dot.
+    for part in (path.name, *(parent.name for parent in path.absolute().parents)):
+        if named := re.match(r"S2[A-D]_MSIL[12][AC]_\d{8}T\d{6}_N(\d{4})_", part):
+            return _of_baseline(named[1]), f"its name, {part}"
+    return None
+
+
+def _of_tags(tags: Mapping[str, str]) -> tuple[int, str] | None:
+    offsets = {
+        f"{name}={value}": -_whole(value, f"{name}={value}")
+        for name, value in tags.items()
+        if re.fullmatch(r"(radio|boa)_add_offset\w*", name.lower())
+    }
+    if len(set(offsets.values())) > 1:
+        raise ValueError(
+            f"tags tell of bands with different offsets ({', '.join(map(shown, offsets))}): bring them to one and set "
+            "s2_offset=0"
+        )
+    for told, offset in offsets.items():
+        return offset, told
+    for name, value in tags.items():
+        if name.lower() in ("processing_baseline", "processingbaseline", "s2:processing_baseline"):
+            return _of_baseline(value), f"{name}={value}"
+    return None
+
+
+def _of_product(file: Path) -> tuple[int, str] | None:
+    try:
+        texts = _elements(read_file(file, _METADATA))
+    except (NotPlainError, OSError) as error:
+        raise ValueError(f"{file} cannot be read ({error}): fetch the product again, or set s2_offset=…") from error
+    offsets = {_whole(text, f"{tag} in {file}") for tag, text in texts if tag in ("RADIO_ADD_OFFSET", "BOA_ADD_OFFSET")}
+    if len(offsets) > 1:
+        raise ValueError(f"{file} tells of bands with offsets {sorted(offsets)}: bring them to one and set s2_offset=0")
+    if offsets:
+        return -offsets.pop(), f"offsets in {file.name}"
+    baselines = [text for tag, text in texts if tag == "PROCESSING_BASELINE"]
+    return (_of_baseline(baselines[0]), f"processing baseline {baselines[0]} in {file.name}") if baselines else None
+
+
+def _elements(content: bytes) -> list[tuple[str, str]]:
+    """Name, without namespace, and text of the elements of an XML file that hold text; NotPlainError if it is none."""
+    found: list[tuple[str, str]] = []
+    texts: list[list[str]] = []
+
+    def begin(name: str, attributes: Mapping[str, str]) -> None:
+        if len(texts) == _METADATA.depth:
+            raise NotPlainError(f"it is nested more than {_METADATA.depth} levels deep")
+        texts.append([])
+
+    def end(name: str) -> None:
+        if text := "".join(texts.pop()).strip():
+            found.append((name.rpartition(":")[2], text))
+
+    def add(text: str) -> None:
+        texts[-1].append(text)
+
+    def refuse(*_: object) -> None:
+        # Entities can multiply a short file to gigabytes, and name other files.
+        raise NotPlainError("it declares a document type or entities, which are refused")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = begin
+    parser.EndElementHandler = end
+    parser.CharacterDataHandler = add
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        parser.Parse(content, True)
+    except expat.ExpatError as error:
+        raise NotPlainError(f"it is not XML: {error}") from error
+    return found
+
+
+def _whole(text: str, where: str) -> int:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not number.is_integer():
+        raise ValueError(f"{shown(where)} is no whole number: set s2_offset=0 or 1000")
+    return int(number)
+
+
+def _of_baseline(text: str) -> int:
+    """05.09, N05.09, 0509 and N0509 are one."""
+    told = re.fullmatch(r"N?(\d{1,2})\.?(\d\d)|N?(\d{1,2})\.(\d)", text.strip())
+    if told is None:
+        raise ValueError(f"processing baseline {shown(text)} is no number such as 05.09: set s2_offset=0 or 1000")
+    return OFFSET if float(f"{told[1] or told[3]}.{told[2] or told[4]}") >= OFFSET_SINCE else 0
