@@ -26,6 +26,7 @@ VIEW = (
     "normalisation",
     "statistics",
     "crop",
+    "validate",
     "evaluate",
     "flip",
     "rotate",

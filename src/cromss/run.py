@@ -34,7 +34,7 @@ from cromss.trainer.freezing import FreezeEncoders
 from cromss.trainer.lightning_trainer import Provenance, make_trainer, training_callbacks
 from cromss.trainer.module import SegmentationModule
 from cromss.trainer.panels import PanelPictures, save_figure
-from cromss.trainer.results import MEANS, results, scores_of, table
+from cromss.trainer.results import MEANS, results, scored_part, scores_of, table
 from cromss.trainer.resume import check_checkpoint, find_checkpoint, load_tested
 from cromss.trainer.summary import Summary
 from cromss.trainer.wandb_logger import RunLogger
@@ -213,7 +213,10 @@ def _test(
     scores = {branch: scores_of(score, module.classes) for branch, score in module.test_scores.items()}
     if not trainer.is_global_zero:
         return scores
-    counted = {**tested, "locations": len(data.test_locations)}
+    there = data.test_pixels
+    seasons = data.test_reader.info.seasons
+    part = scored_part(scores, there.labelled, there.ignored, data.evaluate, data.eval_season, seasons)
+    counted = {**tested, "locations": len(data.test_locations), **part}
     found = results(composed.resolved, composed.choices, scores, weights, counted)
     write_file(folder / RESULTS, json.dumps(found, indent=1).encode())
     figure = draw_confusion(scores)
@@ -222,9 +225,10 @@ def _test(
         if isinstance(logger, RunLogger):
             logger.log_scores(
                 {f"test/{branch}/{name}": values[name] for branch, values in scores.items() for name in MEANS}
+                | {f"test/scored/{name}": value for name, value in part.items()}
             )
             logger.log_pictures({"confusion": wandb.Image(figure)})
-    log.info("\n%s", table(scores))
+    log.info("\n%s", table(scores, part))
     return scores
 
 

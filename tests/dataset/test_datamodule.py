@@ -70,7 +70,8 @@ def module(reader=None, *, training=True, testing=False, test_reader=None, **cha
         "normalisation": "quantise",
         "statistics": "published",
         "crop": 32,
-        "evaluate": "centre",
+        "validate": "centre",
+        "evaluate": "whole",
         "flip": 0.5,
         "rotate": 0.2,
         "degrees": 90,
@@ -241,6 +242,7 @@ def test_workers_read_the_same_as_the_process_itself():
         ({"val_fraction": 0.96}, "leaves none to train on"),
         ({"train_samples": 9}, "dataset.train_samples=9: there are 8 locations to train on"),
         ({"evaluate": "all"}, r"dataset.evaluate=all is unknown: centre .* or whole"),
+        ({"validate": "all"}, r"dataset.validate=all is unknown: centre .* or whole"),
     ],
 )
 def test_settings_that_do_not_fit_the_data_are_refused(changes, message):
@@ -355,7 +357,7 @@ def test_few_samples_are_part_of_more_and_another_seed_draws_others():
 def test_the_test_reads_another_source_as_a_whole():
     # 50 px: not the size of the training patches, and no multiple of 32.
     tests = CountingReader(locations=5, size=50)
-    data = module(training=False, testing=True, test_reader=tests, evaluate="whole", batch_size=3)
+    data = module(training=False, testing=True, test_reader=tests, evaluate="whole", batch_size=12)
     batches = [data.on_after_batch_transfer(raw, 0) for raw in data.test_dataloader()]
     assert [batch.locations for batch in batches] == [[0, 1, 2], [3, 4]]
     rows, columns = data.test_geometry.inner(50, 50)
@@ -365,8 +367,46 @@ def test_the_test_reads_another_source_as_a_whole():
         assert (batch.labels[:, rows, columns] != IGNORE_INDEX).all()
 
 
+def test_a_test_batch_holds_no_more_pixels_than_a_training_batch():
+    # Whole patches of 50 px are tested as 64 px: 4 times the 32 px of a training crop.
+    tests = CountingReader(locations=5, size=50)
+    sizes = {size: module(test_reader=tests, batch_size=size).test_batch_size for size in (1, 4, 7, 8)}
+    assert sizes == {1: 1, 4: 1, 7: 1, 8: 2}
+    assert module(test_reader=tests, batch_size=8, evaluate="centre").test_batch_size == 8
+
+
+class PartlyLabelledReader(CountingReader):
+    """Season s has no label in its first s + 1 rows."""
+
+    def read_labels(self, index):
+        labels = super().read_labels(index)
+        for season in range(len(labels)):
+            labels[season, : season + 1] = IGNORE_INDEX
+        return labels
+
+
+@pytest.mark.parametrize(("size", "season"), [(40, 0), (33, 2), (50, 3)])
+def test_a_test_scores_each_labelled_pixel_of_its_season_once(size, season):
+    tests = PartlyLabelledReader(locations=5, size=size)
+    data = module(training=False, testing=True, test_reader=tests, eval_season=season)
+    batches = [data.on_after_batch_transfer(raw, 0) for raw in data.test_dataloader()]
+    scored = sum(int((batch.labels != IGNORE_INDEX).sum()) for batch in batches)
+    assert scored == 5 * size * (size - season - 1) == data.test_pixels.labelled
+    assert data.test_pixels.ignored == 5 * size * (season + 1)
+
+
+def test_a_season_without_a_label_cannot_be_tested():
+    tests = CountingReader()
+    labels = tests.read_labels(0)
+    labels[2] = IGNORE_INDEX
+    tests.read_labels = lambda index: labels
+    module(test_reader=tests, eval_season=1)
+    with pytest.raises(ValueError, match=r"none of the 10 location\(s\) to test on has a labelled pixel in season 2"):
+        module(test_reader=tests, eval_season=2)
+
+
 def test_without_a_test_set_the_validation_split_is_tested():
-    data = module(training=False, testing=True)
+    data = module(training=False, testing=True, batch_size=8)
     (raw,) = data.test_dataloader()
     assert raw.locations == data.val_locations.tolist()
     with pytest.raises(ValueError, match="nothing to test on: give dataset.test_path, or dataset.val_fraction"):

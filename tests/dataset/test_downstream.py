@@ -29,6 +29,7 @@ def tiles(reader, kind, bands):
         normalisation="quantise",
         statistics="published",
         crop="auto",
+        validate="centre",
         evaluate="whole",
         flip=0.0,
         rotate=0.0,
@@ -38,7 +39,7 @@ def tiles(reader, kind, bands):
         train_samples=None,
         samples_seed=0,
         smoothing=NoPrior(),
-        batch_size=2,
+        batch_size=8,
         workers=0,
         seed=1,
     )

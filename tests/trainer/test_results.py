@@ -9,7 +9,7 @@ from cromss.experiment import config_hash, git_commit
 from cromss.paths import config_dir
 from cromss.trainer.confusion import draw_confusion
 from cromss.trainer.metrics import SegmentationScores
-from cromss.trainer.results import results, scores_of, table
+from cromss.trainer.results import results, scored_part, scores_of, table
 
 CLASSES = ["water", "trees", "snow & ice"]
 
@@ -34,11 +34,27 @@ def test_scores_are_plain_numbers_and_absent_classes_are_named(scores):
 
 
 def test_the_table_says_which_classes_were_left_out(scores):
-    lines = table(scores).splitlines()
+    lines = table(scores, scored_part(scores, 4, 1, "whole", 0, 1)).splitlines()
     assert lines[0].split() == ["test", "s2"]
     assert lines[1].split() == ["overall", "accuracy", "0.750"]
     assert [line.split()[1:] for line in lines[5:7]] == [["water", "0.667"], ["trees", "0.500"]]
     assert lines[7].strip() == "not in the labels, left out of the means: snow & ice"
+    assert lines[8].strip() == "scored: all 4 labelled pixels, 1 have no label"
+
+
+def test_the_table_says_how_many_pixels_were_not_scored(scores):
+    part = scored_part(scores, labelled=16, ignored=2, evaluate="centre", season=1, seasons=4)
+    assert part == {
+        "evaluate": "centre",
+        "season": 1,
+        "seasons": 4,
+        "pixels": 4,
+        "labelled": 16,
+        "ignored": 2,
+        "share": 0.25,
+    }
+    said = table(scores, part).splitlines()[-1]
+    assert "4 of 16 labelled pixels (25.0%), dataset.evaluate=centre; season 1 of 0 to 3" in said
 
 
 def test_the_picture_shows_a_matrix_a_branch_with_shares_of_the_labels(scores):
@@ -85,7 +101,13 @@ def test_seeds_paths_and_hardware_do_not_make_another_experiment(key, value):
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("trainer.optimizer.lr", 1e-3), ("dataset.train_samples", 10), ("backbone.freeze", "frozen")]
+    ("key", "value"),
+    [
+        ("dataset.evaluate", "centre"),
+        ("trainer.optimizer.lr", 1e-3),
+        ("dataset.train_samples", 10),
+        ("backbone.freeze", "frozen"),
+    ],
 )
 def test_every_other_setting_does(key, value):
     assert config_hash(changed(key, value)) != config_hash(CONFIG)

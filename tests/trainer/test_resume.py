@@ -210,3 +210,13 @@ def test_a_file_without_weights_is_refused(tmp_path):
     torch.save({"weights": {}}, path)
     with pytest.raises(ValueError, match="holds no state_dict"):
         load_checkpoint(path)
+
+
+def test_what_a_test_looks_at_changes_nothing_that_is_learned(run_folder):
+    # Written when `evaluate` told what both validation and test look at.
+    path = run_folder / "checkpoints" / "last.ckpt"
+    saved(path, 1, 8, config=CONFIG | {"dataset": {"evaluate": "centre"}})
+    now = {"validate": "centre", "evaluate": "whole"}
+    check_checkpoint(path, nn.Linear(3, 2), changed(epochs=9) | {"dataset": now}, own=True)
+    with pytest.raises(ValueError, match=r"dataset.validate=whole \(checkpoint: centre\)"):
+        check_checkpoint(path, nn.Linear(3, 2), changed(epochs=9) | {"dataset": now | {"validate": "whole"}}, own=True)

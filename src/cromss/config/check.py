@@ -164,6 +164,7 @@ def _check_choices(cfg: DictConfig) -> Iterator[str]:
 
     choices: dict[str, tuple[str | None, ...]] = {
         "dataset.modality": MODALITIES,
+        "dataset.validate": ("centre", "whole"),
         "dataset.evaluate": ("centre", "whole"),
         "dataset.statistics": STATISTICS,
         "trainer.test": (None, "last", "best"),

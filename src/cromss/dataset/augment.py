@@ -160,7 +160,19 @@ class CentreCrop(CropGeometry):
 
     def views(self, height: int, width: int, seeds: Sequence[int]) -> list[View]:
         """The centre of the patch, whatever the seed."""
-        return [View((height - self.crop) // 2, (width - self.crop) // 2)] * len(seeds)
+        return [View(*self.corner(height, width))] * len(seeds)
+
+    def corner(self, height: int, width: int) -> tuple[int, int]:
+        """Row and column of the first pixel of the view in a patch of ``height x width``."""
+        return (height - self.crop) // 2, (width - self.crop) // 2
+
+    def inner(self, height: int, width: int) -> tuple[slice, slice]:
+        """Rows and columns of the view that show the patch: all of them."""
+        return slice(0, self.crop), slice(0, self.crop)
+
+    def pixels(self, height: int, width: int) -> int:
+        """Number of pixels of the view."""
+        return self.crop**2
 
 
 class WholePatch:
@@ -199,6 +211,16 @@ class WholePatch:
         margins = (_margin(size) for size in (height, width))
         top, left = (before for before, _ in margins)
         return slice(top, top + height), slice(left, left + width)
+
+    @staticmethod
+    def corner(height: int, width: int) -> tuple[int, int]:
+        """Row and column of the first pixel that `inner` shows, in the patch."""
+        return 0, 0
+
+    @staticmethod
+    def pixels(height: int, width: int) -> int:
+        """Number of pixels of the padded view."""
+        return math.prod(size + sum(_margin(size)) for size in (height, width))
 
 
 def _margin(size: int) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 import lightning as L
@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from cromss.class_names import check_class_names
 from cromss.dataset.augment import HALVINGS, CentreCrop, Geometry, RandomGeometry, WholePatch
 from cromss.dataset.bands import Scale, band_positions, select_bands
+from cromss.dataset.labelled import check_labelled, count_labelled
 from cromss.dataset.own_statistics import PUBLISHED, STATISTICS, OwnStatistics
 from cromss.dataset.reader import DatasetInfo, LocationReader
 from cromss.dataset.sampling import Draw, EvaluationDraws, TrainingDraws, few, split
@@ -152,12 +153,13 @@ class LocationDataModule(L.LightningDataModule):
         bands: Number or name of the S2 band subset, see `cromss.dataset.bands`.
         classes: Class names of the task; a dataset with more classes is refused.
         season: ``"random"`` draws one a sample; a number fixes it. Training only.
-        eval_season: The season of the validation.
+        eval_season: The season of validation and test.
         normalisation: ``"quantise"``, ``"standardise"`` or ``"reflectance"``.
         statistics: By whose mean and standard deviation: ``"published"``, or ``"store"`` for those that `reader` keeps.
             The test set is scaled by the same ones.
         crop: Side of the random crop in training, in pixels; ``"auto"`` takes the largest multiple of 32 that fits.
-        evaluate: Validation and test look at the ``"centre"``, the crop in the middle, or at the ``"whole"`` patch.
+        validate: Validation looks at the ``"centre"``, the crop in the middle, or at the ``"whole"`` patch.
+        evaluate: Likewise the test. ``"whole"`` scores each labelled pixel once.
         flip: Probability of a flip in [0, 1].
         rotate: Probability of a rotation in [0, 1].
         degrees: Largest angle of a rotation.
@@ -169,6 +171,10 @@ class LocationDataModule(L.LightningDataModule):
         batch_size: Samples a batch on each process.
         workers: Loader processes; 0 reads in the training process.
         seed: The run's seed.
+
+    Attributes:
+        test_pixels: How many pixels of the test set have a label in `eval_season`, scored or not.
+        test_geometry: What the test looks at of each patch.
 
     Raises:
         ValueError: The dataset does not fit the settings; the message names the key to change.
@@ -187,6 +193,7 @@ class LocationDataModule(L.LightningDataModule):
         normalisation: str,
         statistics: str,
         crop: int | str,
+        validate: str,
         evaluate: str,
         flip: float,
         rotate: float,
@@ -231,16 +238,14 @@ class LocationDataModule(L.LightningDataModule):
         remaining, self.val_locations = split(len(reader), val_fraction, split_seed)
         self.train_locations = few(remaining, train_samples, samples_seed)
         self.test_locations = self.val_locations if test_reader is None else torch.arange(len(test_reader))
-        for purpose, source, locations in (
-            ("train", reader, self.train_locations),
-            ("validate", reader, self.val_locations),
-            ("test", self.test_reader, self.test_locations),
-        ):
-            _check_labelled(purpose, source, locations)
+        check_labelled("train", reader, self.train_locations)
+        check_labelled("validate", reader, self.val_locations)
+        self.test_pixels = count_labelled(self.test_reader, self.test_locations, eval_season)
         self.train_view = BatchView(RandomGeometry(self.crop, flip, rotate, degrees), smoothing, scaling)
-        self.eval_view = BatchView(_evaluation(evaluate, self.crop), NoPrior(), scaling)
+        self.eval_view = BatchView(_evaluation("validate", validate, self.crop), NoPrior(), scaling)
         test_crop = min(self.crop, _crop("auto", self.test_reader.info.size))
-        self.test_geometry = _evaluation(evaluate, test_crop)
+        self.evaluate = evaluate
+        self.test_geometry = _evaluation("evaluate", evaluate, test_crop)
         self.test_view = BatchView(self.test_geometry, NoPrior(), test_scaling)
 
     def state_dict(self) -> dict[str, Any]:
@@ -285,7 +290,9 @@ class LocationDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader | list:
         """Loader of validation batches; an empty list where no location is held out."""
-        return self._evaluation_loader(self.dataset, self.val_locations) if len(self.val_locations) else []
+        if not len(self.val_locations):
+            return []
+        return self._evaluation_loader(self.dataset, self.val_locations, self.batch_size)
 
     def check_test(self) -> None:
         """ValueError where there is neither a test set nor a validation split."""
@@ -297,7 +304,14 @@ class LocationDataModule(L.LightningDataModule):
 
     def test_dataloader(self) -> DataLoader:
         """Loader of test batches; `check_test` says whether there are any."""
-        return self._evaluation_loader(self.test_dataset, self.test_locations)
+        return self._evaluation_loader(self.test_dataset, self.test_locations, self.test_batch_size)
+
+    @property
+    def test_batch_size(self) -> int:
+        """Samples of a test batch: no more pixels than in a training batch, but one patch at least."""
+        height, width = self.test_reader.info.size
+        pixels = self.test_geometry.pixels(height, width)
+        return max(1, min(self.batch_size, self.batch_size * self.crop**2 // pixels))
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Raises here what went wrong in a loader process."""
@@ -310,10 +324,10 @@ class LocationDataModule(L.LightningDataModule):
             return self.train_view(batch)
         return self.test_view(batch) if self.trainer.testing else self.eval_view(batch)
 
-    def _evaluation_loader(self, dataset: LocationDataset, locations: Tensor) -> DataLoader:
+    def _evaluation_loader(self, dataset: LocationDataset, locations: Tensor, batch_size: int) -> DataLoader:
         assert self.trainer is not None
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
-        draws = EvaluationDraws(locations, self.eval_season, self.batch_size, rank, world_size)
+        draws = EvaluationDraws(locations, self.eval_season, batch_size, rank, world_size)
         return DataLoader(**self._reading(dataset, draws))
 
     def _reading(self, dataset: LocationDataset, draws: Sampler[list[Draw]]) -> dict[str, Any]:
@@ -373,25 +387,10 @@ def _crop(crop: int | str, size: tuple[int, int]) -> int:
     return int(crop)
 
 
-def _evaluation(evaluate: str, crop: int) -> Geometry:
-    if evaluate not in ("centre", "whole"):
-        raise ValueError(
-            f"dataset.evaluate={evaluate} is unknown: centre (the crop in the middle) or whole (all of a patch)"
-        )
-    return WholePatch() if evaluate == "whole" else CentreCrop(crop)
-
-
-def _check_labelled(purpose: str, reader: LocationReader, locations: Tensor) -> None:
-    """ValueError where no location has a labelled pixel; usually the first one tells."""
-    unlabelled: Iterable[bool] = ((reader.read_labels(i) == IGNORE_INDEX).all() for i in locations.tolist())
-    if purpose == "test":
-        # All of them: a label that cannot be read would otherwise cost the training before it is noticed.
-        unlabelled = list(unlabelled)
-    if len(locations) and all(unlabelled):
-        raise ValueError(
-            f"none of the {len(locations)} location(s) to {purpose} on has a labelled pixel: all are {IGNORE_INDEX}, "
-            "ignored; check the path and the label codes"
-        )
+def _evaluation(key: str, part: str, crop: int) -> CentreCrop | WholePatch:
+    if part not in ("centre", "whole"):
+        raise ValueError(f"dataset.{key}={part} is unknown: centre (the crop in the middle) or whole (all of a patch)")
+    return WholePatch() if part == "whole" else CentreCrop(crop)
 
 
 def _check_seasons(season: int | str, eval_season: int, seasons: int) -> None:

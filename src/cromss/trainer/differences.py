@@ -22,6 +22,7 @@ _MAY_DIFFER = (
     "dataset.reader.cache",
     "dataset.train_path",
     "dataset.test",
+    "dataset.evaluate",
     "backbone.weights",
     "backbone.start",
     "trainer.test",
@@ -43,7 +44,7 @@ def differing_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[s
     Returns:
         Dotted key -> ``"key=new (checkpoint: old)"``, in alphabetical order.
     """
-    found = sorted(_differences(old, new), key=lambda difference: difference[0])
+    found = sorted(_differences(_with_validate(old), new), key=lambda difference: difference[0])
     return {key: f"{key}={now} (checkpoint: {was})" for key, was, now in found if not key.startswith(_MAY_DIFFER)}
 
 
@@ -51,6 +52,14 @@ def listed(differing: Mapping[str, str], most: int = 8) -> str:
     """The first few of what `differing_settings` found, and how many there are beside, for a message."""
     more = f" and {len(differing) - most} more" if len(differing) > most else ""
     return ", ".join(list(differing.values())[:most]) + more
+
+
+def _with_validate(old: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A config from when one key, `dataset.evaluate`, told what validation and test look at."""
+    dataset = old.get("dataset", {})
+    if "evaluate" not in dataset or "validate" in dataset:
+        return old
+    return {**old, "dataset": {**dataset, "validate": dataset["evaluate"]}}
 
 
 def _differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:

@@ -15,7 +15,6 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 from torch import Tensor
 
-from cromss.dataset.augment import CentreCrop, WholePatch
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.io.atomic import write_file
 from cromss.types import IGNORE_INDEX, Batch
@@ -67,10 +66,8 @@ class PredictionFiles(L.Callback):
         predicted: Mapping[str, Tensor] = outputs
         self.folder.mkdir(parents=True, exist_ok=True)
         height, width = reader.info.size
-        geometry = data.test_geometry
-        whole = isinstance(geometry, WholePatch)
-        rows, columns = WholePatch.inner(height, width) if whole else (slice(None), slice(None))
-        top, left = ((size - geometry.crop) // 2 if isinstance(geometry, CentreCrop) else 0 for size in (height, width))
+        rows, columns = data.test_geometry.inner(height, width)
+        top, left = data.test_geometry.corner(height, width)
         for branch, classes in predicted.items():
             maps = classes[:, rows, columns].to("cpu").numpy().astype(np.uint8)
             for location, labels in zip(batch.locations, maps, strict=True):

@@ -61,7 +61,8 @@ def results(
         choices: Group -> chosen option.
         scores: Branch -> `scores_of`.
         weights: Where the training started, a description a loaded branch.
-        tested: What was tested: the checkpoint, the epochs that it was trained, and the number of locations.
+        tested: What was tested: the checkpoint, the epochs that it was trained, the number of locations, and
+            `scored_part`.
     """
     backbone, dataset = config["backbone"], config["dataset"]
     modality = config["fusion"].get("modality")
@@ -87,8 +88,55 @@ def results(
     }
 
 
-def table(scores: Mapping[str, Any]) -> str:
-    """The scores as text, a column a branch: means first, then the IoU of every class."""
+def scored_part(
+    scores: Mapping[str, Any], labelled: int, ignored: int, evaluate: str, season: int, seasons: int
+) -> dict[str, Any]:
+    """Which and how many pixels of a test set the scores count.
+
+    Args:
+        scores: Branch -> `scores_of`; all count the same pixels.
+        labelled: Pixels of the test set with a label in the tested season.
+        ignored: Pixels without one.
+        evaluate: ``"whole"`` or ``"centre"``, see `dataset.evaluate`.
+        season: The tested season.
+        seasons: Number of seasons that the test set has.
+
+    Returns:
+        These arguments, ``pixels``, the number that the scores count, and ``share``, that of the labelled ones in
+        [0, 1].
+    """
+    pixels = sum(map(sum, next(iter(scores.values()))["confusion"]))
+    return {
+        "evaluate": evaluate,
+        "season": season,
+        "seasons": seasons,
+        "pixels": pixels,
+        "labelled": labelled,
+        "ignored": ignored,
+        "share": round(pixels / labelled, 6),
+    }
+
+
+def scored_line(tested: Mapping[str, Any]) -> str:
+    """`scored_part` in words, e.g. ``"9,216 of 12,544 labelled pixels (73.5 %), dataset.evaluate=centre"``."""
+    pixels, labelled = tested["pixels"], tested["labelled"]
+    if pixels == labelled:
+        line = f"all {labelled:,} labelled pixels, {tested['ignored']:,} have no label"
+    else:
+        part = f"{pixels:,} of {labelled:,} labelled pixels ({pixels / labelled:.1%})"
+        line = f"{part}, dataset.evaluate={tested['evaluate']}"
+    if tested["seasons"] > 1:
+        line += f"; season {tested['season']} of 0 to {tested['seasons'] - 1}, dataset.eval_season"
+    return line
+
+
+def table(scores: Mapping[str, Any], tested: Mapping[str, Any]) -> str:
+    """The scores as text, one column per branch: means first, then the IoU of every class, then what was scored.
+
+    Args:
+        scores: Branch -> `scores_of`.
+        tested: `scored_part`.
+    """
     columns = list(scores)
     lines = [f"{'test':42}" + "".join(f"{branch:>9}" for branch in columns)]
     titles = {"oa": "overall accuracy", "aa": "average accuracy", "miou": "mean IoU", "mf1": "mean F1"}
@@ -101,6 +149,7 @@ def table(scores: Mapping[str, Any]) -> str:
     ]
     if first["absent"]:
         lines.append(f"  not in the labels, left out of the means: {', '.join(first['absent'])}")
+    lines.append(f"  scored: {scored_line(tested)}")
     return "\n".join(lines)
 
 

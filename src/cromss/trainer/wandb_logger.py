@@ -43,7 +43,7 @@ class RunLogger(WandbLogger):
         super().__init__(experiment=self._run, project=arguments["project"], save_dir=arguments["dir"])
         self._is_lost = False
         self._waiting: dict[str, Any] = {}
-        self._scores: dict[str, float | None] = {}
+        self._scores: dict[str, float | str | None] = {}
         self._recent: deque[tuple[float, dict[str, Any]]] = deque()
 
     @property
@@ -74,8 +74,8 @@ class RunLogger(WandbLogger):
         self._try(lambda run: run.log(dict(pictures) | ({} if epoch is None else {"epoch": epoch})))
 
     @rank_zero_only
-    def log_scores(self, scores: Mapping[str, float | None]) -> None:
-        """Puts numbers beside the run that belong to no epoch."""
+    def log_scores(self, scores: Mapping[str, float | str | None]) -> None:
+        """Puts values beside the run that belong to no epoch."""
         self._scores |= scores
         self._try(lambda run: run.summary.update(dict(scores)))
 

@@ -16,7 +16,14 @@ from cromss.report.page.run_folder import DONE, PageRun
 _NAMED = 8
 """Names in one sentence at most."""
 
-_DATA = ("dataset.reader.", "dataset.val_fraction", "dataset.split_seed", "dataset.eval_season", "dataset.evaluate")
+_DATA = (
+    "dataset.reader.",
+    "dataset.val_fraction",
+    "dataset.split_seed",
+    "dataset.eval_season",
+    "dataset.validate",
+    "dataset.evaluate",
+)
 _NO_DATA = ("dataset.reader._target_", "dataset.reader.cache")
 
 
