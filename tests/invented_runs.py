@@ -1,7 +1,6 @@
 """Folders of runs that never ran, of any number and length."""
 
 import csv
-import json
 from itertools import product
 from types import MappingProxyType
 
@@ -9,8 +8,8 @@ import numpy as np
 import yaml
 
 from cromss.experiment import config_hash
-from cromss.sweep.record import FORMAT
-from cromss.trainer.patch_file import Column, Patches, write_patches
+from cromss.runs.patches import Column, Patches, write_patches
+from records import BEGUN
 
 CLASSES = MappingProxyType({"water": "#419bdf", "trees": "#397d49", "built area": "#c4281b"})
 
@@ -42,9 +41,9 @@ def invent_run(folder, settings, *, curve=(0.3, 0.5, 0.4), state="done", **recor
     (folder / "config.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
     choices = {"dataset": "synthetic", "fusion": settings["fusion"]["_target_"].rpartition(".")[2][:-6].lower()}
     overrides = [f"selection.prop={settings['selection']['prop']}", f"fusion={choices['fusion']}"]
-    about = {"name": folder.name, "monitor": "val/loss", "error": None, "git_commit": "a" * 40, "choices": choices}
-    known = {"format": FORMAT, "state": state, "overrides": overrides, "config_hash": config_hash(settings)}
-    (folder / "run.json").write_text(json.dumps({**known, **about, **record}))
+    known = {"state": state, "name": folder.name, "overrides": overrides, "choices": choices, "error": None}
+    known |= {"git_commit": "a" * 40, "config_hash": config_hash(settings), "seed": settings["seed"]}
+    BEGUN.model_copy(update={**known, **record}).save(folder)
     write_metrics(folder / "metrics.csv", np.asarray(curve, float))
     return folder
 

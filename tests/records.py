@@ -1,6 +1,6 @@
 """What a run says of itself when it begins."""
 
-from cromss.sweep.record import RunRecord
+from cromss.runs.record import RunRecord
 
 BEGUN = RunRecord(
     state="running",

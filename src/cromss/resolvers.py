@@ -12,8 +12,8 @@ from omegaconf import ListConfig, OmegaConf
 
 from cromss.job_shape import gpus_per_node
 from cromss.runs.names import CHECKPOINTS, LAST, RECORD
+from cromss.runs.record import read_record
 from cromss.sweep.lock import holder
-from cromss.sweep.record import read_record
 
 LONGEST_NAME = 120
 """Characters of a run's name; file systems allow 255 for a folder."""

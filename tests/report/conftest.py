@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from cromss.trainer.results import FORMAT
+from cromss.runs.results import FORMAT
 
 RUN = {
     "format": FORMAT,

@@ -2,7 +2,6 @@
 
 import json
 import logging
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -61,10 +60,10 @@ def test_a_test_alone_is_a_run_and_scores_are_named_by_class(invent, tmp_path):
         ("config.yaml", "a: [", "config.yaml is damaged"),
         ("config.yaml", "seed: 1", "not the whole config of a run"),
         ("run.json", '{"format": 1, "sta', "run.json"),
-        ("run.json", '{"format": 9}', "not of format 1"),
+        ("run.json", '{"format": 9}', "format 9"),
         ("metrics.csv", "", "names no epoch"),
         ("metrics.csv", "epoch,val/loss\n0,1\n1", "more or fewer values"),
-        ("metrics.csv", "epoch,val/loss\n0,x\n", "could not convert"),
+        ("metrics.csv", "epoch,val/loss\n0,x\n", "val/loss is 'x'"),
         ("results.json", "{}", "names no format"),
     ],
 )
@@ -124,7 +123,7 @@ def test_metrics_have_titles():
 
 def test_a_killed_run_is_not_shown_as_running(run, tmp_path):
     # It says that it runs for as long as nobody corrects it; nobody holds its folder any more.
-    replace(BEGUN, job="process 1 on node1").save(run)
+    BEGUN.model_copy(update={"job": "process 1 on node1"}).save(run)
     (found,) = read_runs([tmp_path]).runs
     assert found.state == "interrupted"
     with hold(run):

@@ -1,10 +1,10 @@
 import math
-from dataclasses import replace
 
 import pytest
 
 from cromss.runs.names import RECORD
-from cromss.sweep.record import begin, finished, identity, read_record
+from cromss.runs.record import read_record
+from cromss.sweep.record import begin, finished, identity
 from cromss.sweep.recording import recorded
 from records import BEGUN
 
@@ -96,5 +96,5 @@ def test_more_epochs_are_the_same_run(tmp_path):
 
 
 def test_an_interrupted_run_is_not_finished(tmp_path):
-    replace(BEGUN, identity=identity(CONFIG)).save(tmp_path)
+    BEGUN.model_copy(update={"identity": identity(CONFIG)}).save(tmp_path)
     assert finished(tmp_path, CONFIG) is None

@@ -231,10 +231,20 @@ def literal(value: Any) -> Any:
 def shown(value: Any) -> str:
     """A value as messages repeat it: on one line, cut where it is long, without control characters."""
     text = value if isinstance(value, str) else repr(value)
-    text = "".join(
-        character if character.isprintable() else repr(character)[1:-1] for character in text[: LONGEST_SHOWN + 1]
-    )
+    text = printable(text[: LONGEST_SHOWN + 1])
     return f"{text[:LONGEST_SHOWN]}…" if len(text) > LONGEST_SHOWN else text
+
+
+def printable(text: str, keep: str = "") -> str:
+    """A text in which control characters, such as those that steer a terminal, are spelled out.
+
+    Args:
+        text: Any.
+        keep: Control characters that stay, such as line breaks.
+    """
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one in keep else repr(one)[1:-1] for one in text)
 
 
 def kind_of(value: Any) -> str:

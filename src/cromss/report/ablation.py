@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import csv
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cromss.runs.metrics import read_metrics_table
 from cromss.runs.names import METRICS, RESULTS
-from cromss.sweep.plan import planned_runs
-from cromss.sweep.record import read_record
+from cromss.runs.record import read_record
+from cromss.runs.sweep_plan import planned_runs
+
+_PARTS = 3
+"""Of the name of a score, such as ``val/s2/miou``."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,15 +50,15 @@ def read_ablation(folder: Path) -> Ablation:
         ValueError: It is no sweep's folder, or no run has measured a mean IoU yet.
     """
     runs = planned_runs(folder)
-    folders = [folder / run["folder"] for run in runs]
+    folders = [folder / run.folder for run in runs]
     files = [path / METRICS for path in folders if (path / METRICS).exists()]
     scores = [name.split("/") for name in dict.fromkeys(name for path in files for name in _columns(path))]
-    branches = [parts[1] for parts in scores if parts[0] == "val" and parts[-1] == "miou"]
+    branches = [parts[1] for parts in scores if len(parts) == _PARTS and parts[0] == "val" and parts[-1] == "miou"]
     if not branches:
         raise ValueError(f"no run of {folder} has a val/…/miou in its metrics.csv: a report would be empty")
     records = [record for path in folders if (record := read_record(path)) is not None]
     groups = {group for record in records for group in record.choices}
-    said = [dict(_setting(override) for override in run["overrides"]) for run in runs]
+    said = [dict(_setting(override) for override in run.overrides) for run in runs]
     keys = dict.fromkeys(key for overrides in said for key in overrides if key != "seed")
     differing = [key for key in keys if len({overrides.get(key) for overrides in said}) > 1]
     return Ablation(
@@ -68,6 +74,9 @@ def _setting(override: str) -> tuple[str, str]:
     return key.partition("@")[0], value
 
 
-def _columns(path: Path) -> list[str]:
-    with path.open(newline="") as file:
-        return next(csv.reader(file), [])
+def _columns(path: Path) -> Sequence[str]:
+    try:
+        return read_metrics_table(path).names
+    except (ValueError, OSError) as error:
+        log.warning("Left out: %s: %s", path, error)
+        return []

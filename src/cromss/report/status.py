@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import csv
+import logging
 from collections import Counter
 from pathlib import Path
 
 from cromss.report.output import deliver
+from cromss.runs.metrics import read_metrics_table
 from cromss.runs.names import METRICS
-from cromss.sweep.plan import planned_runs
+from cromss.runs.sweep_plan import planned_runs
 from cromss.sweep.state import RunState, states_of
+
+log = logging.getLogger(__name__)
 
 
 def show_status(folder: Path, out: Path | None) -> None:
@@ -38,10 +41,10 @@ def status(folder: Path) -> str:
     if not folder.is_dir():
         raise ValueError(f"status={folder} is no folder: name that of a sweep, as outputs/sweeps/NAME")
     runs = planned_runs(folder)
-    folders = [folder / run["folder"] for run in runs]
+    folders = [folder / run.folder for run in runs]
     states = states_of(folders)
-    common = set(runs[0]["overrides"]).intersection(*(run["overrides"] for run in runs)) if len(runs) > 1 else set()
-    names = [" ".join(override for override in run["overrides"] if override not in common) for run in runs]
+    common = set(runs[0].overrides).intersection(*(run.overrides for run in runs)) if len(runs) > 1 else set()
+    names = [" ".join(override for override in run.overrides if override not in common) for run in runs]
     width = max(map(len, names))
     lines = [
         f"{state.state:12}{_epochs(place, state):>9}  {name:{width}}  {state.detail}".rstrip()
@@ -57,6 +60,9 @@ def _epochs(folder: Path, state: RunState) -> str:
     path = folder / METRICS
     if state.record is None or not path.is_file():
         return ""
-    with path.open(newline="") as file:
-        last = max((int(row["epoch"]) for row in csv.DictReader(file)), default=-1)
+    try:
+        last = max(read_metrics_table(path).epochs, default=-1)
+    except (ValueError, OSError) as error:
+        log.warning("%s cannot be read: %s", path, error)
+        return f"?/{state.record.epochs}"
     return f"{last + 1}/{state.record.epochs}"

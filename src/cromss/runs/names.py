@@ -37,6 +37,12 @@ RESULTS = "results.json"
 SUBMITTED = "submitted.json"
 """The job that a launcher handed the run to."""
 
+SEARCHING = ".searching"
+"""In the folder of a search, held by the process that is at work on it."""
+
+SUBMITTING = ".submitting"
+"""In the folder of a sweep, held by the launcher that hands over its runs."""
+
 SUMMARY = "summary.json"
 """What a training reached, written when it is done."""
 

@@ -11,6 +11,8 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from cromss.config import UserError
+from cromss.io.own_files import open_own
+from cromss.runs.names import SEARCHING
 from cromss.search.space import Space
 
 
@@ -53,7 +55,7 @@ def alone(folder: Path) -> Iterator[None]:
     Raises:
         UserError: Another one is at work there.
     """
-    with (folder / ".searching").open("a") as file:
+    with open_own(folder / SEARCHING) as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:

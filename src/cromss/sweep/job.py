@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import pwd
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,17 @@ def owner() -> str:
     if rank() and _OWNER in os.environ:
         return os.environ[_OWNER]
     return f"process {os.getpid()} on {platform.node()}"
+
+
+def user() -> str:
+    """Who runs this process; by number where the system has no name for it, as in a container of another user's."""
+    for name in ("LOGNAME", "USER"):
+        if os.environ.get(name):
+            return os.environ[name]
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"user {os.getuid()}"
 
 
 @contextmanager

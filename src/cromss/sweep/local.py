@@ -12,9 +12,10 @@ import submitit
 from hydra.core.utils import JobReturn
 
 from cromss.config import UserError
+from cromss.runs.record import Submitted
 from cromss.sweep.launch import Results, failed, settle, task_arguments
 from cromss.sweep.plan import PlannedRun
-from cromss.sweep.state import Submitted, states_of
+from cromss.sweep.state import states_of
 from cromss.sweep.submit import result
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,8 @@ def start_processes(launcher: Any, params: Mapping[str, Any], runs: Sequence[Pla
                     continue
                 slot = free.pop(0)
                 job = _local_executor(params, slot).submit(launcher, *task_arguments(run))
-                Submitted(job.job_id, platform.node(), False, str(job.task(0).paths.stderr)).save(run.folder)
+                stderr = str(job.task(0).paths.stderr)
+                Submitted(job=job.job_id, host=platform.node(), is_slurm=False, log=stderr).save(run.folder)
                 log.info("#%d is process %s, its words in %s", run.number, job.job_id, job.task(0).paths.stderr)
                 under_way[slot] = run, job
             for slot, (run, job) in list(under_way.items()):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import getpass
 import logging
 import os
 import time
@@ -17,14 +16,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from cromss.runs.names import LOCK
-from cromss.sweep.job import announced, owner, rank
-from cromss.sweep.record import is_done
+from cromss.io.own_files import LinkError, open_own
+from cromss.io.plain import Limits, NotPlainError, printable, read_file
+from cromss.runs.names import LOCK, SUBMITTING
+from cromss.runs.record import is_done
+from cromss.sweep.job import announced, owner, rank, user
 
 log = logging.getLogger(__name__)
 
 _LONGEST_WAIT = 300.0
 """Seconds that the other processes of a job wait for their first one to take the folder."""
+
+_NAME = Limits(size=4096)
+"""Of what a lock's file says."""
 
 _held: set[Path] = set()
 """Folders that this process holds. To open a lock file once more and close it would give up the lock."""
@@ -59,7 +63,7 @@ def hold(folder: Path) -> Iterator[None]:
         if not _locked_soon(file, folder):
             raise TakenError(folder, _name(folder))
         _held.add(folder.resolve())
-        _write(file, f"{owner()} of {getpass.getuser()}")
+        _write(file, f"{owner()} of {user()}")
         try:
             with announced():
                 yield
@@ -73,10 +77,11 @@ def holder(folder: Path) -> str | None:
     if folder.resolve() in _held:
         return owner()
     try:
-        with (folder / LOCK).open("r+") as file:
+        with open_own(folder / LOCK, "r+") as file:
             # Taken for a moment, as Python cannot ask who holds it.
             return None if _locked(file, folder) else _name(folder)
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, LinkError):
+        # Nobody holds a folder by a link: it is refused.
         return None
     except PermissionError:
         # Of another user. The name is taken away at an orderly end, and says the truth but for killed jobs.
@@ -104,11 +109,11 @@ def _wait_for_first(folder: Path) -> None:
 def _opened(folder: Path) -> IO[str]:
     path = folder / LOCK
     try:
-        return path.open("a+")
+        return open_own(path, "a+")
     except PermissionError as error:
         whose = f", which {path.owner()} made," if path.exists() else ""
         raise ValueError(
-            f"{getpass.getuser()} may not write {path}{whose}: choose another folder (hydra.run.dir=…, of a sweep "
+            f"{user()} may not write {path}{whose}: choose another folder (hydra.run.dir=…, of a sweep "
             "hydra.sweep.dir=…)"
         ) from error
 
@@ -150,7 +155,11 @@ def _write(file: IO[str], text: str) -> None:
 
 def _name(folder: Path, unknown: str = "another job") -> str:
     # By a handle of its own: this process holds no lock here that closing it could give up.
-    return (folder / LOCK).read_text().strip() or unknown
+    try:
+        text = read_file(folder / LOCK, _NAME).decode(errors="replace").strip()
+    except NotPlainError:
+        return unknown
+    return printable(text) or unknown
 
 
 @contextmanager
@@ -163,7 +172,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
     Raises:
         OSError: It cannot be written.
     """
-    with (folder / ".submitting").open("a") as file:
+    with open_own(folder / SUBMITTING) as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX)
         except OSError as error:

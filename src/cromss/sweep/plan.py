@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,14 +12,13 @@ from hydra.core.utils import filter_overrides
 from omegaconf import DictConfig, OmegaConf
 
 from cromss.config import UserError, check
-from cromss.io.atomic import write_file
+from cromss.io.plain import printable
+from cromss.io.redact import redact
 from cromss.job_shape import check_shape
 from cromss.runs.names import SWEEP
+from cromss.runs.sweep_plan import PlannedEntry, planned_runs, save_planned
 
 log = logging.getLogger(__name__)
-
-FORMAT = 1
-"""Version of the layout of `sweep.json`."""
 
 Overrides = Sequence[str]
 
@@ -64,7 +62,7 @@ def plan(config_loader: Any, config: DictConfig, jobs: Sequence[Overrides], firs
         cfg = config_loader.load_sweep_config(config, list(overrides))
         with_number(cfg, number)
         folder = Path(str(cfg.hydra.sweep.dir)) / str(cfg.hydra.sweep.subdir)
-        text = " ".join(override for override in said if override not in common)
+        text = redact(" ".join(override for override in said if override not in common))
         goes_on = OmegaConf.select(cfg, "trainer.resume") == "auto"
         runs.append(PlannedRun(number, list(overrides), folder, goes_on, text))
         for problem in _problems(cfg):
@@ -86,29 +84,12 @@ def with_number(cfg: DictConfig, number: int) -> None:
 
 def save_plan(folder: Path, runs: Sequence[PlannedRun]) -> None:
     """Notes the runs of a sweep beside those that it has already, as a search adds some at a time."""
-    known = {entry["folder"]: entry for entry in planned_runs(folder)} if (folder / SWEEP).exists() else {}
+    known = {entry.folder: entry for entry in planned_runs(folder)} if (folder / SWEEP).exists() else {}
     for run in runs:
         name = run.folder.relative_to(folder).as_posix() if run.folder.is_relative_to(folder) else str(run.folder)
-        known[name] = {"folder": name, "overrides": list(filter_overrides(run.overrides))}
-    write_file(folder / SWEEP, json.dumps({"format": FORMAT, "runs": list(known.values())}, indent=1).encode())
-
-
-def planned_runs(folder: Path) -> list[dict[str, Any]]:
-    """The runs of a sweep: ``folder``, relative to the sweep's, and ``overrides`` of each.
-
-    Raises:
-        ValueError: There is no such list, or it cannot be read.
-    """
-    path = folder / SWEEP
-    try:
-        found = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise ValueError(f"{folder} holds no {SWEEP}: name the folder of a sweep, as outputs/sweeps/NAME") from None
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): the same sweep, started again, writes it anew") from error
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise ValueError(f"{path} is of another version: the same sweep, started again, writes it anew")
-    return list(found["runs"])
+        overrides = [printable(redact(override)) for override in filter_overrides(run.overrides)]
+        known[name] = PlannedEntry(folder=name, overrides=overrides)
+    save_planned(folder, list(known.values()))
 
 
 def _problems(cfg: DictConfig) -> Iterator[str]:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from hydra.errors import InstantiationException
 
+from cromss.runs.record import RunRecord, is_done
 from cromss.sweep.job import rank
-from cromss.sweep.record import RunRecord, is_done
 
 log = logging.getLogger(__name__)
 

@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import logging
+import math
 import os
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from cromss.io.atomic import write_file
-from cromss.runs.names import SUBMITTED
+from cromss.runs.record import RunRecord, Submitted, read_record, read_submitted
 from cromss.sweep.job import slurm_job, slurm_job_of
 from cromss.sweep.lock import holder
-from cromss.sweep.record import RunRecord, read_record
 from cromss.sweep.slurm import live_jobs
-
-log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Submitted:
-    """A job that was handed over.
-
-    Attributes:
-        job: Of Slurm, its id; of a local launcher the number of the process.
-        host: From which it was handed over.
-        is_slurm: Whether Slurm has it.
-        log: File of the job's standard error.
-    """
-
-    job: str
-    host: str
-    is_slurm: bool
-    log: str
-
-    def save(self, folder: Path) -> None:
-        """Writes it into a run's folder, which is made."""
-        folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / SUBMITTED, json.dumps(asdict(self)).encode())
-
-    def last_words(self) -> str | None:
-        """The last line of its log, as Slurm's on why it was ended; None where there is none."""
-        path = Path(self.log)
-        lines = path.read_text(errors="replace").strip().splitlines() if path.is_file() else []
-        return lines[-1].strip() if lines else None
 
 
 @dataclass(frozen=True)
@@ -75,7 +42,7 @@ def states_of(folders: Sequence[Path]) -> list[RunState]:
     Args:
         folders: Those of the runs; one that does not exist is missing.
     """
-    submitted = {folder: _submitted(folder) for folder in folders}
+    submitted = {folder: read_submitted(folder) for folder in folders}
     records = {folder: read_record(folder) for folder in folders}
     ids = {job.job for job in submitted.values() if job is not None and job.is_slurm}
     ids |= {job for record in records.values() if record and (job := slurm_job_of(record.job))}
@@ -96,7 +63,7 @@ def _state(
     folder: Path, record: RunRecord | None, submitted: Submitted | None, live: Mapping[str, str] | None
 ) -> RunState:
     if record is not None and record.state == "done":
-        return RunState("done", f"{record.monitor} {record.score:.4g}", record)
+        return RunState("done", f"{record.monitor} {math.nan if record.score is None else record.score:.4g}", record)
     if (now := holder(folder)) is not None:
         return RunState("running", now, record)
     jobs = {record and slurm_job_of(record.job), _slurm_id(submitted)} - {None, slurm_job()}
@@ -118,16 +85,6 @@ def _state(
     return RunState("interrupted", words or {"running": "killed"}.get(record.state, record.state), record)
 
 
-def _submitted(folder: Path) -> Submitted | None:
-    try:
-        return Submitted(**json.loads((folder / SUBMITTED).read_bytes()))
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, ValueError, TypeError) as error:
-        log.warning("%s cannot be read (%s): taken for a run that was never handed over", folder / SUBMITTED, error)
-        return None
-
-
 def _slurm_id(submitted: Submitted | None) -> str | None:
     return submitted.job if submitted is not None and submitted.is_slurm else None
 
@@ -141,7 +98,5 @@ def _is_starting(submitted: Submitted) -> bool:
         command = Path(f"/proc/{submitted.job}/cmdline")
         # The number may have gone to another program.
         return b"submitit" in command.read_bytes() if command.exists() else True
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return False
+    except (ProcessLookupError, PermissionError, OverflowError, ValueError):
+        return False  # also a number that no process can have

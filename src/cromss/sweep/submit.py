@@ -8,6 +8,7 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import submitit
@@ -15,10 +16,10 @@ from hydra.core.utils import JobReturn
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from cromss.config import UserError
+from cromss.runs.record import Submitted, last_line
 from cromss.sweep.launch import Results, failed, task_arguments
 from cromss.sweep.plan import PlannedRun
 from cromss.sweep.slurm import default_partition, live_jobs, missing_commands, partitions, rename
-from cromss.sweep.state import Submitted
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,8 @@ def start_slurm_jobs(launcher: Any, params: Mapping[str, Any], runs: Sequence[Pl
             "timeout_min, mem_gb, cpus_per_task and gpus_per_node of hydra.launcher"
         ) from error
     for run, job in zip(runs, jobs, strict=True):
-        Submitted(job.job_id, platform.node(), True, str(job.task(0).paths.stderr)).save(run.folder)
+        stderr = str(job.task(0).paths.stderr)
+        Submitted(job=job.job_id, host=platform.node(), is_slurm=True, log=stderr).save(run.folder)
         rename(job.job_id, f"{params['name']}:{run.folder.name}")
     log.info("Submitted %s: the jobs go on without this launcher; scancel %s stops them", *_named(jobs))
     return lambda: _wait(runs, jobs, params["poll_s"])
@@ -145,7 +147,7 @@ def result(run: PlannedRun, job: Any) -> JobReturn:
     """
     path = job.task(0).paths.result_pickle
     if not path.exists():
-        words = Submitted(job.job_id, "", False, str(job.task(0).paths.stderr)).last_words()
+        words = last_line(Path(job.task(0).paths.stderr))
         return failed(
             run, UserError(f"job {job.job_id} ended without a result: {words or 'its log is empty'} ({path.parent})")
         )

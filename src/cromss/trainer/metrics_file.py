@@ -12,15 +12,19 @@ from lightning.fabric.utilities.rank_zero import rank_zero_only
 from lightning.pytorch.loggers.logger import Logger
 
 from cromss.io.atomic import write_file
+from cromss.runs.metrics import read_metrics_table
 
 
 class MetricsFile(Logger):
     """Writes one row an epoch, whole, by a rename: a reader never sees half a file.
 
-    A resumed run goes on in the same file: epochs that are trained again replace their rows.
+    A resumed run continues the same file: epochs that are trained again replace their rows.
 
     Args:
         path: The CSV file.
+
+    Raises:
+        ValueError: There is a file, and it is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,9 +33,7 @@ class MetricsFile(Logger):
         self._rows: dict[int, dict[str, float]] = {}
         self._pending: dict[str, float] = {}
         if path.exists():
-            with path.open(newline="") as file:
-                for row in csv.DictReader(file):
-                    self._rows[int(row["epoch"])] = {name: float(value) for name, value in row.items() if value}
+            self._rows = _rows(path)
 
     @property
     def name(self) -> str:
@@ -68,3 +70,18 @@ class MetricsFile(Logger):
             row = self._rows[epoch]
             writer.writerow(row | {key: int(row[key]) for key in ("epoch", "step") if key in row})
         write_file(self.path, text.getvalue().encode())
+
+
+def _rows(path: Path) -> dict[int, dict[str, float]]:
+    """Epoch -> its row, as `MetricsFile` keeps it."""
+    try:
+        table = read_metrics_table(path)
+    except ValueError as error:
+        raise ValueError(
+            f"{path} is damaged ({error}), and this run would continue it: mend it, or move it away to record the "
+            "epochs from here on"
+        ) from error
+    return {
+        epoch: {"epoch": epoch, **({} if step is None else {"step": step}), **row}
+        for epoch, step, row in zip(table.epochs, table.steps, table.rows, strict=True)
+    }

@@ -24,8 +24,8 @@ from cromss.dataset.datamodule import LocationDataModule
 from cromss.dataset.sampling import Draw
 from cromss.io.atomic import write_file
 from cromss.plotting import class_labels, fonts_for
+from cromss.runs.patches import Column, Patches, write_patches
 from cromss.trainer.module import SegmentationModule
-from cromss.trainer.patch_file import Column, Patches, write_patches
 from cromss.trainer.wandb_logger import RunLogger
 from cromss.types import IGNORE_INDEX
 
@@ -61,7 +61,7 @@ class PanelPictures(L.Callback):
         bands: The S2 band subset, to find red, green and blue in.
         classes: Class names.
         colours: A colour a class.
-        folder: Where ``epoch-<n>.png`` and `cromss.trainer.patch_file.PATCHES` go.
+        folder: Where ``epoch-<n>.png`` and `cromss.runs.names.PATCHES` go.
     """
 
     def __init__(

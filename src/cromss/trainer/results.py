@@ -7,15 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cromss.experiment import config_hash, git_commit
+from cromss.runs.results import FORMAT
 
 if TYPE_CHECKING:
     # `cromss.report` reads these files, and starts faster without torch.
     from torch import Tensor
 
     from cromss.trainer.metrics import SegmentationScores
-
-FORMAT = 1
-"""Version of the layout of `results.json`."""
 
 MEANS = ("oa", "aa", "miou", "mf1")
 PER_CLASS = ("iou", "f1", "precision", "recall")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cromss.io.atomic import write_file
+from cromss.runs.metrics import read_metrics_table
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class Summary:
 
     def last_epoch(self) -> dict[str, float]:
         """All metrics of the last epoch, by name."""
-        with self.metrics.open(newline="") as file:
-            row = list(csv.DictReader(file))[-1]
-        return {name: float(value) for name, value in row.items() if value}
+        table = read_metrics_table(self.metrics)
+        step = table.steps[-1]
+        return {"epoch": table.epochs[-1], **({} if step is None else {"step": step}), **table.rows[-1]}
 
     def save(self, path: Path) -> None:
         """Writes everything as JSON."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,9 +15,17 @@ from urllib.parse import urlparse
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from cromss.runs.names import SWEEP
+from cromss.io.atomic import write_file
+from cromss.io.plain import Limits, NotPlainError, read_file, shown
+from cromss.io.redact import redact
+from cromss.runs.names import SWEEP, WANDB_ID
 from cromss.sweep.recording import ending
 from cromss.trainer.wandb_logger import RunLogger
+
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+"""A narrower choice than W&B's own, as the id becomes part of a folder's name."""
+
+_NEW_ID = "remove it to begin another run on W&B, or write the id of the run into it"
 
 _open: list[RunLogger] = []
 """The run of this process, as `wandb.run`; none or one."""
@@ -66,13 +75,13 @@ def wandb_logger(
         group = folder.parent.name if (folder.parent / SWEEP).exists() else None
     options = {key: option for key, option in choices.items() if not key.startswith("hydra/") and option is not None}
     arguments = {
-        "project": project,
-        "entity": entity,
-        "group": group and shortened(group),
-        "job_type": job_type,
+        "project": redact(project),
+        "entity": entity and redact(entity),
+        "group": group and shortened(redact(group)),
+        "job_type": redact(job_type),
         # The limit is W&B's.
-        "tags": [*tags, *(f"{key}={option}"[:64] for key, option in options.items() if "/" not in key)],
-        "name": shortened(folder.name),
+        "tags": [*map(redact, tags), *(f"{key}={option}"[:64] for key, option in options.items() if "/" not in key)],
+        "name": shortened(redact(folder.name)),
         "dir": folder,
         "id": _run_id(folder),
         "config": {**config, "choices": options},
@@ -123,7 +132,15 @@ def shortened(name: str) -> str:
 
 def _run_id(folder: Path) -> str:
     """The same id whenever this run goes on, so that W&B shows one run."""
-    path = folder / "wandb-id.txt"
-    if not path.exists():
-        path.write_text(secrets.token_hex(4))
-    return path.read_text()
+    path = folder / WANDB_ID
+    try:
+        # A line break is of whoever wrote it with an editor.
+        found = read_file(path, Limits(size=1024)).decode("ascii", "replace").strip()
+    except FileNotFoundError:
+        found = secrets.token_hex(4)
+        write_file(path, found.encode())
+    except NotPlainError as error:
+        raise ValueError(f"{path} cannot be read ({error}): {_NEW_ID}") from error
+    if not _ID.fullmatch(found):
+        raise ValueError(f"{path} holds {shown(repr(found))}, which is no id of a W&B run: {_NEW_ID}")
+    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from cromss.class_names import metric_keys
+from cromss.runs.metrics import read_metrics_table
 
 _CLASS = re.compile(r"(?P<group>\w+/\w+/iou(_true)?)/(?P<label>\w+)")
 _NAMES = {"oa": "OA", "aa": "AA", "miou": "mIoU", "mf1": "mF1", "iou": "IoU", "loss": "loss", "selected": "selected"}
@@ -56,19 +56,12 @@ def read_metrics(path: Path) -> Metrics:
     """Reads a `metrics.csv`.
 
     Raises:
-        ValueError: It is no such table.
+        NotPlainError: It is damaged; the message is the reason alone.
         OSError: It cannot be read.
     """
-    with path.open(newline="", encoding="utf-8") as file:
-        header, *rows = list(csv.reader(file)) or [[]]
-    if "epoch" not in header:
-        raise ValueError("its first line names no epoch")
-    if any(len(row) != len(header) for row in rows):
-        raise ValueError("a line has more or fewer values than the first")
-    numbers = [[float(cell) if cell else math.nan for cell in row] for row in rows]
-    table = np.array(numbers, float).reshape(len(rows), len(header))
-    values = {name: table[:, number] for number, name in enumerate(header) if name not in ("epoch", "step")}
-    return Metrics(table[:, header.index("epoch")].astype(int), values)
+    table = read_metrics_table(path)
+    values = {name: np.array([row.get(name, math.nan) for row in table.rows], float) for name in table.names}
+    return Metrics(np.array(table.epochs, int), values)
 
 
 def lower_is_better(metric: str) -> bool:

@@ -14,7 +14,7 @@ from PIL import Image, ImageColor
 
 from cromss.report.page.experiments import PageExperiment
 from cromss.runs.names import PANELS
-from cromss.trainer.patch_file import Column, Patches, read_patches
+from cromss.runs.patches import Column, Patches, read_patches
 
 log = logging.getLogger(__name__)
 

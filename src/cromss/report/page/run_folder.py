@@ -9,21 +9,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from cromss.experiment import config_hash, leaves
+from cromss.io.plain import NotPlainError, printable
 from cromss.report.page.metrics import NOTHING, Metrics, class_metrics, read_metrics
-from cromss.report.result_file import read_run
-from cromss.runs.names import CONFIG, METRICS, RECORD, RESULTS, SUMMARY
-from cromss.sweep.record import FORMAT
+from cromss.report.result_file import Run, read_run
+from cromss.runs.config import read_config, read_hydra
+from cromss.runs.names import CONFIG, HYDRA, METRICS, RECORD, RESULTS, SUMMARY
+from cromss.runs.record import load_record
 from cromss.trainer.results import MEANS
 
 DONE = "done"
 UNFINISHED = "unfinished"
 """State of a run without a record that did not come to its last words."""
 
-# The C parser is a hundred times faster, and not in every build of PyYAML.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+HYDRA_FILE = f"{HYDRA}/hydra.yaml"
 
 Value = TypeVar("Value")
 
@@ -35,7 +34,7 @@ class PageRun:
     Attributes:
         path: The folder.
         name: The folder, from where was searched.
-        state: Of `cromss.sweep.record.RunRecord` or `cromss.sweep.state.RunState`, or `UNFINISHED`.
+        state: Of `cromss.runs.record.RunRecord` or `cromss.sweep.state.RunState`, or `UNFINISHED`.
         error: Why it failed; None where it did not.
         config: Resolved.
         choices: Group -> option; empty where that is not known.
@@ -98,71 +97,44 @@ def read_folder(folder: Path, name: str) -> PageRun:
     problems: list[str] = []
 
     def tried(file: str, read: Callable[[Path], Value], missing: Value) -> Value:
-        path = folder / file
         try:
-            return read(path) if path.exists() else missing
-        except (ValueError, OSError, yaml.YAMLError) as error:
-            problems.append(f"{name}/{file}: {' '.join(str(error).split())}")
+            return read(folder / file)
+        except (FileNotFoundError, NotADirectoryError):
+            return missing
+        except (ValueError, OSError) as error:
+            problems.append(f"{printable(name)}/{file}: {printable(' '.join(str(error).split()))}")
             return missing
 
-    config = _config(folder / CONFIG)
-    record: dict[str, Any] = tried(RECORD, _record, {})
-    earlier: dict[str, Any] = {} if record else tried(".hydra/hydra.yaml", _hydra, {})
-    untested: tuple[dict[str, float | None], str | None] = ({}, None)
-    test, commit = tried(RESULTS, _test, untested)
-    state = record.get("state") or (DONE if (folder / SUMMARY).exists() or test else UNFINISHED)
-    overrides = record.get("overrides") or earlier.get("overrides") or []
+    try:
+        config = read_config(folder / CONFIG)
+    except NotPlainError as error:
+        raise NotPlainError(f"{CONFIG} is damaged: {error}") from error
+    record = tried(RECORD, load_record, None)
+    nothing: tuple[dict[str, str | None], list[str]] = ({}, [])
+    choices, overrides = (record.choices, record.overrides) if record else tried(HYDRA_FILE, read_hydra, nothing)
+    tested = tried(RESULTS, read_run, None)
+    is_done = (folder / SUMMARY).exists() or tested is not None
     return PageRun(
         path=folder,
-        name=name,
-        state=str(state),
-        error=record.get("error"),
+        name=printable(name),
+        state=record.state if record else DONE if is_done else UNFINISHED,
+        error=record.error if record else None,
         config=config,
-        choices=record.get("choices") or earlier.get("choices") or {},
+        choices={group: option for group, option in choices.items() if option is not None},
         overridden=frozenset(_key(override) for override in overrides),
-        commit=record.get("git_commit") or commit,
+        commit=(record.git_commit if record else None) or (tested.git_commit if tested else None),
         metrics=tried(METRICS, read_metrics, NOTHING),
-        test=test,
+        test={} if tested is None else _test(tested),
         problems=tuple(problems),
     )
 
 
-def _config(path: Path) -> Mapping[str, Any]:
-    try:
-        config = yaml.load(path.read_bytes(), Loader=_LOADER)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{CONFIG} is damaged: {' '.join(str(error).split())}") from error
-    try:
-        config["dataset"]["classes"], config["trainer"]["monitor"], config["seed"] + 0
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"{CONFIG} is not the whole config of a run ({type(error).__name__}: {error})") from error
-    return config
-
-
-def _record(path: Path) -> dict[str, Any]:
-    found = json.loads(path.read_bytes())
-    if not isinstance(found, dict) or found.get("format") != FORMAT:
-        raise ValueError(f"not of format {FORMAT}")
+def _test(tested: Run) -> dict[str, float | None]:
+    found = {f"test/{branch}/{name}": values[name] for branch, values in tested.scores.items() for name in MEANS}
+    for branch, values in tested.scores.items():
+        names = class_metrics(f"test/{branch}/iou", list(values["classes"]))
+        found |= {names[label]: of_class["iou"] for label, of_class in values["classes"].items()}
     return found
-
-
-def _hydra(path: Path) -> dict[str, Any]:
-    """Choices and overrides of a run from before there were records."""
-    found = yaml.load(path.read_bytes(), Loader=_LOADER)
-    try:
-        return {"choices": found["hydra"]["runtime"]["choices"], "overrides": found["hydra"]["overrides"]["task"]}
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"no such file of Hydra's ({error})") from error
-
-
-def _test(path: Path) -> tuple[dict[str, float | None], str | None]:
-    scores: Mapping[str, Mapping[str, Any]] = read_run(path).scores
-    found = {f"test/{branch}/{name}": values[name] for branch, values in scores.items() for name in MEANS}
-    for branch, values in scores.items():
-        of_classes = values.get("classes", {})
-        names = class_metrics(f"test/{branch}/iou", list(of_classes))
-        found |= {names[label]: of_class["iou"] for label, of_class in of_classes.items()}
-    return found, json.loads(path.read_bytes()).get("git_commit")
 
 
 def _key(override: str) -> str:

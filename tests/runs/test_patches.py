@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cromss.runs.names import PATCHES
-from cromss.trainer.patch_file import Column, Patches, read_patches, write_patches
+from cromss.runs.patches import Column, Patches, read_patches, write_patches
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -28,9 +28,13 @@ HEAD = {"format": 1, "epoch": 0, "locations": ["a"], "columns": [{"title": "labe
     ("head", "values", "message"),
     [
         (HEAD | {"format": 2}, np.zeros((1, 2, 2), np.uint8), "format 2, and this program reads 1"),
-        (HEAD, np.zeros((2, 2, 2), np.uint8), "label is classes uint8"),
-        (HEAD, np.zeros((1, 2, 2), np.float32), "label is classes float32"),
-        (HEAD | {"columns": [{"title": "label", "kind": "sound"}]}, np.zeros((1, 2, 2), np.uint8), "label is sound"),
+        (HEAD, np.zeros((2, 2, 2), np.uint8), "label is classes of shape"),
+        (HEAD, np.zeros((1, 2, 2), np.float32), "of another type"),
+        (
+            HEAD | {"columns": [{"title": "label", "kind": "sound"}]},
+            np.zeros((1, 2, 2), np.uint8),
+            "columns.0.kind is 'sound'",
+        ),
         ({"format": 1}, np.zeros(1), "is damaged"),
     ],
 )

@@ -1,0 +1,53 @@
+"""Reads the JSON and YAML files of a run's folder as bounded plain data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+from cromss.io.plain import Limits, NotPlainError, Record, parse, read_file, read_json, read_yaml, shown
+from cromss.runs.text import printable_values
+
+RecordType = TypeVar("RecordType", bound=Record)
+
+LIMITS = Limits(size=2**20, values=50_000, text=2**16)
+"""Of one JSON or YAML file: about fifty times what a run writes, and read within a fraction of a second."""
+
+
+def read_json_record(path: Path, record: type[RecordType], version: int | None = None) -> RecordType:
+    """Reads a JSON file into a typed record.
+
+    Args:
+        path: The file.
+        record: What it holds.
+        version: Of the layout, under the key ``format``; None where the layout has none.
+
+    Raises:
+        NotPlainError: It is damaged, or of another version; the message is the reason alone.
+        OSError: It cannot be read.
+    """
+    found = read_json(read_file(path, LIMITS), LIMITS)
+    if version is not None:
+        _check_version(found, version)
+    return parse(record, found, LIMITS)
+
+
+def read_yaml_values(path: Path) -> dict[str, Any]:
+    """Reads a YAML file such as `config.yaml` into plain dictionaries, lists, numbers and printable text.
+
+    Raises:
+        NotPlainError: It is damaged; the message is the reason alone.
+        OSError: It cannot be read.
+    """
+    found = read_yaml(read_file(path, LIMITS), LIMITS)
+    if not isinstance(found, dict):
+        raise NotPlainError(f"it holds {shown(repr(found))} where keys with values are expected")
+    values: dict[str, Any] = printable_values(found)
+    return values
+
+
+def _check_version(found: Any, version: int) -> None:
+    if not isinstance(found, dict) or "format" not in found:
+        raise NotPlainError("it names no format")
+    if type(found["format"]) is not int or found["format"] != version:
+        raise NotPlainError(f"it is of format {shown(repr(found['format']))}, and this program reads {version}")

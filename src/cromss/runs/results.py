@@ -1,0 +1,91 @@
+"""The one reader of `results.json`, in which a test leaves what it found; `cromss.trainer.results` writes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from cromss.io.plain import Record
+from cromss.runs.files import read_json_record
+from cromss.runs.text import Text, Word
+
+FORMAT = 1
+"""Version of the layout of `results.json`."""
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+
+
+class RepeatedRow(Record):
+    """The row of a paper's table that a run repeats."""
+
+    table: Text
+    input: Text
+    weights: Text
+
+
+class StartingWeights(Record):
+    """Where a branch of the network started from; see `cromss.backbone.LoadReport`."""
+
+    origin: Text | None = None
+    path: Text | None = None
+    sha256: Text | None = None
+    modality: Text | None = None
+
+
+class Tested(Record):
+    """What was tested: the checkpoint, the epochs that it was trained, and the number of locations."""
+
+    checkpoint: Text | None = None
+    epochs: Count | None = None
+    locations: Count
+
+
+class ClassScores(Record):
+    """Scores of one class; None where undefined."""
+
+    iou: Share | None
+
+
+class BranchScores(Record):
+    """Scores of one branch, shares in [0, 1]; None where undefined."""
+
+    oa: Share | None
+    aa: Share | None
+    miou: Share | None
+    mf1: Share | None
+    classes: Annotated[dict[Text, ClassScores], Field(default_factory=dict, max_length=255)]
+
+
+class Results(Record):
+    """A `results.json`; see `cromss.trainer.results.results`."""
+
+    row: RepeatedRow | None
+    dataset: Text
+    input: Text
+    bands: int | Text
+    fusion: Text
+    backbone: Text
+    decoder: Text
+    freeze: Text
+    freeze_epochs: Count | None
+    train_samples: Count | None
+    seed: int
+    epochs: Count
+    weights: list[StartingWeights]
+    tested: Tested
+    config_hash: Text
+    git_commit: Text | None = None
+    scores: Annotated[dict[Word, BranchScores], Field(min_length=1, max_length=64)]
+
+
+def read_results(path: Path) -> Results:
+    """Reads a `results.json`.
+
+    Raises:
+        NotPlainError: It is damaged or of another version; the message is the reason alone.
+        OSError: It cannot be read.
+    """
+    return read_json_record(path, Results, FORMAT)
