@@ -1,10 +1,14 @@
+import contextlib
 import os
 import pickle
 import re
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cromss.dataset.bands import quantise
 from cromss.dataset.datamodule import LocationDataset
@@ -190,6 +194,46 @@ def test_other_programs_are_refused(program):
     assert load_plain(pickle.dumps(np.int64(5))) == 5
 
 
+PIXELS = b"\x80\x04B\x02\x00\x00\x00ab"
+BOMBS = {
+    "length of 2^60": b"\x80\x04\x8e" + (2**60).to_bytes(8, "little") + b"ab.",
+    "text of 2^60": b"\x80\x04\x8d" + (2**60).to_bytes(8, "little") + b"ab.",
+    "array of 2^60": b"\x80\x05\x96" + (2**60).to_bytes(8, "little") + b"ab.",
+    "frame of 2^60": b"\x80\x04\x95" + (2**60).to_bytes(8, "little") + b"N.",
+    "length of 4 GB": b"\x80\x04B\xff\xff\xff\xffab.",
+    "place 2^32 of the memo": b"\x80\x04Nr\xfe\xff\xff\xff.",
+    "place 2^40 of the memo": b"Np1099511627776\n.",
+    "whole number of 2 GB": b"\x80\x04\x8b\xff\xff\xff\x7fab.",
+    "whole number of 100,000 digits": b"I" + b"9" * 100_000 + b"\n.",
+    "long of 5,000 digits": b"L" + b"9" * 5_000 + b"L\n.",
+    "depth": b"\x80\x04" + b"]" * 100_000 + b"a" * 99_999 + b".",
+    "tuples in tuples": b"\x80\x04N" + b"\x86" * 100_000 + b".",
+    "doubled again and again": b"\x80\x04]" + b"2e" * 100 + b"h\x00" * 500 + b".",
+    "many places": b"\x80\x04N" + b"\x94" * 1_000_000 + b".",
+    "bytes after its end": PIXELS + b".ab",
+    "no end": PIXELS,
+    "name of a megabyte": b"c" + b"a" * 2**20 + b"\nb\n.",
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_pickle_that_claims_memory_or_time_is_refused_at_once(name):
+    tracemalloc.start()
+    with pytest.raises(ValueError, match=r"not a pickle of plain data: .{8}"):
+        load_plain(BOMBS[name])
+    assert tracemalloc.get_traced_memory()[1] < 4e6
+    tracemalloc.stop()
+
+
+@settings(max_examples=200, deadline=None)
+@given(program=st.binary(max_size=200), place=st.integers(0, 100))
+def test_any_bytes_are_plain_data_or_a_sentence(program, place):
+    valid = pickle.dumps((b"pixels", (2, 3), np.int64(5)))
+    for data in (program, valid[:place] + program, valid[:place] + program + valid[place:]):
+        with contextlib.suppress(ValueError):
+            load_plain(data)
+
+
 INTEGERS = [np.int64(-3), np.uint8(200), np.int32(2**30), np.array(-2, ">i4")[()]]
 
 
@@ -301,7 +345,7 @@ def test_a_truncated_file_is_refused(tmp_path):
     write_nol(tmp_path, nol_values())
     file = tmp_path / "nol_s2c.lmdb" / "data.mdb"
     os.truncate(file, file.stat().st_size - 4096)
-    with pytest.raises(ValueError, match="data.mdb is truncated"):
+    with pytest.raises(ValueError, match="truncated: 8192 bytes where its header names 12288"):
         open_reference(tmp_path, "nol")
 
 

@@ -10,6 +10,9 @@ from cromss.class_names import check_class_names
 from cromss.dataset.reader import DatasetInfo
 from cromss.types import IGNORE_INDEX, MODALITIES
 
+LONGEST_ID = 256
+"""Bytes of the id of a location, UTF-8."""
+
 DTYPES = ("uint8", "uint16", "float32", "float64")
 """Types that images may have."""
 
@@ -40,6 +43,18 @@ def check_array(where: str, array: np.ndarray, shape: tuple[int, ...], dtype: st
         raise ValueError(f"{where} is {array.dtype} {array.shape}: the store holds {dtype} {shape}")
 
 
+class InvalidIdError(ValueError):
+    """The id of a location is empty, too long or cannot be printed."""
+
+
+def check_location_id(location_id: str) -> None:
+    """Raises InvalidIdError unless an id has 1 to `LONGEST_ID` bytes of printable characters."""
+    if not location_id.isprintable():
+        raise InvalidIdError(f"the id {location_id!r} holds characters that cannot be printed")
+    if not 0 < len(location_id.encode()) <= LONGEST_ID:
+        raise InvalidIdError(f"an id has 1 to {LONGEST_ID} bytes")
+
+
 def check_info(info: DatasetInfo) -> None:
     """Raises ValueError unless a store can hold what `info` describes."""
     unknown = [name for name in info.modalities if name not in MODALITIES]
@@ -48,6 +63,18 @@ def check_info(info: DatasetInfo) -> None:
     for name, stored in info.modalities.items():
         if stored.dtype not in DTYPES or not stored.bands:
             raise ValueError(f"{name} has {len(stored.bands)} bands of {stored.dtype}: allowed are {', '.join(DTYPES)}")
+        _check_bands(name, stored.bands)
+        if stored.quantised and stored.dtype != "uint8":
+            raise ValueError(f"{name} is quantised and {stored.dtype}: quantised values are uint8")
     check_class_names(info.classes)
     if info.seasons < 1 or min(info.size) < 1:
         raise ValueError(f"{info.seasons} seasons of {info.size} px: both have to be positive")
+
+
+def _check_bands(modality: str, names: Sequence[str]) -> None:
+    """Raises ValueError unless band names are printable, not empty and distinct."""
+    for name in names:
+        if not name.strip() or not name.isprintable():
+            raise ValueError(f"bands of {modality}: {name!r} is empty or cannot be printed")
+        if names.count(name) > 1:
+            raise ValueError(f"bands of {modality}: {name!r} is there twice")

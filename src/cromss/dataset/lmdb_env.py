@@ -1,12 +1,14 @@
-"""Read-only LMDB environments: opened lazily in every process, checked against their file, shared within a process."""
+"""Read-only LMDBs: found by their path, opened lazily in every process, held against the file that was first seen."""
 
 from __future__ import annotations
 
 import os
-import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
-import lmdb
+from cromss.io.lmdb_pages import DamagedLmdbError, LmdbPages
+
+__all__ = ["DamagedLmdbError", "LmdbReader", "data_file", "is_lmdb"]
 
 FileIdentity = tuple[int, int, int]
 
@@ -14,8 +16,8 @@ FileIdentity = tuple[int, int, int]
 class LmdbReader:
     """One LMDB on disk, a directory with ``data.mdb`` or a single file, opened read-only and without locks.
 
-    Any number of readers may name the same LMDB in one process, though LMDB itself allows one environment for each:
-    they share it. A copy that is pickled, or inherited by a fork, opens an environment of its own on first use.
+    Any number of readers may name the same LMDB in one process. A reader that a fork inherits reads on; a copy that is
+    pickled opens the file anew.
 
     Args:
         path: The LMDB.
@@ -26,84 +28,60 @@ class LmdbReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._identity = _identity(data_file(path))
-        self._environment: _SharedEnvironment | None = None
-        self._share()
+        self._identity: FileIdentity | None = None
+        self._pages: LmdbPages | None = None
+        self._open()
 
-    def begin(self) -> lmdb.Transaction:
-        """A read transaction whose values are views that end with it.
+    def get(self, key: bytes) -> memoryview | None:
+        """The value of a key, as a view of the file; None where there is no such key.
 
         Raises:
+            DamagedLmdbError: The pages that lead to the key contradict themselves.
             ValueError: The LMDB was replaced or removed since it was first opened.
         """
-        return self._share().begin()
+        return self._open().get(key)
+
+    def all_keys(self) -> Iterator[bytes]:
+        """All keys, in their order; at last DamagedLmdbError unless they are as many as the file names."""
+        return self._open().keys_from()
+
+    def keys(self, prefix: bytes) -> Iterator[bytes]:
+        """All keys that begin with `prefix`, in their order; errors are those of `get`."""
+        for key in self._open().keys_from(prefix):
+            if not key.startswith(prefix):
+                return
+            yield key
 
     @property
     def entries(self) -> int:
-        """Number of keys."""
-        return self._share().entries()
+        """Number of keys, as the file names it."""
+        return self._open().entries
 
-    def _share(self) -> _SharedEnvironment:
-        if self._environment is None:
-            environment = _ENVIRONMENTS.get(self._identity)
-            if environment is None:
-                environment = _SharedEnvironment(self.path, self._identity)
-                _ENVIRONMENTS[self._identity] = environment
-            self._environment = environment
-        return self._environment
+    def _open(self) -> LmdbPages:
+        if self._pages is None:
+            file = data_file(self.path)
+            try:
+                # Without waiting, should a pipe have taken the place of the file.
+                descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            except OSError as error:
+                raise ValueError(f"{file} cannot be read: {error.strerror}") from error
+            try:
+                status = os.fstat(descriptor)
+                identity = status.st_ino, status.st_mtime_ns, status.st_size
+                if self._identity not in (None, identity):
+                    raise ValueError(f"{self.path} was replaced while it was in use: start again")
+                self._pages = LmdbPages(descriptor)
+                self._identity = identity
+            except (DamagedLmdbError, OSError) as error:
+                raise ValueError(
+                    f"{self.path} cannot be opened as an LMDB ({error}): copy or create it again"
+                ) from error
+            finally:
+                os.close(descriptor)
+        return self._pages
 
     def __getstate__(self) -> dict[str, object]:
-        return {"path": self.path, "_identity": self._identity, "_environment": None}
-
-
-class _SharedEnvironment:
-    """The one environment that a process has of a file."""
-
-    def __init__(self, path: Path, identity: FileIdentity) -> None:
-        self._path = path
-        self._identity = identity
-        self._open()
-
-    def begin(self) -> lmdb.Transaction:
-        self._reopen_after_fork()
-        return self._env.begin(buffers=True)
-
-    def entries(self) -> int:
-        self._reopen_after_fork()
-        return self._env.stat()["entries"]
-
-    def _reopen_after_fork(self) -> None:
-        if self._pid != os.getpid():
-            # LMDB forbids to use an inherited environment. Closing it here leaves the parent's as it is.
-            self._env.close()
-            self._open()
-
-    def _open(self) -> None:
-        file = data_file(self._path)
-        if _identity(file) != self._identity:
-            raise ValueError(f"{self._path} was replaced while it was in use: start again")
-        size = file.stat().st_size
-        if not size:
-            raise ValueError(f"{file} is empty: copy or create it again")
-        try:
-            # Reads are random, so reading ahead would fetch values that nobody asked for.
-            env = lmdb.open(
-                str(self._path), subdir=self._path.is_dir(), readonly=True, lock=False, readahead=False, create=False
-            )
-        except lmdb.Error as error:
-            raise ValueError(f"{self._path} cannot be opened as an LMDB ({error}): copy or create it again") from error
-        # LMDB maps the file into memory: to touch a page behind the end of a shortened file kills the process.
-        needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
-        if size < needed:
-            env.close()
-            raise ValueError(
-                f"{file} is truncated: {size} bytes where its header names {needed}; copy or create it again"
-            )
-        self._env = env
-        self._pid = os.getpid()
-
-
-_ENVIRONMENTS: weakref.WeakValueDictionary[FileIdentity, _SharedEnvironment] = weakref.WeakValueDictionary()
+        return {"path": self.path, "_identity": self._identity, "_pages": None}
 
 
 def is_lmdb(path: Path) -> bool:
@@ -118,8 +96,3 @@ def data_file(path: Path) -> Path:
         reason = "holds no data.mdb, so it is no LMDB" if path.is_dir() else "does not exist"
         raise ValueError(f"{path} {reason}: check the path")
     return file
-
-
-def _identity(file: Path) -> FileIdentity:
-    status = file.stat()
-    return status.st_ino, status.st_mtime_ns, status.st_size

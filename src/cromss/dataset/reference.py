@@ -7,19 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import takewhile
 from math import prod
 from pathlib import Path
 from typing import Any
 
-import lmdb
 import numpy as np
 
 from cromss.dataset.bands import BANDS
-from cromss.dataset.lmdb_env import LmdbReader, is_lmdb
+from cromss.dataset.lmdb_env import DamagedLmdbError, LmdbReader, is_lmdb
 from cromss.dataset.reader import DatasetInfo, ModalityInfo
 from cromss.dataset.reference_formats import FORMATS, LABELS, Format
 from cromss.dataset.safe_pickle import load_plain
+from cromss.io.plain import shown
 
 _REMEMBERED = 4096
 """Locations whose ids are compared between modalities: many batches."""
@@ -124,13 +123,9 @@ class ReferenceReader:
     def _count_keys(self, name: str) -> int:
         prefix = self._format.entries[name].prefix.encode()
         try:
-            with self._lmdbs[name].begin() as txn:
-                cursor = txn.cursor()
-                if not cursor.set_range(prefix or b"\0"):
-                    return 0
-                keys = cursor.iternext(keys=True, values=False)
-                return sum(1 for _ in takewhile(lambda key: bytes(key[: len(prefix)]) == prefix, keys))
-        except lmdb.Error as error:
+            # All keys, as only then their number is held against the one that the file names.
+            return sum(key.startswith(prefix) for key in self._lmdbs[name].all_keys())
+        except DamagedLmdbError as error:
             raise ValueError(f"{self._paths[name]} is damaged ({error}): fetch it again") from error
 
     def _read(self, index: int, name: str) -> tuple[np.ndarray, str]:
@@ -139,13 +134,14 @@ class ReferenceReader:
             raise IndexError(f"location {index} of {self._count} in {self._paths[name]}")
         key = f"{self._format.entries[name].prefix}{index}".encode()
         try:
-            with self._lmdbs[name].begin() as txn:
-                value = txn.get(key)
-                if value is None:
-                    raise ValueError("the value is missing: the file is incomplete, or of another kind")
-                content = load_plain(value)
+            value = self._lmdbs[name].get(key)
+            if value is None:
+                raise ValueError("the value is missing: the file is incomplete, or of another kind")
+            content = load_plain(value)
             array, location = _unpack(content, self._format, self._format.entries[name].dtype, index)
-        except (ValueError, lmdb.Error) as error:
+        except DamagedLmdbError as error:
+            raise ValueError(f"{self._where(index, name)}: the file is damaged ({error}); fetch it again") from error
+        except ValueError as error:
             raise ValueError(f"{self._where(index, name)}: {error}") from error
         self._check_id(index, name, location)
         return array, location
@@ -244,12 +240,17 @@ def _unpack(content: Any, layout: Format, dtype: str, index: int) -> tuple[np.nd
     if not isinstance(content, tuple) or len(content) != length:
         raise ValueError(f"the value is no tuple of {length}, as this kind has them: check kind")
     data, shape = content[:2]
-    if not isinstance(data, bytes) or not isinstance(shape, tuple) or not all(type(n) is int and n > 0 for n in shape):
+    if not isinstance(data, bytes) or not _is_shape(shape):
         raise ValueError("the value is not (bytes, shape, …)")
     if len(data) != prod(shape) * np.dtype(dtype).itemsize:
         raise ValueError(f"{len(data)} bytes do not make {dtype} {shape}: check kind")
     array = np.frombuffer(data, dtype).reshape(shape)
     return array if layout.seasons else array[None], _location_id(content, layout.ids, index)
+
+
+def _is_shape(shape: Any) -> bool:
+    """Whether it is a tuple of up to 4 positive sizes: season, band, height and width."""
+    return isinstance(shape, tuple) and 0 < len(shape) <= 4 and all(type(n) is int and n > 0 for n in shape)
 
 
 def _location_id(content: tuple[Any, ...], ids: str, index: int) -> str:
@@ -261,4 +262,4 @@ def _location_id(content: tuple[Any, ...], ids: str, index: int) -> str:
     if ids == "filename" and isinstance(stored, str) and "_" in stored:
         # s1_… and s2_… of one tile differ in their first word alone.
         return stored.split("_", 1)[1].removesuffix(".tif")
-    raise ValueError(f"the id {stored!r} is none of this kind")
+    raise ValueError(f"the id {shown(repr(stored))} is none of this kind")

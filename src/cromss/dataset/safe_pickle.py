@@ -1,13 +1,15 @@
 """Reads plain data out of pickles without running anything that they carry.
 
 A pickle is a program that names functions and calls them. Here none can be named but the two with which NumPy pickles
-an integer scalar, and those are replaced by stand-ins that only decode eight bytes.
+an integer scalar, and those are replaced by stand-ins that only decode eight bytes. Before it runs, the program is read
+through: it has few instructions, and none claims more bytes, or a higher place in the memo, than such data need.
 """
 
 from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 from typing import Any
 
 _NUMPY_SCALAR = {("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar")}
@@ -36,9 +38,85 @@ def load_plain(data: bytes | memoryview) -> Any:
         ValueError: The pickle wants anything else, or is damaged. Nothing was run.
     """
     try:
+        _check_program(memoryview(data))
         return _PlainUnpickler(io.BytesIO(data)).load()
     except _MALFORMED as error:
         raise ValueError(f"not a pickle of plain data: {error}. Fetch the file again, from its publisher") from error
+
+
+_MOST_INSTRUCTIONS = 256
+_MOST_DIGITS = 64
+_LONGEST_LINE = 1024
+_OPCODES = {ord(opcode.code): opcode for opcode in pickletools.opcodes}
+_LENGTH_BYTES = {
+    pickletools.TAKEN_FROM_ARGUMENT1: 1,
+    pickletools.TAKEN_FROM_ARGUMENT4: 4,
+    pickletools.TAKEN_FROM_ARGUMENT4U: 4,
+    pickletools.TAKEN_FROM_ARGUMENT8U: 8,
+}
+_PLACES = {"BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET"}
+_NUMBERS = {"LONG1", "LONG4"}
+
+
+def _check_program(data: memoryview) -> None:
+    """Reads through the instructions of a pickle, without a copy of what they carry.
+
+    Lengths are believed by the unpickler, which takes memory for them before it looks what is there; the memo is as
+    long as its highest place; and nested or repeated instructions take stack and time without need of bytes.
+
+    Raises:
+        UnpicklingError: There are too many instructions, one is unknown or claims too much, or it does not end with
+            the last byte.
+    """
+    position = 0
+    for _ in range(_MOST_INSTRUCTIONS):
+        if position >= len(data):
+            raise pickle.UnpicklingError("it breaks off")
+        opcode = _OPCODES.get(data[position])
+        if opcode is None:
+            raise pickle.UnpicklingError(f"it holds the unknown instruction {data[position]:#x}")
+        position += 1
+        if opcode.name == "STOP":
+            if position < len(data):
+                raise pickle.UnpicklingError(f"{len(data) - position} bytes follow its end")
+            return
+        position += _argument_bytes(opcode, data[position:])
+    raise pickle.UnpicklingError(f"it has more than {_MOST_INSTRUCTIONS} instructions")
+
+
+def _argument_bytes(opcode: pickletools.OpcodeInfo, rest: memoryview) -> int:
+    """The number of bytes that belong to an instruction whose argument `rest` begins with."""
+    if opcode.arg is None:
+        return 0
+    if opcode.arg.n == pickletools.UP_TO_NEWLINE:
+        # Text of old protocols: names of functions, and numbers, whose conversion takes time with the square of digits.
+        lines = 2 if opcode.name in ("GLOBAL", "INST") else 1
+        parts = bytes(rest[: lines * _LONGEST_LINE]).split(b"\n", lines)
+        if len(parts) <= lines or max(map(len, parts[:lines])) > _LONGEST_LINE:
+            raise pickle.UnpicklingError(f"its instruction {opcode.name} has more text than {_LONGEST_LINE} bytes")
+        if opcode.name in ("PUT", "GET", "INT", "LONG") and len(parts[0]) > _MOST_DIGITS:
+            raise pickle.UnpicklingError(f"its instruction {opcode.name} has more digits than {_MOST_DIGITS}")
+        if opcode.name == "PUT" and not (parts[0].isdigit() and int(parts[0]) < _MOST_INSTRUCTIONS):
+            raise pickle.UnpicklingError("it names a place in its memo that it cannot need")
+        return sum(len(part) + 1 for part in parts[:lines])
+    claimed = 0
+    width = _LENGTH_BYTES.get(opcode.arg.n)
+    if width is not None:
+        claimed = int.from_bytes(rest[:width], "little")
+        if opcode.name in _NUMBERS and claimed > _MOST_DIGITS:
+            raise pickle.UnpicklingError(f"it holds a whole number of {claimed} bytes")
+    else:
+        width = opcode.arg.n
+    if width + claimed > len(rest):
+        raise pickle.UnpicklingError(
+            f"its instruction {opcode.name} claims {claimed or width} bytes, {len(rest)} follow"
+        )
+    argument = int.from_bytes(rest[:width], "little")
+    if opcode.name in _PLACES and argument >= _MOST_INSTRUCTIONS:
+        raise pickle.UnpicklingError("it names a place in its memo that it cannot need")
+    if opcode.name == "FRAME" and argument > len(rest) - width:
+        raise pickle.UnpicklingError(f"its frame claims {argument} bytes, {len(rest) - width} follow")
+    return width + claimed
 
 
 class _PlainUnpickler(pickle.Unpickler):

@@ -7,19 +7,28 @@ part is never taken for a smaller data set. Last comes ``manifest.csv``, with a 
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, cast, get_args
+
+from pydantic import Field
 
 from cromss.io.atomic import write_file
+from cromss.io.plain import Limits, NotPlainError, Record, parse, read_file, read_json, shown
 
 PLAN = "plan.json"
 MANIFEST = "manifest.csv"
 FORMAT = "cromss-shards"
 VERSION = 1
 Status = Literal["done", "failed", "absent"]
+_HEADER = ("id", "status", "shard", "reason")
+_LONGEST_TEXT = 4096
+_LARGE = Limits(size=2**30, values=2 * 10**7)
+"""Some hundred bytes for each of several million locations."""
 
 
 class Entry(NamedTuple):
@@ -75,6 +84,22 @@ class Plan:
         write_file(folder / PLAN, json.dumps({**content, "settings": self.settings}, indent=1).encode())
 
 
+class _SavedPlan(Record):
+    """What ``plan.json`` holds."""
+
+    format: Literal["cromss-shards"]
+    version: Annotated[int, Field(ge=1)]
+    locations: Annotated[int, Field(ge=1, le=10**8)]
+    per_shard: Annotated[int, Field(ge=1, le=10**8)]
+    settings: dict[str, Any]
+
+
+class _SavedEntries(Record):
+    """What the JSON of a shard holds: id, status and reason of each location."""
+
+    locations: list[Annotated[list[str], Field(min_length=3, max_length=3)]]
+
+
 def read_plan(folder: Path) -> Plan | None:
     """The plan of a folder; None where it has none.
 
@@ -82,15 +107,15 @@ def read_plan(folder: Path) -> Plan | None:
         ValueError: It cannot be read, or is of a newer version.
     """
     file = folder / PLAN
-    if not file.is_file():
+    if not file.exists():
         return None
     try:
-        content = json.loads(file.read_text())
-        if content["format"] != FORMAT or content["version"] > VERSION:
-            raise ValueError(f"it is {content['format']}, version {content['version']}; update cromss")
-        return Plan(content["locations"], content["per_shard"], content["settings"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{file} cannot be read ({error!r}): prepare the store again") from error
+        saved = parse(_SavedPlan, read_json(read_file(file, _LARGE), _LARGE), _LARGE)
+        if saved.version > VERSION:
+            raise ValueError(f"it is of version {saved.version}, this cromss reads up to {VERSION}; update cromss")
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{file} cannot be read ({error}): prepare the store again") from error
+    return Plan(saved.locations, saved.per_shard, saved.settings)
 
 
 def shard_path(folder: Path, shard: int) -> Path:
@@ -100,7 +125,7 @@ def shard_path(folder: Path, shard: int) -> Path:
 
 def save_entries(folder: Path, shard: int, entries: list[Entry]) -> None:
     """Says that a shard is complete, and of what."""
-    lines = ",\n ".join(json.dumps(entry) for entry in entries)
+    lines = ",\n ".join(json.dumps([_savable(text) for text in entry]) for entry in entries)
     write_file(folder / f"{shard:05d}.json", f'{{"locations": [\n {lines}\n]}}\n'.encode())
 
 
@@ -111,16 +136,56 @@ def read_entries(folder: Path, shard: int) -> list[Entry] | None:
         ValueError: The file is damaged.
     """
     file = folder / f"{shard:05d}.json"
-    if not file.is_file():
+    if not file.exists():
         return None
     try:
-        entries = [Entry(*entry) for entry in json.loads(file.read_text())["locations"]]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(
-            f"{file} cannot be read ({error!r}): remove it, and the same command writes it again"
-        ) from error
+        saved = parse(_SavedEntries, read_json(read_file(file, _LARGE), _LARGE), _LARGE)
+        entries = [_entry(*entry) for entry in saved.locations]
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{file} cannot be read ({error}): remove it, and the same command writes it again") from error
     stored = any(entry.status == "done" for entry in entries)
     return entries if not stored or (shard_path(folder, shard) / "data.mdb").is_file() else None
+
+
+def _savable(text: str) -> str:
+    """Text as it can be read again: names of files may hold bytes that are not UTF-8, and reasons repeat them."""
+    return text.encode("utf-8", "backslashreplace").decode()[:_LONGEST_TEXT]
+
+
+def _entry(location_id: str, status: str, reason: str) -> Entry:
+    if status not in get_args(Status):
+        raise NotPlainError(f"{shown(location_id)} has the status {shown(repr(status))}: {', '.join(get_args(Status))}")
+    return Entry(location_id, cast("Status", status), reason)
+
+
+def save_manifest(folder: Path, decided: Iterable[tuple[int | None, Entry]]) -> None:
+    """Writes the table of all locations, each with the number of its shard, in a folder."""
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(_HEADER)
+    for shard, entry in decided:
+        rows.writerow([_savable(entry.location_id), entry.status, shard, _savable(entry.reason)])
+    write_file(folder / MANIFEST, table.getvalue().encode())
+
+
+def read_manifest(folder: Path) -> list[Entry]:
+    """The table of all locations.
+
+    Raises:
+        ValueError: It is no such table.
+        OSError: It cannot be read.
+    """
+    text = read_file(folder / MANIFEST, _LARGE).decode()
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+    except csv.Error as error:
+        raise NotPlainError(str(error)) from error
+    if not rows or tuple(rows[0]) != _HEADER:
+        raise NotPlainError(f"its first line is not {','.join(_HEADER)}")
+    for number, row in enumerate(rows[1:], start=2):
+        if len(row) != len(_HEADER):
+            raise NotPlainError(f"row {number} has {len(row)} cells, {len(_HEADER)} are needed")
+    return [_entry(location_id, status, reason) for location_id, status, _, reason in rows[1:]]
 
 
 def lacking(folder: Path, plan: Plan) -> list[int]:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from math import prod
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
+from pydantic import Field
 
+from cromss.dataset.reader import DatasetInfo
+from cromss.io.plain import Record, parse
 from cromss.types import IGNORE_INDEX
+
+_Stored = TypeVar("_Stored", bound=Record)
+_Pixels = Annotated[int, Field(ge=0, le=2**53)]
 
 
 class Moments:
@@ -69,10 +76,14 @@ class Statistics:
 
     def add(self, images: Mapping[str, np.ndarray], labels: np.ndarray) -> None:
         """Adds one location: images ``(T, K, H, W)`` and labels ``(T, H, W)``."""
+        self.add_images(images)
+        self.label_counts += np.bincount(labels.ravel(), minlength=IGNORE_INDEX + 1)
+
+    def add_images(self, images: Mapping[str, np.ndarray]) -> None:
+        """Adds images ``(T, K, H, W)`` alone."""
         for modality, image in images.items():
             mean, variance = moments_of(image)
             self.moments[modality].add(image.size // image.shape[1], mean, variance)
-        self.label_counts += np.bincount(labels.ravel(), minlength=IGNORE_INDEX + 1)
 
     def merge(self, stored: Mapping[str, Any]) -> None:
         """Adds what `as_dict` returned for other locations."""
@@ -108,3 +119,54 @@ def combine(parts: Sequence[Mapping[str, Any]], bands: Mapping[str, int], num_cl
     for part in parts:
         whole.merge(part)
     return whole.as_dict()
+
+
+class _StoredMoments(Record):
+    """What `Moments.as_dict` makes; the bounds keep sums of squares finite."""
+
+    mean: list[Annotated[float, Field(ge=-1e100, le=1e100)]]
+    std: list[Annotated[float, Field(ge=0, le=1e100)]]
+    pixels: _Pixels
+
+
+class _StoredLabels(Record):
+    """What `Statistics.as_dict` makes of labels."""
+
+    pixels: list[_Pixels]
+    shares: list[Annotated[float, Field(ge=0, le=1)]]
+    unlabelled_pixels: _Pixels
+
+
+def check_statistics(info: DatasetInfo, locations: int) -> None:
+    """Makes sure that the statistics which a file names are those of as many values as it holds.
+
+    Args:
+        info: What the file describes; its `statistics` may hold more beside those of modalities and labels.
+        locations: Number of locations.
+
+    Raises:
+        ValueError: A number is missing, of another type, or contradicts the description.
+    """
+    kept = info.statistics
+    pixels = locations * info.seasons * prod(info.size)
+    for modality, stored in info.modalities.items():
+        moments = _parsed(_StoredMoments, kept, modality)
+        if {len(moments.mean), len(moments.std)} != {len(stored.bands)} or moments.pixels != pixels:
+            raise ValueError(
+                f"statistics.{modality} are those of {len(moments.mean)} bands and {moments.pixels} pixels: it holds "
+                f"{len(stored.bands)} bands and {pixels} pixels"
+            )
+    labels = _parsed(_StoredLabels, kept, "labels")
+    counted = sum(labels.pixels) + labels.unlabelled_pixels
+    if {len(labels.pixels), len(labels.shares)} != {len(info.classes)} or counted != pixels:
+        raise ValueError(
+            f"statistics.labels are those of {len(labels.pixels)} classes and {counted} pixels: it holds "
+            f"{len(info.classes)} classes and {pixels} pixels"
+        )
+
+
+def _parsed(record: type[_Stored], statistics: Mapping[str, Any], name: str) -> _Stored:
+    try:
+        return parse(record, statistics.get(name))
+    except ValueError as error:
+        raise ValueError(f"statistics.{name}: {error}") from error

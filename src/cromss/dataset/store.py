@@ -6,23 +6,21 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 from math import prod
 from pathlib import Path
 
-import lmdb
 import numpy as np
 
-from cromss.dataset.lmdb_env import LmdbReader
+from cromss.dataset.checks import LONGEST_ID, InvalidIdError, check_location_id
+from cromss.dataset.lmdb_env import DamagedLmdbError, LmdbReader
 from cromss.dataset.reader import DatasetInfo
 from cromss.dataset.shard_folder import check_complete
 from cromss.dataset.statistics import combine
 from cromss.dataset.store_format import (
     CODECS,
-    LONGEST_ID,
     META_KEY,
     Meta,
     decode_meta,
@@ -60,11 +58,23 @@ class Store:
         """Number of locations."""
         return self._starts[-1]
 
+    def check_keys(self) -> None:
+        """Reads all keys; ValueError where they are not in order or not as many as the description needs."""
+        for shard in self._shards:
+            shard.check_keys()
+
     def location_id(self, index: int) -> str:
         """The name of a location in its source."""
         shard, local = self._locate(index)
-        with shard.payload(field_key(local, "id"), LONGEST_ID, index) as payload:
-            return bytes(payload).decode()
+        key = field_key(local, "id")
+        try:
+            location_id = bytes(shard.payload(key, LONGEST_ID, index)).decode()
+            check_location_id(location_id)
+        except UnicodeDecodeError as error:
+            raise shard.damaged(key, index, "the id is not UTF-8") from error
+        except InvalidIdError as error:
+            raise shard.damaged(key, index, str(error)) from error
+        return location_id
 
     def grid(self, index: int) -> None:
         """Not known here; see `cromss.dataset.reader.LocationReader`."""
@@ -92,12 +102,12 @@ class Store:
         elif out.shape != wanted or out.dtype != stored.dtype:
             raise ValueError(f"out is {out.dtype} {out.shape}: {modality} needs {stored.dtype} {wanted}")
         shard, local = self._locate(index)
-        with shard.array(image_key(local, modality, season), modality, shape, stored.dtype, index) as image:
-            if bands is None:
-                out[...] = image
-            else:
-                for position, band in enumerate(bands):
-                    out[position] = image[band]
+        image = shard.array(image_key(local, modality, season), modality, shape, stored.dtype, index)
+        if bands is None:
+            out[...] = image
+        else:
+            for position, band in enumerate(bands):
+                out[position] = image[band]
         return out
 
     def read_labels(self, index: int) -> np.ndarray:
@@ -113,8 +123,7 @@ class Store:
     def _read_labels(self, index: int, field: str) -> np.ndarray:
         shard, local = self._locate(index)
         shape = (self.info.seasons, *self.info.size)
-        with shard.array(field_key(local, field), field, shape, "uint8", index) as labels:
-            return labels.copy()
+        return shard.array(field_key(local, field), field, shape, "uint8", index).copy()
 
     def _locate(self, index: int) -> tuple[_Shard, int]:
         if not 0 <= index < len(self):
@@ -129,57 +138,57 @@ class _Shard:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lmdb = LmdbReader(path)
-        with self._reading() as txn:
-            value = _view(txn, META_KEY)
-            if value is None:
-                raise ValueError(
-                    f"{path} is an LMDB but no store. Published LMDBs are read, by the folder of all three, with "
-                    "`cromss.dataset.open_reference(path, kind)` and converted by `python -m cromss.prepare "
-                    "source=reference path=… out=…`; what an interrupted writer left behind has to be written again"
-                )
-            try:
-                self.meta: Meta = decode_meta(value)
-            except ValueError as error:
-                raise ValueError(f"{path} cannot be read: {error}") from error
+        try:
+            value = self._lmdb.get(META_KEY)
+        except DamagedLmdbError as error:
+            raise ValueError(f"{self.path} is damaged ({error}); create the store again") from error
+        if value is None:
+            raise ValueError(
+                f"{path} is an LMDB but no store. Published LMDBs are read, by the folder of all three, with "
+                "`cromss.dataset.open_reference(path, kind)` and converted by `python -m cromss.prepare "
+                "source=reference path=… out=…`; what an interrupted writer left behind has to be written again"
+            )
+        try:
+            self.meta: Meta = decode_meta(value)
+        except ValueError as error:
+            raise ValueError(f"{path} cannot be read: {error}") from error
         if self._lmdb.entries != self.meta.entries:
             raise ValueError(
                 f"{path} is damaged: it holds {self._lmdb.entries} values where its {self.meta.count} locations "
                 f"need {self.meta.entries}; create the store again"
             )
 
-    @contextmanager
-    def payload(self, key: bytes, longest: int, index: int) -> Iterator[memoryview]:
-        """The checked payload under a key, as a view that ends with the context."""
-        with self._reading() as txn:
-            value = _view(txn, key)
+    def payload(self, key: bytes, longest: int, index: int) -> memoryview:
+        """The checked payload under a key, as a view of the file."""
+        try:
+            value = self._lmdb.get(key)
             if value is None:
-                raise self._damaged(key, index, "the value is missing")
-            try:
-                payload = open_value(key, value, longest)
-            except ValueError as error:
-                raise self._damaged(key, index, str(error)) from error
-            yield payload
+                raise ValueError("the value is missing")
+            return open_value(key, value, longest)
+        except ValueError as error:
+            raise self.damaged(key, index, str(error)) from error
 
-    @contextmanager
-    def array(self, key: bytes, field: str, shape: tuple[int, ...], dtype: str, index: int) -> Iterator[np.ndarray]:
-        """The checked and decoded array under a key, as a view that ends with the context."""
+    def array(self, key: bytes, field: str, shape: tuple[int, ...], dtype: str, index: int) -> np.ndarray:
+        """The checked and decoded array under a key, read-only; a view of the file where it is not compressed."""
         codec = CODECS[self.meta.compression[field]]
         size = prod(shape) * np.dtype(dtype).itemsize
-        with self.payload(key, codec.longest(size), index) as payload:
-            data = codec.decode(payload)
-            if len(data) != size:
-                raise self._damaged(key, index, f"it holds {len(data)} bytes instead of {size}")
-            yield np.frombuffer(data, dtype).reshape(shape)
-
-    @contextmanager
-    def _reading(self) -> Iterator[lmdb.Transaction]:
+        payload = self.payload(key, codec.longest(size), index)
         try:
-            with self._lmdb.begin() as txn:
-                yield txn
-        except lmdb.Error as error:
+            data = codec.decode(payload, size)
+        except ValueError as error:
+            raise self.damaged(key, index, str(error)) from error
+        return np.frombuffer(data, dtype).reshape(shape)
+
+    def check_keys(self) -> None:
+        """ValueError unless all pages are in order and hold as many keys as the description needs."""
+        try:
+            for _ in self._lmdb.all_keys():
+                pass
+        except DamagedLmdbError as error:
             raise ValueError(f"{self.path} is damaged ({error}); create the store again") from error
 
-    def _damaged(self, key: bytes, index: int, reason: str) -> ValueError:
+    def damaged(self, key: bytes, index: int, reason: str) -> ValueError:
+        """The error to raise for a damaged value."""
         return ValueError(
             f"store {self.path}, location {index}, key {key.decode()}: {reason}. The store is damaged: "
             f"`python -m cromss.prepare action=verify path={self.path}` lists all damage; then create the store again"
@@ -213,11 +222,6 @@ def open_store(path: str | Path) -> Store:
                     f"{ours} and {theirs}. Keep them in different directories"
                 )
     return Store(path, shards)
-
-
-def _view(txn: lmdb.Transaction, key: bytes) -> memoryview | None:
-    value = txn.get(key)
-    return None if value is None else memoryview(value)
 
 
 def _advice(path: Path) -> str:

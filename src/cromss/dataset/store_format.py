@@ -19,36 +19,65 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from math import prod
+from typing import Annotated, Any, Literal, NamedTuple
 
+import numpy as np
 import xxhash
 import zstandard
+from pydantic import Field
 
+from cromss.dataset.checks import check_info
 from cromss.dataset.reader import DatasetInfo, ModalityInfo
+from cromss.dataset.statistics import check_statistics
+from cromss.io.plain import NotPlainError, Record, parse, read_json
 
 FORMAT = "cromss-store"
 VERSION = 1
 META_KEY = b"meta"
 FIELDS = ("s1", "s2", "labels", "truth")
-LONGEST_ID = 256
+MOST_BYTES = 2**31
+"""Of one value, as an array: the season of a modality, or the labels of all seasons."""
+MOST_LOCATIONS = 10**8
+"""Keys have eight digits."""
 _DIGEST = 8
 
 
 class Codec(NamedTuple):
-    """How a payload is stored, and the most bytes that so many bytes of data can take."""
+    """How a payload is stored, read as data of a known number of bytes, and how long it can be at most."""
 
     encode: Callable[[bytes], bytes]
-    decode: Callable[[memoryview], memoryview | bytes]
+    decode: Callable[[memoryview, int], memoryview | bytes]
     longest: Callable[[int], int]
 
 
+def _as_it_is(payload: memoryview, size: int) -> memoryview:
+    if len(payload) != size:
+        raise ValueError(f"it holds {len(payload)} bytes instead of {size}")
+    return payload
+
+
+def _decompressed(payload: memoryview, size: int) -> bytes:
+    """ValueError before any memory is taken where the payload is to become more, or less, than `size` bytes."""
+    try:
+        named = zstandard.frame_content_size(payload)
+        if named != size:
+            raise ValueError(f"it holds {named} bytes instead of {size}")
+        data = zstandard.decompress(payload, max_output_size=size)
+    except zstandard.ZstdError as error:
+        raise ValueError(f"it cannot be decompressed: {error}") from error
+    if len(data) != size:
+        raise ValueError(f"it holds {len(data)} bytes instead of {size}")
+    return data
+
+
 CODECS: Mapping[str, Codec] = {
-    "none": Codec(encode=lambda data: data, decode=lambda payload: payload, longest=lambda size: size),
+    "none": Codec(encode=lambda data: data, decode=_as_it_is, longest=lambda size: size),
     "zstd": Codec(
         # Label maps of this level take half the bytes of level 3 and half the time to read, as matches are longer; they
         # take 3 ms to write. Three levels more take 9 ms, for 3 % of the bytes.
         encode=lambda data: zstandard.compress(data, 12),
-        decode=zstandard.decompress,
+        decode=_decompressed,
         longest=lambda size: size + size // 256 + 64,  # ZSTD_COMPRESSBOUND
     ),
 }
@@ -80,19 +109,44 @@ class Meta:
         return json.dumps({**content, **asdict(self.info)}, indent=1).encode()
 
 
+Name = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class _Modality(Record):
+    bands: Annotated[list[Name], Field(min_length=1, max_length=255)]
+    dtype: Literal["uint8", "uint16", "float32", "float64"]
+    quantised: bool
+
+
+class _Description(Record):
+    """What ``meta`` holds, in version 1."""
+
+    version: Annotated[int, Field(ge=1, le=VERSION)]
+    count: Annotated[int, Field(ge=1, le=MOST_LOCATIONS)]
+    compression: dict[Literal["s1", "s2", "labels", "truth"], Literal["none", "zstd"]]
+    modalities: Annotated[dict[Literal["s1", "s2"], _Modality], Field(min_length=1)]
+    classes: Annotated[list[Name], Field(min_length=1, max_length=255)]
+    seasons: Annotated[int, Field(ge=1, le=10_000)]
+    size: Annotated[list[Annotated[int, Field(ge=1, le=2**16)]], Field(min_length=2, max_length=2)]
+    has_truth: bool
+    statistics: dict[str, Any]
+
+
 def decode_meta(value: memoryview) -> Meta:
     """Reads the value of ``meta``.
 
     Raises:
-        ValueError: It is damaged, or of a newer version; the message gives the reason and the cure.
+        ValueError: It is damaged, contradicts itself, or is of a newer version; the message gives the reason and the
+            cure.
     """
     try:
-        content = json.loads(bytes(value[_DIGEST:]))
-    except ValueError as error:
+        content = read_json(value[_DIGEST:])
+    except NotPlainError as error:
         raise ValueError(f"its description (key meta) is damaged ({error}); create the store again") from error
     # The version comes before the checksum: whatever later versions change, this much stays.
-    version = content.get("version") if isinstance(content, dict) and content.get("format") == FORMAT else None
-    if isinstance(version, int) and version > VERSION:
+    ours = isinstance(content, dict) and content.get("format") == FORMAT
+    version = content.get("version") if ours else None
+    if type(version) is int and version > VERSION:
         raise ValueError(
             f"it was written by a newer cromss (store version {version}, this one reads up to {VERSION}); update cromss"
         )
@@ -100,23 +154,41 @@ def decode_meta(value: memoryview) -> Meta:
         open_value(META_KEY, value, len(value))
     except ValueError as error:
         raise ValueError(f"its description (key meta) is damaged: {error}; create the store again") from error
-    if version is None:
+    if not ours:
         raise ValueError("its description (key meta) is not that of a store; create the store again")
     try:
-        info = DatasetInfo(
-            modalities={
-                name: ModalityInfo(tuple(stored["bands"]), stored["dtype"], stored["quantised"])
-                for name, stored in content["modalities"].items()
-            },
-            classes=tuple(content["classes"]),
-            seasons=content["seasons"],
-            size=(content["size"][0], content["size"][1]),
-            has_truth=content["has_truth"],
-            statistics=content["statistics"],
-        )
-        return Meta(info, content["count"], content["compression"])
-    except KeyError as error:
-        raise ValueError(f"its description (key meta) lacks {error}; create the store again") from error
+        return _as_meta(parse(_Description, content))
+    except ValueError as error:
+        raise ValueError(f"its description (key meta) is wrong: {error}; create the store again") from error
+
+
+def _as_meta(described: _Description) -> Meta:
+    """ValueError where a reader could not rely on the description."""
+    info = DatasetInfo(
+        modalities={
+            name: ModalityInfo(tuple(stored.bands), stored.dtype, stored.quantised)
+            for name, stored in described.modalities.items()
+        },
+        classes=tuple(described.classes),
+        seasons=described.seasons,
+        size=(described.size[0], described.size[1]),
+        has_truth=described.has_truth,
+        statistics=described.statistics,
+    )
+    check_info(info)
+    height, width = info.size
+    largest = {
+        name: prod((len(stored.bands), height, width, np.dtype(stored.dtype).itemsize))
+        for name, stored in info.modalities.items()
+    }
+    for name, size in {**largest, "labels": info.seasons * height * width}.items():
+        if size > MOST_BYTES:
+            raise ValueError(f"{name} would take {size} bytes, more than the {MOST_BYTES} that are read at once")
+    needed = {*info.modalities, "labels", *(["truth"] if info.has_truth else [])}
+    if missing := needed - set(described.compression):
+        raise ValueError(f"compression does not name {', '.join(sorted(missing))}")
+    check_statistics(info, described.count)
+    return Meta(info, described.count, {str(field): codec for field, codec in described.compression.items()})
 
 
 def field_key(index: int, field: str) -> bytes:

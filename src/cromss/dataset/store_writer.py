@@ -13,11 +13,11 @@ from typing import Self
 import lmdb
 import numpy as np
 
-from cromss.dataset.checks import check_array, check_finite, check_info, check_labels
+from cromss.dataset.checks import check_array, check_finite, check_info, check_labels, check_location_id
 from cromss.dataset.lmdb_env import LmdbReader
 from cromss.dataset.reader import DatasetInfo
 from cromss.dataset.statistics import Statistics
-from cromss.dataset.store_format import CODECS, FIELDS, LONGEST_ID, META_KEY, Meta, field_key, image_key, seal
+from cromss.dataset.store_format import CODECS, FIELDS, META_KEY, Meta, field_key, image_key, seal
 from cromss.io.atomic import move_into_place, remove_leftovers, sibling
 
 _BATCH_BYTES = 32 * 2**20
@@ -172,8 +172,10 @@ class StoreWriter:
     ) -> None:
         info = self.info
         where = f"location {location_id!r}"
-        if not 0 < len(location_id.encode()) <= LONGEST_ID:
-            raise ValueError(f"{where}: an id has 1 to {LONGEST_ID} bytes")
+        try:
+            check_location_id(location_id)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
         if location_id in self._ids:
             raise ValueError(f"{where} is there twice: ids are unique")
         if set(images) != set(info.modalities):
@@ -227,7 +229,6 @@ def _is_store(path: Path) -> bool:
 def holds_store(path: Path) -> bool:
     """Whether the LMDB at `path` is a complete store, of any version; False where it does not open."""
     try:
-        with LmdbReader(path).begin() as txn:
-            return txn.get(META_KEY) is not None
-    except (ValueError, lmdb.Error):
+        return LmdbReader(path).get(META_KEY) is not None
+    except ValueError:
         return False

@@ -92,26 +92,20 @@ class SpooledFiles:
         """The files of one location; see `RawFiles`."""
         prefix = f"{part}/{number:07d}/"
         found: dict[str, dict[str, str]] = {}
-        with self._shard(index).begin() as txn:
-            cursor = txn.cursor()
-            keys = cursor.iternext(keys=True, values=False) if cursor.set_range(prefix.encode()) else ()
-            for key in keys:
-                name = bytes(key).decode()
-                if not name.startswith(prefix):
-                    break
-                season, file = name[len(prefix) :].split("/")
-                found.setdefault(season, {})[file.lower()] = name
+        for key in self._shard(index).keys(prefix.encode()):
+            name = key.decode()
+            season, file = name[len(prefix) :].split("/")
+            found.setdefault(season, {})[file.lower()] = name
         if not found:
             raise AbsentError(f"the archive holds no {part} of {number:07d}")
         return found
 
     def read(self, index: int, name: str) -> bytes:
         """All bytes of a file; see `RawFiles`."""
-        with self._shard(index).begin() as txn:
-            data = txn.get(name.encode())
-            if data is None:
-                raise OSError(f"{name} is no longer there")
-            return bytes(data)
+        data = self._shard(index).get(name.encode())
+        if data is None:
+            raise OSError(f"{name} is no longer there")
+        return bytes(data)
 
     def _shard(self, index: int) -> LmdbReader:
         shard = index // self._per_shard

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import logging
 import shutil
 from collections import Counter
@@ -16,17 +14,17 @@ from typing import Any, Protocol, runtime_checkable
 from cromss.dataset.convert import Conversion
 from cromss.dataset.reader import LocationReader
 from cromss.dataset.shard_folder import (
-    MANIFEST,
     Entry,
     Plan,
     all_entries,
     lacking,
     read_entries,
     read_plan,
+    save_manifest,
     shard_path,
 )
 from cromss.dataset.store_writer import check_target
-from cromss.io.atomic import move_into_place, write_file
+from cromss.io.atomic import move_into_place
 from cromss.prepare.locks import hold
 from cromss.prepare.pool import ShardWriter, write_all
 from cromss.prepare.raw_files import SPOOL
@@ -219,10 +217,5 @@ def _finish(folder: Path, plan: Plan, absent: Mapping[str, str], outcome: Outcom
     if not outcome.counts.get("done"):
         first = outcome.problems[0]
         raise ValueError(f"no location could be stored. The first, {first.location_id}: {first.reason}")
-    table = io.StringIO()
-    rows = csv.writer(table, lineterminator="\n")
-    rows.writerow(["id", "status", "shard", "reason"])
-    for shard, entry in _decided(folder, plan, absent):
-        rows.writerow([entry.location_id, entry.status, shard, entry.reason])
-    write_file(folder / MANIFEST, table.getvalue().encode())
+    save_manifest(folder, _decided(folder, plan, absent))
     shutil.rmtree(folder / SPOOL, ignore_errors=True)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
+from cromss.dataset.bands import BANDS
 from cromss.dataset.checks import check_finite, check_labels
-from cromss.dataset.shard_folder import MANIFEST, read_plan
+from cromss.dataset.shard_folder import MANIFEST, read_manifest, read_plan
+from cromss.dataset.statistics import Statistics
 from cromss.dataset.store import Store, open_store
 
 
@@ -63,7 +65,10 @@ def _shortened(messages: list[str], total: int) -> list[str]:
 
 
 def verify(path: str | Path, most: int) -> Damages:
-    """Reads all values of all shards, checks them, and holds their locations against the manifest, if there is one.
+    """Reads all values of all shards and checks whatever a reader relies on.
+
+    Those are pages and checksums; band names, ids, labels and pixels that are possible; statistics that are those of
+    the values; and the locations of the manifest, where there is one.
 
     Args:
         path: The store.
@@ -74,15 +79,20 @@ def verify(path: str | Path, most: int) -> Damages:
     """
     store = open_store(path)
     damages = Damages(most, locations=len(store))
+    _check_description(store, damages)
     stored = _check_manifest(Path(path), damages)
     ids: dict[str, None] = {}
+    seen = _Seen(store)
     for index in tqdm(range(len(store)), desc=f"verifying {Path(path).name}", unit="location"):
-        for read in _reads(store, index, ids):
+        for read in _reads(store, index, ids, seen):
             damages.values += 1
             try:
                 read()
             except ValueError as error:
                 damages.add(str(error))
+    if not damages.total:
+        # Of a damaged store they cannot be those of its values.
+        seen.check(damages)
     if stored is not None and stored != list(ids):
         lost, added = set(stored) - set(ids), set(ids) - set(stored)
         names = ", ".join(sorted(lost | added)[:5]) or "their order"
@@ -96,26 +106,72 @@ def _check_manifest(path: Path, damages: Damages) -> list[str] | None:
     if plan is None:
         return None
     try:
-        with (path / MANIFEST).open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        for row in rows:
-            if row["status"] != "done":
-                damages.miss(f"{row['id']} {row['status']}: {row['reason']}")
-        return [row["id"] for row in rows if row["status"] == "done"]
-    except (OSError, KeyError, csv.Error) as error:
+        entries = read_manifest(path)
+    except (OSError, ValueError) as error:
         damages.add(f"{path / MANIFEST} cannot be read ({error}): the command that made the store writes it again")
         return None
+    for entry in entries:
+        if entry.status != "done":
+            damages.miss(f"{entry.location_id} {entry.status}: {entry.reason}")
+    return [entry.location_id for entry in entries if entry.status == "done"]
 
 
-def _reads(store: Store, index: int, ids: dict[str, None]) -> Iterator[Callable[[], Any]]:
+def _check_description(store: Store, damages: Damages) -> None:
+    """What the description says beside that by which the store could be opened."""
+    try:
+        store.check_keys()
+    except ValueError as error:
+        damages.add(str(error))
+    for modality, stored in store.info.modalities.items():
+        known = [band.name for band in BANDS[modality]]
+        if unknown := [name for name in stored.bands if name not in known]:
+            damages.add(
+                f"store {store.path}: {modality} has the bands {', '.join(unknown)}, and {', '.join(known)} are known"
+            )
+
+
+class _Seen:
+    """Counts what is read, to hold the statistics that a store keeps against it.
+
+    Args:
+        store: The store.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        bands = {name: len(stored.bands) for name, stored in store.info.modalities.items()}
+        self._statistics = Statistics(bands, len(store.info.classes))
+
+    def labels(self, labels: np.ndarray) -> None:
+        """Adds the labels of a location."""
+        self._statistics.add({}, labels)
+
+    def image(self, modality: str, image: np.ndarray) -> None:
+        """Adds the image of a season, ``(K, H, W)``."""
+        self._statistics.add_images({modality: image[None]})
+
+    def check(self, damages: Damages) -> None:
+        """Adds what the store keeps otherwise."""
+        kept, found = self._store.info.statistics, self._statistics.as_dict()
+        where = f"store {self._store.path}: its description keeps other"
+        if kept["labels"]["pixels"] != found["labels"]["pixels"]:
+            damages.add(f"{where} numbers of pixels by class than its labels have")
+        for modality in self._store.info.modalities:
+            for name in ("mean", "std"):
+                scale = max(1.0, float(np.abs(found[modality]["mean"]).max()))
+                if not np.allclose(kept[modality][name], found[modality][name], 1e-4, 1e-4 * scale):
+                    damages.add(f"{where} values of {name} than the pixels of {modality} have")
+
+
+def _reads(store: Store, index: int, ids: dict[str, None], seen: _Seen) -> Iterator[Callable[[], Any]]:
     """One function for each value of a location, which raises ValueError where the value is damaged."""
     yield partial(_check_id, store, index, ids)
-    yield partial(_check_labels, store, index, "labels")
+    yield partial(_check_labels, store, index, "labels", seen)
     if store.info.has_truth:
-        yield partial(_check_labels, store, index, "truth")
+        yield partial(_check_labels, store, index, "truth", None)
     for modality in store.info.modalities:
         for season in range(store.info.seasons):
-            yield partial(_check_images, store, index, season, modality)
+            yield partial(_check_images, store, index, season, modality, seen)
 
 
 def _check_id(store: Store, index: int, ids: dict[str, None]) -> None:
@@ -125,13 +181,16 @@ def _check_id(store: Store, index: int, ids: dict[str, None]) -> None:
     ids[location_id] = None
 
 
-def _check_labels(store: Store, index: int, name: str) -> None:
+def _check_labels(store: Store, index: int, name: str, seen: _Seen | None) -> None:
     labels = store.read_labels(index) if name == "labels" else store.read_truth(index)
     check_labels(f"store {store.path}, location {index}, {name}", labels, len(store.info.classes))
+    if seen is not None:
+        seen.labels(labels)
 
 
-def _check_images(store: Store, index: int, season: int, modality: str) -> None:
+def _check_images(store: Store, index: int, season: int, modality: str, seen: _Seen) -> None:
     image = store.read_images(index, season, modality)
     check_finite(
         f"store {store.path}, location {index}, {modality}", image[None], store.info.modalities[modality].bands
     )
+    seen.image(modality, image)
