@@ -7,12 +7,12 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from cromss.io.plain import shown
+from cromss.io.plain import printable, shown
 
 MOST_CLASSES = 255
 """Labels are bytes, and 255 marks a pixel without a label."""
 
-_LONGEST_KEY = 64
+_LONGEST_NAME, _LONGEST_KEY = 1000, 64
 
 _UNWRITABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 """What XML 1.0 or UTF-8 cannot store, or turns into something else."""
@@ -29,8 +29,8 @@ def check_class_names(names: Any, key: str = "classes") -> tuple[str, ...]:
         The names.
 
     Raises:
-        ValueError: They are no list of 2 to 255 distinct strings, or one is blank, begins or ends with white space, or
-            holds a character that XML or UTF-8 cannot store as it is.
+        ValueError: They are no list of 2 to 255 distinct strings, or one is blank, longer than 1000 characters, begins
+            or ends with white space, or holds a character that XML or UTF-8 cannot store as it is.
     """
     if not isinstance(names, Sequence) or isinstance(names, str | bytes):
         raise ValueError(f"{key}={shown(names)} must be a list of class names")
@@ -48,6 +48,11 @@ def check_class_names(names: Any, key: str = "classes") -> tuple[str, ...]:
         if name != name.strip():
             raise ValueError(
                 f"{key}: the name of class {number}, '{shown(name)}', begins or ends with a space: remove it"
+            )
+        if len(name) > _LONGEST_NAME:
+            raise ValueError(
+                f"{key}: the name of class {number}, {shown(name)}, has {len(name)} characters: shorten it to at most "
+                f"{_LONGEST_NAME}"
             )
         if _UNWRITABLE.search(name):
             raise ValueError(
@@ -86,7 +91,8 @@ def metric_keys(classes: Sequence[str]) -> tuple[str, ...]:
 
 def _spelled(name: str) -> str | None:
     """A name in ``[a-z0-9_]``; None where that would drop letters or leave none."""
-    folded = unicodedata.normalize("NFKD", name.casefold())
+    # As in the files of a run, where control characters are spelled out: both forms of a name have one key.
+    folded = unicodedata.normalize("NFKD", printable(name).casefold())
     if any(letter.isalnum() and not letter.isascii() for letter in folded):
         return None
     key = re.sub("[^a-z0-9]+", "_", "".join(letter for letter in folded if not unicodedata.combining(letter)))

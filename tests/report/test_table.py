@@ -2,6 +2,7 @@ import logging
 
 import pytest
 
+from cromss.report.formats import FORMATS
 from cromss.report.paper import TABLES, Score
 from cromss.report.runs import find_runs
 from cromss.report.table import make_overview, make_report
@@ -86,6 +87,29 @@ def test_of_a_seed_that_was_run_twice_the_newer_counts(invent, report, caplog):
 def test_another_test_set_than_the_paper_s_is_said(invent, report):
     invent("a", tested={"locations": 6})
     assert "E1: tested on 6 locations, the paper on 5128: not to be compared." in report().notes
+
+
+def scored(evaluate, pixels):
+    part = {"evaluate": evaluate, "pixels": pixels, "labelled": 1000, "share": pixels / 1000}
+    return {"checkpoint": "last.ckpt", "locations": 5128, "season": 0, "seasons": 1, "ignored": 7} | part
+
+
+@pytest.mark.parametrize("write", FORMATS.values(), ids=FORMATS)
+def test_a_test_on_a_part_of_the_pixels_is_never_silent(invent, report, write):
+    invent("whole", tested=scored("whole", 1000))
+    assert "labelled pixels" not in write(report())
+    invent("centre", tested=scored("centre", 735))
+    said = " ".join(write(report()).split())
+    assert "73.5% of the labelled pixels (dataset.evaluate=centre)" in said
+
+
+def test_tests_on_all_and_on_a_part_of_the_pixels_are_not_averaged(invent, report):
+    # Even if their settings were the same.
+    invent("one", miou=40, seed=1, tested=scored("whole", 1000))
+    invent("two", miou=50, seed=2, tested=scored("centre", 735))
+    invent("three", miou=60, seed=3, tested=scored("whole", 1000))
+    assert [experiment.seeds for experiment in report().experiments] == [(1, 3), (2,)]
+    assert any("not averaged" in note for note in report().notes)
 
 
 def test_frozen_for_good_is_a_row_like_the_paper_s_drifting_one(invent, report):

@@ -19,6 +19,7 @@ from cromss.dataset.reference import open_reference
 from cromss.dataset.store import StoreWriter
 from entrypoint import SMALL, metrics
 from helpers.published import published_lmdbs
+from places import random_places
 from shared import REAL_PLACES, needs_shared
 from stores import flip_byte, random_location, small_info
 
@@ -325,3 +326,48 @@ def test_maps_of_the_centre_lie_at_the_centre(here):
         assert map_.crs == image.crs
         corner = image.transform.c + 10 * left, image.transform.f - 10 * top
         assert map_.transform == rasterio.Affine(10, 0, corner[0], 0, -10, corner[1])
+
+
+def folder_of_places(root, height, width, count=4):
+    """Places of one size; the first rows have no label. Returns how many pixels have one."""
+    labelled = 0
+    for number, place in enumerate(random_places(count, size=max(height, width)).values()):
+        labels = place.labels[:height, :width].copy()
+        labels[: number + 1] = 255
+        labelled += (height - number - 1) * width
+        parts = {"s1": place.s1, "s2": place.s2, "dw": labels[None]}
+        for name, pixels in parts.items():
+            (root / f"p{number}").mkdir(parents=True, exist_ok=True)
+            corner = rasterio.Affine(10, 0, place.corner[0], 0, -10, place.corner[1])
+            shape = {"count": len(pixels), "height": height, "width": width, "dtype": pixels.dtype.name}
+            grid = {"crs": place.crs, "transform": corner}
+            with rasterio.open(root / f"p{number}" / f"{name}.tif", "w", driver="GTiff", **shape, **grid) as file:
+                file.write(pixels[:, :height, :width])
+    return labelled
+
+
+def test_a_folder_is_tested_on_each_labelled_pixel_unless_the_centre_is_asked_for(here, tmp_path, capfd):
+    # 45 x 70 px: crops of 32 px see 32.5 % of a place, and neither side is a multiple of 32.
+    labelled = folder_of_places(tmp_path / "places", 45, 70)
+    assert labelled == (44 + 43 + 42 + 41) * 70
+    places = ["dataset=folder", "dataset.path=places", "dataset.test_path=places", "backbone=tiny"]
+    settings = [*places, *QUICK, "trainer.epochs=1", "trainer.predictions=tif"]
+
+    folder = here("whole", *settings)
+    tested = results(folder)["tested"]
+    assert (tested["evaluate"], tested["season"], tested["seasons"]) == ("whole", 0, 1)
+    assert (tested["pixels"], tested["labelled"], tested["ignored"]) == (labelled, labelled, 10 * 70)
+    assert tested["share"] == 1
+    assert np.array(results(folder)["scores"]["s2"]["confusion"]).sum() == labelled
+    assert f"all {labelled:,} labelled pixels, 700 have no label" in capfd.readouterr().out
+    for map_ in (folder / "predictions").glob("*.tif"):
+        with rasterio.open(map_) as written:
+            assert written.shape == (45, 70)
+
+    # The middle 32 rows start at row 6, below all that has no label.
+    alone = ["trainer.test_only=true", f"trainer.checkpoint={folder}/checkpoints/last.ckpt"]
+    centre = here("centre", *alone, *places, "dataset.evaluate=centre", "trainer.wandb=disabled")
+    tested = results(centre)["tested"]
+    assert (tested["evaluate"], tested["pixels"], tested["labelled"]) == ("centre", 4 * 32 * 32, labelled)
+    said = f"4,096 of {labelled:,} labelled pixels ({4096 / labelled:.1%}), dataset.evaluate=centre"
+    assert said in capfd.readouterr().out

@@ -61,7 +61,7 @@ class Experiment:
             f"freeze={run.freeze}" + ("" if run.freeze_epochs is None else f" until epoch {run.freeze_epochs}"),
             f"{run.epochs} epoch{'s' * (run.epochs != 1)}" + (f", tested at {run.stage}" if run.stage else ""),
             "all samples" if run.train_samples is None else f"{run.train_samples} samples",
-            f"{run.locations} test locations",
+            f"{run.locations} test locations" + (f", {run.part}" if run.part else ""),
             f"seed{'s' * (len(self.seeds) > 1)} {' '.join(map(str, self.seeds))}",
         ]
         if run.row is not None:
@@ -76,9 +76,9 @@ class Experiment:
 def group(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
     """Puts the seeds of each experiment together.
 
-    Two runs belong together where their settings (`config_hash`), the content of their weights, the size of their test
-    set, their branches and what was tested, the end of the training or an earlier checkpoint, agree. Where a seed
-    occurs twice, the newer file counts, and a warning names both.
+    Two runs belong together where these agree: their settings (`config_hash`), the content of their weights, the size
+    of their test set and which of its pixels were scored, their branches and what was tested, the end of the training
+    or an earlier checkpoint. Where a seed occurs twice, the newer file counts, and a warning names both.
 
     Args:
         runs: Any runs.
@@ -89,7 +89,7 @@ def group(runs: Sequence[Run]) -> list[tuple[Run, ...]]:
     groups: dict[tuple[object, ...], dict[int, Run]] = {}
     for run in runs:
         weights = tuple((entry.get("modality"), entry.get("sha256") or entry.get("path")) for entry in run.weights)
-        key = (run.config_hash, weights, run.locations, run.stage, *run.scores)
+        key = (run.config_hash, weights, run.locations, run.scored, run.stage, *run.scores)
         seeds = groups.setdefault(key, {})
         other = seeds.setdefault(run.seed, run)
         if other is not run:

@@ -57,6 +57,20 @@ class Run:
         return self.tested["locations"]
 
     @property
+    def scored(self) -> tuple[str, int, int] | None:
+        """`dataset.evaluate`, and how many pixels the scores count of how many labelled ones; None if it is unknown."""
+        evaluate, pixels, labelled = (self.tested.get(name) for name in ("evaluate", "pixels", "labelled"))
+        return None if evaluate is None or pixels is None or labelled is None else (evaluate, pixels, labelled)
+
+    @property
+    def part(self) -> str | None:
+        """What of the test set was scored, in words, where that is not each labelled pixel."""
+        if self.scored is None or self.scored[1] == self.scored[2]:
+            return None
+        evaluate, pixels, labelled = self.scored
+        return f"{pixels / labelled:.1%} of the labelled pixels (dataset.evaluate={evaluate})"
+
+    @property
     def stage(self) -> str | None:
         """Name of the tested checkpoint where it is not that of the end of the training."""
         name = Path(str(self.tested["checkpoint"])).name

@@ -35,7 +35,9 @@ def make_report(table: PaperTable, found: FoundRuns) -> Report:
         groups.append(Group("Other runs", tuple(entries)))
     entries = [entry for group in groups for entry in group.entries]
     title = f"{table.title} beside Table {table.number} of Liu et al., TGRS 2025: {_WHAT}"
-    return Report(title, tuple(groups), tuple(experiments), tuple(_notes(table, found, entries, len(others))))
+    return Report(
+        title, tuple(groups), tuple(experiments), (*_notes(table, found, entries, len(others)), *_parts(experiments))
+    )
 
 
 def make_overview(found: FoundRuns) -> Report:
@@ -46,7 +48,7 @@ def make_overview(found: FoundRuns) -> Report:
     for (dataset, mode), members in groupby(runs, key=lambda run: (run.dataset, run.mode)):
         entries = [Entry(None, ours) for ours in _by_experiment(_ours(None, list(members), experiments))]
         groups.append(Group(f"{dataset}, {_MODE_TITLES.get(str(mode), 'thawing')}", tuple(entries)))
-    notes = (f"{_read(found)}.", *_left_out(found))
+    notes = (f"{_read(found)}.", *_left_out(found), *_parts(experiments))
     return Report(f"Runs: {_WHAT}", tuple(groups), tuple(experiments), notes)
 
 
@@ -101,6 +103,13 @@ def _notes(table: PaperTable, found: FoundRuns, entries: Sequence[Entry], others
                     f"{experiment.name}: tested on {locations} locations, the paper on {table.test_locations}: not "
                     "to be compared."
                 )
+
+
+def _parts(experiments: Sequence[Experiment]) -> Iterator[str]:
+    """Which experiments were tested on a part of the test set."""
+    for experiment in experiments:
+        if part := experiment.runs[0].part:
+            yield f"{experiment.name}: tested on {part}: not to be compared with tests on all of them."
 
 
 def _read(found: FoundRuns) -> str:

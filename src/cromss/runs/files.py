@@ -14,22 +14,25 @@ LIMITS = Limits(size=2**20, values=50_000, text=2**16)
 """Of one JSON or YAML file: about fifty times what a run writes, and read within a fraction of a second."""
 
 
-def read_json_record(path: Path, record: type[RecordType], version: int | None = None) -> RecordType:
+def read_json_record(
+    path: Path, record: type[RecordType], version: int | None = None, limits: Limits = LIMITS
+) -> RecordType:
     """Reads a JSON file into a typed record.
 
     Args:
         path: The file.
         record: What it holds.
         version: Of the layout, under the key ``format``; None where the layout has none.
+        limits: What the file holds at most.
 
     Raises:
         NotPlainError: It is damaged, or of another version; the message is the reason alone.
         OSError: It cannot be read.
     """
-    found = read_json(read_file(path, LIMITS), LIMITS)
+    found = read_json(read_file(path, limits), limits)
     if version is not None:
         _check_version(found, version)
-    return parse(record, found, LIMITS)
+    return parse(record, found, limits)
 
 
 def read_yaml_values(path: Path) -> dict[str, Any]:

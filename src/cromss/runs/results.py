@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cromss.io.plain import Record
+from cromss.io.plain import Limits, Record
 from cromss.runs.files import read_json_record
 from cromss.runs.text import Text, Word
 
 FORMAT = 1
 """Version of the layout of `results.json`."""
+
+LIMITS = Limits(size=2**22, values=250_000, text=2**16)
+"""Enough for the confusion matrices of three branches of 255 classes."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
@@ -36,11 +39,22 @@ class StartingWeights(Record):
 
 
 class Tested(Record):
-    """What was tested: the checkpoint, the epochs that it was trained, and the number of locations."""
+    """What was tested: the checkpoint, the epochs that it was trained, and the number of locations.
+
+    And the part of these that the scores count, see `cromss.trainer.results.scored_part`; None in results of before it
+    was written down.
+    """
 
     checkpoint: Text | None = None
     epochs: Count | None = None
     locations: Count
+    evaluate: Literal["centre", "whole"] | None = None
+    season: Count | None = None
+    seasons: Count | None = None
+    pixels: Count | None = None
+    labelled: Annotated[Count, Field(ge=1)] | None = None
+    ignored: Count | None = None
+    share: Share | None = None
 
 
 class ClassScores(Record):
@@ -88,4 +102,4 @@ def read_results(path: Path) -> Results:
         NotPlainError: It is damaged or of another version; the message is the reason alone.
         OSError: It cannot be read.
     """
-    return read_json_record(path, Results, FORMAT)
+    return read_json_record(path, Results, FORMAT, LIMITS)
