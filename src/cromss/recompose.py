@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,9 +13,11 @@ from typing import Any
 from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
-from cromss.trainer.resume import load_checkpoint
+from cromss.io.plain import NotPlainError, literal, shown
+from cromss.paths import config_dir
+from cromss.trainer.checkpoint_file import load_checkpoint
 
 _NOT_KEPT = ("trainer.checkpoint", "trainer.predictions", "trainer.resume", "trainer.test_only")
 """Keys that say what one call did, not how the network was trained."""
@@ -43,46 +47,160 @@ class Composed:
 def as_trained(asked: Composed) -> Composed:
     """Composes the config of a test anew: as the checkpoint was trained, and on top of that what was asked for.
 
+    Of the checkpoint, which is content of a file, nothing is composed: its overrides tell which options and keys were
+    set, by their names. Options are looked up in this project's own ``conf``; values of keys are the plain ones of its
+    config.
+
     Args:
         asked: Composed for `trainer.test_only`, with a `trainer.checkpoint`.
 
     Raises:
-        ValueError: The checkpoint cannot be read, or its overrides mean nothing any more.
+        ValueError: The checkpoint cannot be read, or was trained with options, keys or values that this version does
+            not take.
     """
     path = Path(str(asked.cfg.trainer.checkpoint)).expanduser()
     if not path.is_file():
         raise ValueError(f"trainer.checkpoint={path} is no file: give the path of a checkpoint")
-    saved: list[str] = load_checkpoint(path).get("overrides", [])
-    said = {key for key, _ in _by_key(asked.overrides)}
-    kept = [override for key, override in _by_key(saved) if key not in (*said, *_NOT_KEPT)]
+    checkpoint = load_checkpoint(path)
+    said = dict(_by_key(asked.overrides))
     try:
-        kept = _known(kept, said, asked)
-        whole = compose("config", [*kept, *asked.overrides], return_hydra_config=True)
+        options, keys = _trained_with(checkpoint.provenance.overrides, asked.choices, said)
+        whole = compose("config", [*options, *asked.overrides], return_hydra_config=True)
+        choices = {str(group): str(option) for group, option in whole.hydra.runtime.choices.items()}
+        own = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
+        # Options that were asked for have other keys, such as the size of synthetic patches: those are left out.
+        set_trained(own, checkpoint.config, keys, optional={group for group in said if group in choices})
+        _set_again(own, whole, [key for key in said if key not in choices])
+    except NotPlainError as error:
+        raise ValueError(
+            f"{path} cannot be tested as it was trained: {error}. Name what it was trained with on the command line"
+        ) from error
     except HydraException as error:
         raise ValueError(
-            f"{path} was trained with {' '.join(kept)}, which this version does not take together with "
+            f"{path} was trained with {' '.join(options)}, which this version does not take together with "
             f"{' '.join(asked.overrides)}: {error}"
         ) from error
-    choices = {str(group): str(option) for group, option in whole.hydra.runtime.choices.items()}
-    own = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
     return Composed(own, choices, asked.overrides)
 
 
-def _known(kept: Sequence[str], said: Collection[str], asked: Composed) -> list[str]:
-    """Leaves out settings that the option asked for of a group does not have, such as the size of synthetic patches."""
-    groups = {key for key in said if key in asked.choices}
-    below = {text: key for key, text in _by_key(kept) if key.split(".")[0] in groups}
-    if not below:
-        return list(kept)
-    there = compose("config", [*(text for text in kept if text not in below), *asked.overrides])
-    return [text for text in kept if text not in below or _has(there, below[text])]
+_OVERRIDE = re.compile(r"(?P<added>\+{0,2})(?P<key>[A-Za-z]\w*(?:[./][A-Za-z]\w*)*)=(?P<value>.*)", re.DOTALL)
+"""An override as far as it is understood here: no deletions, no packages, no names that begin with an underscore."""
+
+_TEST = "dataset.test"
+"""A part of the config that is open: it takes any setting of the reader."""
 
 
-def _has(cfg: DictConfig, key: str) -> bool:
-    group, _, name = key.rpartition(".")
-    node = OmegaConf.select(cfg, group)
-    # `name in node` would be False for a value that is yet to be given.
-    return isinstance(node, DictConfig) and name in list(node.keys())
+def _trained_with(
+    overrides: Sequence[str], groups: Collection[str], said: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """Which options, as overrides, and which keys a run was trained with, without what was asked for now.
+
+    Raises:
+        NotPlainError: An override is none of an option of this project or of a key.
+    """
+    options, keys = [], []
+    for override in overrides:
+        parsed = _OVERRIDE.fullmatch(override)
+        key = parsed["key"] if parsed else ""
+        if parsed is None or key.split(".")[0].split("/")[0] == "hydra":
+            raise NotPlainError(f"its overrides hold {shown(override)}, which no file may ask for")
+        if key in said or key in _NOT_KEPT:
+            continue
+        if key not in groups and "/" not in key:
+            keys.append(key)
+        elif parsed["value"] in _options(key):
+            options.append(f"{key}={parsed['value']}")
+        else:
+            raise NotPlainError(
+                f"it was trained with {shown(override)}, which is no option of this version: there are "
+                f"{', '.join(_options(key)) or 'none'}"
+            )
+    return options, keys
+
+
+def _options(group: str) -> list[str]:
+    """The options of a group of this project's own configs, by their files; none where it is no such group."""
+    folder = config_dir() / group
+    return ["null", *sorted(file.stem for file in folder.glob("[!_]*.yaml"))] if folder.is_dir() else []
+
+
+def set_trained(cfg: DictConfig, trained: Mapping[str, Any], keys: Sequence[str], optional: Collection[str]) -> None:
+    """Gives keys of a config the values that they have in a saved one.
+
+    Args:
+        cfg: The composed config, which knows these keys. Changed in place.
+        trained: The resolved config of a checkpoint.
+        keys: Dotted, and well-formed; those that a run was started with.
+        optional: Groups whose keys may be unknown; those are left out.
+
+    Raises:
+        NotPlainError: A key that `cfg` does not know, a value of another kind or one that would be resolved.
+    """
+    for key in keys:
+        group, _, name = key.rpartition(".")
+        # The settings of the reader for the test set are those of the reader.
+        known = _node(cfg, "dataset.reader" if group == _TEST else group)
+        if not isinstance(known, DictConfig) or name not in known.keys():  # noqa: SIM118, a missing value is in no node
+            if key.split(".")[0] in optional:
+                continue
+            raise NotPlainError(f"it was trained with {shown(key)}=…, a key that this version does not have")
+        value = _plain_value(trained, key)
+        _check_fits(key, value, known._get_node(name))
+        OmegaConf.update(cfg, key, value, merge=isinstance(value, Mapping), force_add=group == _TEST)
+
+
+def _node(cfg: DictConfig, key: str) -> Any:
+    """The node at a dotted key as it is written, or None; references are not followed."""
+    node: Any = cfg
+    for name in filter(None, key.split(".")):
+        if not isinstance(node, DictConfig) or node._is_none() or node._is_interpolation() or node._is_missing():
+            return None
+        node = node._get_node(name)
+    return node
+
+
+def _plain_value(trained: Mapping[str, Any], key: str) -> Any:
+    node: Any = trained
+    for name in key.split("."):
+        if not isinstance(node, Mapping) or name not in node:
+            raise NotPlainError(f"its overrides name {shown(key)}, and its config has no such key")
+        node = node[name]
+    return literal(node)
+
+
+def _check_fits(key: str, value: Any, there: Any) -> None:
+    """NotPlainError unless a value has the form of the node that it is for, without keys that Hydra would act on."""
+    # A reference may stand for anything, as null may.
+    is_open = there is None or there._is_none() or there._is_interpolation() or there._is_missing()
+    kinds = {Mapping: (DictConfig, "keys with values belong"), list | tuple: (ListConfig, "list belongs")}
+    for kind, (node, belongs) in kinds.items():
+        if value is not None and not is_open and isinstance(value, kind) != isinstance(there, node):
+            no = "" if isinstance(there, node) else "no "
+            raise NotPlainError(f"its config has {shown(key)}={shown(repr(value))} where {no}{belongs}")
+    if isinstance(value, Mapping):
+        for name, child in value.items():
+            inner = None if is_open else there._get_node(name)
+            if inner is None and not (is_open and re.fullmatch(r"[A-Za-z]\w*", name)):
+                raise NotPlainError(f"its config has {shown(f'{key}.{name}')}, a key that this version does not have")
+            # Such as `_target_`: it says what is called, and stays as this version has it.
+            if name.startswith("_") and inner._value() != child:
+                raise NotPlainError(f"its config has {shown(f'{key}.{name}={child}')}, which no file may ask for")
+            _check_fits(f"{key}.{name}", child, inner)
+    elif isinstance(value, list | tuple):
+        for number, child in enumerate(value):
+            _check_fits(f"{key}.{number}", child, None)
+
+
+def _set_again(cfg: DictConfig, asked: DictConfig, keys: Sequence[str]) -> None:
+    """What the command line says wins over what a checkpoint says of a part of it, or of the whole."""
+    for key in keys:
+        group, _, name = key.rpartition(".")
+        node = _node(asked, key)
+        # It may have been removed by a `~`, and lie in what a checkpoint replaced.
+        if node is not None and isinstance(_node(cfg, group), DictConfig):
+            # As it is written, with its references.
+            with open_dict(cfg):
+                _node(cfg, group)[name] = copy.deepcopy(node)
 
 
 def _by_key(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:

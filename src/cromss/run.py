@@ -37,6 +37,7 @@ from cromss.trainer.panels import PanelPictures, save_figure
 from cromss.trainer.results import MEANS, results, scored_part, scores_of, table
 from cromss.trainer.resume import check_checkpoint, find_checkpoint, load_tested
 from cromss.trainer.summary import Summary
+from cromss.trainer.training_state import check_restorable, statistics
 from cromss.trainer.wandb_logger import RunLogger
 from cromss.trainer.wandb_run import closing_wandb, wandb_folder
 
@@ -127,7 +128,9 @@ def _train(composed: Composed, folder: Path, recording: Recording) -> float:
     else:
         # It holds all weights: the file that training started from need not be there any more.
         reports = []
-        weights = check_checkpoint(checkpoint, module, config, own=cfg.trainer.resume == "auto").get("weights", [])
+        resumed = check_checkpoint(checkpoint, module, config, own=cfg.trainer.resume == "auto")
+        check_restorable(checkpoint, resumed, module)
+        weights = resumed.weights()
     if cfg.trainer.test is not None:
         data.check_test()
     freeze = FreezeEncoders(instantiate(cfg.backbone.freezing), module)
@@ -155,7 +158,7 @@ def _train(composed: Composed, folder: Path, recording: Recording) -> float:
             tested = folder / CHECKPOINTS / {"last": LAST, "best": BEST}[cfg.trainer.test]
             epochs = trainer.current_epoch
             if cfg.trainer.test == "best":
-                epochs = load_tested(tested, module, config)["epoch"] + 1
+                epochs = load_tested(tested, module, config).epoch + 1
             _test(trainer, module, data, composed, weights, {"checkpoint": str(tested), "epochs": epochs}, folder)
     except SystemExit as end:
         raise _named(end, folder) from end
@@ -183,8 +186,8 @@ def _test_only(composed: Composed, folder: Path, recording: Recording) -> float:
     data.check_test()
     path = Path(str(cfg.trainer.checkpoint)).expanduser()
     checkpoint = load_tested(path, module, config)
-    data.load_state_dict(checkpoint.get(type(data).__qualname__, {}))
-    weights, tested = checkpoint.get("weights", []), {"checkpoint": str(path), "epochs": checkpoint["epoch"] + 1}
+    data.load_state_dict(statistics(checkpoint.content).as_dict())
+    weights, tested = checkpoint.weights(), {"checkpoint": str(path), "epochs": checkpoint.epoch + 1}
     try:
         recording.begins()
         trainer = make_trainer(cfg, config, composed.choices, folder, [])

@@ -27,16 +27,18 @@ _GARBAGE = (
 _REFUSED = re.compile(r"GLOBAL ([\w.]+)")
 
 
-def read_torch_file(path: Path, classes: Sequence[type] = (), checksums: bool = True) -> Any:
+def read_torch_file(path: Path, classes: Sequence[type] = (), checksums: bool = True, mapped: bool = True) -> Any:
     """Reads a file of `torch.save`, in today's format (a zip archive) or the one before torch 1.6.
 
     Args:
         path: An existing file.
         classes: Classes without behaviour of their own that the file may hold beside tensors and plain values.
         checksums: Whether to compare all of a zip archive with its checksums; without, only what is no weight.
+        mapped: Whether tensors of a zip archive are mapped from the file and not copied. They are then read when they
+            are used, until when the file has to stay as it is.
 
     Returns:
-        What was saved; tensors on the CPU, those of a zip archive mapped from the file and not copied.
+        What was saved; tensors on the CPU.
 
     Raises:
         UnreadableFileError: The file is truncated or damaged (a flipped byte in a weight shows in zip archives alone:
@@ -49,7 +51,7 @@ def read_torch_file(path: Path, classes: Sequence[type] = (), checksums: bool = 
         with torch.serialization.safe_globals(list(classes)), warnings.catch_warnings():
             # A damaged byte makes it seem a file of the future; what follows is an error.
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=is_archive or None)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=(is_archive and mapped) or None)
     except _GARBAGE as error:
         if refused := _REFUSED.search(str(error)):
             raise UnreadableFileError(
@@ -61,6 +63,9 @@ def read_torch_file(path: Path, classes: Sequence[type] = (), checksums: bool = 
 def _check_archive(path: Path, checksums: bool) -> None:
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
+        # A few megabytes of zeros, compressed, fill any memory.
+        if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
+            raise zipfile.BadZipFile("it holds compressed entries, which torch does not write")
         if checksums:
             # torch reads over a flipped byte in a weight.
             damaged = archive.testzip()

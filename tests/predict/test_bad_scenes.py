@@ -260,5 +260,5 @@ def test_a_checkpoint_of_another_version(two, refused, tmp_path):
     content["config"]["fusion"]["forgotten"] = 3
     torch.save(content, tmp_path / "old.ckpt")
     said = refused("checkpoint=old.ckpt", "s1=s1.tif")
-    assert "unexpected keyword argument 'forgotten'" in said
-    assert "it was written by another version; train anew" in said
+    assert "in the group fusion of its config, forgotten is 3" in said
+    assert "where it was written by another version, train anew" in said

@@ -9,7 +9,7 @@ from scenes import trained
 
 def test_a_network_brings_the_statistics_of_its_training_store(tmp_path):
     trained(tmp_path / "net.ckpt", "dataset.normalisation=standardise", "dataset.statistics=store")
-    with pytest.raises(ValueError, match="lacks 'LocationDataModule'"):
+    with pytest.raises(ValueError, match="dataset.statistics=store, and its statistics of s2 are those of no band"):
         load_network(tmp_path / "net.ckpt")
     checkpoint = torch.load(tmp_path / "net.ckpt", weights_only=True)
     bands = [[band.name, band.wavelength, 500.0, 20.0] for band in BANDS["s2"]]

@@ -36,7 +36,7 @@ def cut_short(path):
 def flipped(path):
     """Changes one bit of a weight."""
     content = bytearray(path.read_bytes())
-    weight = load_checkpoint(path)["state_dict"]["weight"].numpy().tobytes()
+    weight = load_checkpoint(path).state["weight"].numpy().tobytes()
     content[content.index(weight) + 3] ^= 1
     path.write_bytes(content)
 

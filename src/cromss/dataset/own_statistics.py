@@ -4,17 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+from pydantic import Field, Strict
 
-from cromss.dataset.bands import Band, select_bands
+from cromss.dataset.bands import BANDS, Band, select_bands
 from cromss.dataset.reader import DatasetInfo
+from cromss.io.plain import NotPlainError, Record, parse, shown
 
 STATISTICS = ("published", "store")
 """Whose mean and standard deviation images are scaled by."""
 
 PUBLISHED = "published"
+
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class SavedModality(Record):
+    """The statistics of a modality in a checkpoint; of each band name, wavelength, mean and standard deviation."""
+
+    quantised: bool
+    bands: list[Annotated[tuple[str, Positive, float, Positive], Strict(strict=False)]]
+
+
+class SavedStatistics(Record):
+    """What `OwnStatistics.as_dict` writes into a checkpoint."""
+
+    modalities: dict[Literal["s1", "s2"], SavedModality]
 
 
 @dataclass(frozen=True)
@@ -46,9 +64,14 @@ class OwnStatistics:
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Self:
-        """What `as_dict` made; KeyError or TypeError of anything else."""
-        bands = {modality: tuple(Band(*band) for band in one["bands"]) for modality, one in saved.items()}
-        return cls(bands, {modality: one["quantised"] for modality, one in saved.items()})
+        """What `as_dict` made; NotPlainError of anything else."""
+        modalities = parse(SavedStatistics, {"modalities": dict(saved)}).modalities
+        bands = {modality: tuple(Band(*band) for band in one.bands) for modality, one in modalities.items()}
+        for modality, found in bands.items():
+            known = [band.name for band in BANDS[modality]]
+            if strange := [band.name for band in found if band.name not in known]:
+                raise NotPlainError(f"it names the {modality} band {shown(strange[0])}: there are {', '.join(known)}")
+        return cls(bands, {modality: one.quantised for modality, one in modalities.items()})
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, for a checkpoint; empty where the published statistics are used."""

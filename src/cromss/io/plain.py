@@ -145,12 +145,13 @@ def read_yaml(content: bytes | memoryview, limits: Limits = USUAL) -> Any:
     return value
 
 
-def check_plain(value: Any, limits: Limits = USUAL) -> None:
+def check_plain(value: Any, limits: Limits = USUAL, leaves: tuple[type, ...] = ()) -> None:
     """Makes sure that a value consists of None, booleans, finite numbers, strings, lists and dictionaries of strings.
 
     Args:
         value: What a parser or a safe unpickler made. Tuples count as lists.
         limits: How much it may hold.
+        leaves: Further types whose values are allowed, such as tensors, and are checked by the caller.
 
     Raises:
         NotPlainError: It holds anything else, refers to itself, or exceeds the limits.
@@ -181,18 +182,18 @@ def check_plain(value: Any, limits: Limits = USUAL) -> None:
         elif type(node) is int:
             if node.bit_length() > 64:
                 raise NotPlainError("it holds a whole number of more than 64 bits")
-        elif node is not None and type(node) is not bool:
+        elif node is not None and type(node) is not bool and type(node) not in leaves:
             raise NotPlainError(f"it holds a value of type {type(node).__name__}, which is not plain data")
 
 
-def parse(record: type[RecordType], value: Any, limits: Limits = USUAL) -> RecordType:
-    """Makes a typed record of plain values.
+def parse(record: type[RecordType], value: Any, limits: Limits = USUAL, leaves: tuple[type, ...] = ()) -> RecordType:
+    """Makes a typed record of plain values; for `limits` and `leaves` see `check_plain`.
 
     Raises:
         NotPlainError: `value` is not plain, a key is missing, or a value is of another type or out of its range; the
             message names the first of them by its dotted key.
     """
-    check_plain(value, limits)
+    check_plain(value, limits, leaves)
     if type(value) is not dict:
         raise NotPlainError(f"it holds {kind_of(value)} where keys with values are expected")
     try:

@@ -2,33 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Literal
 
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
+from matplotlib.colors import is_color_like
+from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from cromss.backbone.part import below
 from cromss.class_names import check_class_names
-from cromss.dataset.bands import Scale, band_positions, quantise
-from cromss.dataset.datamodule import LocationDataModule
+from cromss.dataset.bands import Scale, band_positions, quantise, select_bands
 from cromss.dataset.own_statistics import PUBLISHED, OwnStatistics
 from cromss.fusion.fused import fused_probs
 from cromss.fusion.images import FusionNetwork
-from cromss.trainer.resume import load_checkpoint
+from cromss.fusion.saved import SavedNetwork
+from cromss.io.checkpoint import Checkpoint
+from cromss.io.plain import NotPlainError, Record, parse, shown
+from cromss.trainer.checkpoint_file import load_checkpoint
+from cromss.trainer.training_state import statistics
 from cromss.types import Prediction, seen_by
 
-BUILDABLE = (
-    "cromss.backbone.Backbone",
-    "cromss.fusion.LateFusion",
-    "cromss.fusion.MidFusion",
-    "cromss.fusion.SingleFusion",
-)
-"""All that a checkpoint may have built: its config is content of a file, and could name any function."""
+
+def _colour(name: str) -> str:
+    if not is_color_like(name):
+        raise ValueError("it has to be a colour such as #1f77b4 or blue")
+    return name
+
+
+Colour = Annotated[str, Field(max_length=40), AfterValidator(_colour)]
+
+
+class SavedInput(Record):
+    """The keys of a saved config's group ``dataset`` that say how a network's input was made."""
+
+    bands: int | str
+    normalisation: Literal["quantise", "standardise", "reflectance"]
+    # Checkpoints from before there was a choice do not name it.
+    statistics: Literal["published", "store"] = "published"
+    classes: list[str]
+    colours: list[Colour]
+    crop: Annotated[int, Field(ge=1, le=2**16)] | Literal["auto"]
 
 
 @dataclass(frozen=True)
@@ -118,49 +134,63 @@ def load_network(path: Path) -> TrainedNetwork:
     if not path.is_file():
         raise ValueError(f"checkpoint={path} is no file: give a checkpoint of a run, e.g. RUN/checkpoints/last.ckpt")
     checkpoint = load_checkpoint(path)
-    config = checkpoint["config"]
     try:
-        fusion, dataset = config["fusion"], config["dataset"]
-        if foreign := sorted(set(_targets(fusion)) - set(BUILDABLE)):
-            raise ValueError(f"{path} asks to call {', '.join(foreign)}, which is no network of cromss: it is refused")
-        net, backbone = instantiate(fusion), instantiate(fusion["backbone"])
-        bands = {modality: band_positions(modality, dataset["bands"]) for modality in net.bands}
-        crop = dataset["crop"]
-        # Checkpoints from before there was a choice do not name it.
-        own = {} if dataset.get("statistics", PUBLISHED) == PUBLISHED else checkpoint[LocationDataModule.__qualname__]
-        statistics = OwnStatistics.from_dict(own)
-        classes = check_class_names(dataset["classes"], f"{path}: dataset.classes")
-        details = dataset["normalisation"], statistics, classes, tuple(dataset["colours"])
-    except KeyError as error:
+        return _network(checkpoint)
+    except ValueError as error:
         raise ValueError(
-            f"the config in {path} lacks {error}: it was written by another version; train anew"
+            f"the network that {path} describes cannot be built ({error}): give another checkpoint; where it was "
+            "written by another version, train anew"
         ) from error
-    except (InstantiationException, TypeError, AttributeError) as error:
-        raise ValueError(
-            f"the network that {path} describes cannot be built ({error.__cause__ or error}): it was written by "
-            "another version; train anew"
-        ) from error
+
+
+def _network(checkpoint: Checkpoint) -> TrainedNetwork:
+    saved = SavedNetwork.of(checkpoint.config)
     try:
-        net.load_state_dict(below(checkpoint["state_dict"], "net."))
-    except RuntimeError as error:
-        raise ValueError(f"the weights in {path} do not fit the network that its config describes: {error}") from error
+        dataset = parse(SavedInput, checkpoint.config.get("dataset"))
+    except NotPlainError as error:
+        raise NotPlainError(f"in the group dataset of its config, {error}") from error
+    classes = check_class_names(dataset.classes, "dataset.classes")
+    bands = {modality: band_positions(modality, dataset.bands) for modality in saved.fusion.bands}
+    for modality, number in saved.fusion.bands.items():
+        if len(bands[modality]) != number:
+            raise NotPlainError(
+                f"its config has dataset.bands={shown(dataset.bands)}, {len(bands[modality])} bands of {modality}, and "
+                f"fusion.bands.{modality}={number}"
+            )
+    if not saved.fusion.classes == len(classes) <= len(dataset.colours):
+        raise NotPlainError(
+            f"its config has fusion.classes={saved.fusion.classes}, {len(classes)} dataset.classes and "
+            f"{len(dataset.colours)} dataset.colours"
+        )
+    own = OwnStatistics({}, {}) if dataset.statistics == PUBLISHED else statistics(checkpoint.content)
+    net = saved.build(below(checkpoint.state, "net."))
+    bands = {modality: bands[modality] for modality in net.bands}
+    if dataset.statistics != PUBLISHED:
+        _check_statistics(own, bands)
     net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-    return TrainedNetwork(net, bands, *details, crop if isinstance(crop, int) else None, backbone.smallest)
+    return TrainedNetwork(
+        net,
+        bands,
+        dataset.normalisation,
+        own,
+        classes,
+        tuple(dataset.colours),
+        crop=dataset.crop if isinstance(dataset.crop, int) else None,
+        smallest=saved.backbone.smallest,
+    )
+
+
+def _check_statistics(own: OwnStatistics, bands: Mapping[str, Sequence[int]]) -> None:
+    for modality, positions in bands.items():
+        found = [band.name for band in own.bands.get(modality, ())]
+        wanted = [band.name for band in select_bands(modality, positions)]
+        if found != wanted:
+            raise NotPlainError(
+                f"it was trained with dataset.statistics=store, and its statistics of {modality} are those of "
+                f"{' '.join(found) or 'no band'} instead of {' '.join(wanted)}"
+            )
 
 
 def class_probs(logits: Tensor, branches: int) -> Tensor:
     """Blended logits of all branches ``(branches * C, h, w)`` -> mean probabilities, float32 ``(C, h, w)``."""
     return fused_probs([Prediction(part[None]) for part in logits.chunk(branches)])[0]
-
-
-def _targets(node: Any) -> Iterator[str]:
-    """Everything that instantiating a config would call."""
-    if isinstance(node, Mapping):
-        for key, value in node.items():
-            if key in ("_target_", "_partial_", "_args_"):
-                yield str(value)
-            else:
-                yield from _targets(value)
-    elif isinstance(node, Sequence) and not isinstance(node, str):
-        for value in node:
-            yield from _targets(value)

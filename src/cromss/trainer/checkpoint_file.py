@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from cromss.io.atomic import write_file
+from cromss.io.checkpoint import Checkpoint, read_checkpoint
 from cromss.runs.names import CHECKPOINTS
-from cromss.safe_load import UnreadableFileError, read_torch_file
+from cromss.safe_load import UnreadableFileError
+from cromss.trainer.training_state import training_state
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +25,7 @@ STEP = "step.ckpt"
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Replaces a checkpoint only by a whole one.
+    """Replaces a checkpoint only by a whole one, and reads it as data, whatever Lightning or its caller ask for.
 
     Lightning's own way builds the file in the system's folder for temporary files: moving it from there to another
     file system is a copy, which a kill or a full disk leaves half done.
@@ -45,24 +48,62 @@ class WholeCheckpoints(TorchCheckpointIO):
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         write_file(Path(path), content.getbuffer())
 
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Reads a checkpoint for Lightning, as plain data and as far as `training_state` knows it.
+
+        Args:
+            path: A local file.
+            map_location: Not used: Lightning moves what it takes from the CPU.
+            weights_only: Not used: code in a file is never run.
+
+        Raises:
+            ValueError: See `load_checkpoint` and `training_state`.
+        """
+        # In memory, as the optimiser goes on with these very tensors.
+        return training_state(Path(path), load_checkpoint(Path(path), mapped=False))
+
 
 class MovableCheckpoint(ModelCheckpoint):
-    """Still knows the best score where the run's folder was moved, or is mounted elsewhere on another host."""
+    """Still knows the best score where the run's folder was moved, or is mounted elsewhere on another host.
+
+    The paths in a checkpoint are those of whoever wrote it, and Lightning deletes what they name: of each the file's
+    name alone is used, for a file of this callback in this run's own folder.
+    """
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on with the files of this folder, where they are those of the checkpoint."""
-        assert self.dirpath is not None
-        here = Path(self.dirpath)
+        """Goes on with the files of this folder, where they are those of the checkpoint.
 
-        def moved(path: str) -> str:
-            return str(here / Path(path).name) if path else path
-
+        Args:
+            state_dict: What `TrainingState` has checked.
+        """
+        best = self._own(state_dict["best_model_path"])
         # A run that goes on elsewhere from a checkpoint of another one has no best checkpoint there yet.
-        if Path(moved(state_dict["best_model_path"])).is_file():
-            paths = {name: moved(state_dict[name]) for name in ("best_model_path", "kth_best_model_path")}
-            scores = {moved(path): score for path, score in state_dict["best_k_models"].items()}
-            state_dict = {**state_dict, **paths, "best_k_models": scores, "dirpath": self.dirpath}
-        super().load_state_dict(state_dict)
+        if best is None or not Path(best).is_file():
+            return
+        scores = {self._own(path): score for path, score in state_dict["best_k_models"].items()}
+        worst = self._own(state_dict["kth_best_model_path"])
+        own = {
+            "dirpath": self.dirpath,
+            "best_model_path": best,
+            "best_model_score": state_dict["best_model_score"],
+            # Lightning looks the worst of them up.
+            "best_k_models": {path: score for path, score in scores.items() if path and worst in scores},
+            "kth_value": state_dict["kth_value"],
+            "kth_best_model_path": worst or "",
+            # Of `save_last`, which is not used here.
+            "last_model_path": "",
+        }
+        super().load_state_dict(own)
+
+    def _own(self, path: str) -> str | None:
+        """The path in this run's folder of a file that this callback may have written; None for any other."""
+        assert self.dirpath is not None
+        assert self.filename is not None
+        literal, _, number = self.filename.partition("{")
+        name = re.fullmatch(rf"{re.escape(literal)}{'[0-9]+' if number else ''}\.ckpt", Path(path).name)
+        return str(Path(self.dirpath) / name[0]) if name else None
 
 
 def remove_partials(folder: Path) -> None:
@@ -77,27 +118,25 @@ def remove_partials(folder: Path) -> None:
             partial.unlink()
 
 
-def load_checkpoint(path: Path, checksums: bool = True) -> dict[str, Any]:
+def load_checkpoint(path: Path, checksums: bool = True, mapped: bool = True) -> Checkpoint:
     """Reads a checkpoint of this project without running anything that the file may carry.
 
     Args:
         path: Checkpoint file.
         checksums: Whether to read all of the file, which alone finds a flipped byte in a weight. Without, only what is
             asked for is read.
+        mapped: See `cromss.safe_load.read_torch_file`.
 
     Returns:
-        What `Trainer.save_checkpoint` wrote; tensors on the CPU.
+        The checkpoint; tensors on the CPU.
 
     Raises:
         ValueError: The file is truncated, no checkpoint, or holds more than plain data.
     """
     try:
-        checkpoint = read_torch_file(path, checksums=checksums)
+        return read_checkpoint(path, checksums, mapped)
     except UnreadableFileError as error:
         raise ValueError(
             f"{path} cannot be read as a checkpoint ({error}): it is damaged or of another kind; "
             "give another one, e.g. of an earlier epoch"
         ) from error
-    if not isinstance(checkpoint, dict) or not {"state_dict", "config", "epoch"} <= checkpoint.keys():
-        raise ValueError(f"{path} holds no state_dict, config and epoch: it is not a checkpoint of a run of cromss")
-    return checkpoint

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cromss.io.plain import shown
+
 RESTORED = ("trainer.optimizer", "trainer.scheduler", "trainer.decoder_rate")
 """Keys whose values are in the state that a checkpoint restores."""
 
@@ -45,7 +47,11 @@ def differing_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[s
         Dotted key -> ``"key=new (checkpoint: old)"``, in alphabetical order.
     """
     found = sorted(_differences(_with_validate(old), new), key=lambda difference: difference[0])
-    return {key: f"{key}={now} (checkpoint: {was})" for key, was, now in found if not key.startswith(_MAY_DIFFER)}
+    return {
+        key: f"{shown(key)}={shown(now)} (checkpoint: {shown(was)})"
+        for key, was, now in found
+        if not key.startswith(_MAY_DIFFER)
+    }
 
 
 def listed(differing: Mapping[str, str], most: int = 8) -> str:
@@ -57,7 +63,7 @@ def listed(differing: Mapping[str, str], most: int = 8) -> str:
 def _with_validate(old: Mapping[str, Any]) -> Mapping[str, Any]:
     """A config from when one key, `dataset.evaluate`, told what validation and test look at."""
     dataset = old.get("dataset", {})
-    if "evaluate" not in dataset or "validate" in dataset:
+    if not isinstance(dataset, Mapping) or "evaluate" not in dataset or "validate" in dataset:
         return old
     return {**old, "dataset": {**dataset, "validate": dataset["evaluate"]}}
 

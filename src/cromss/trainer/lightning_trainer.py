@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -154,8 +155,9 @@ def make_trainer(
         logger=loggers,
         callbacks=callbacks,
         plugins=[WholeCheckpoints(), *_cluster()],
-        # Where this is the run's folder, Lightning goes on from a hpc_ckpt_*.ckpt that it once wrote there itself.
-        default_root_dir=folder / CHECKPOINTS,
+        # Under Slurm, Lightning resumes from any hpc_ckpt_*.ckpt in this folder, unasked and before `trainer.resume`.
+        # This one never holds a file and need not be made; all else that Lightning writes has a folder of its own.
+        default_root_dir=os.devnull,
         use_distributed_sampler=False,  # the data module's own samplers know rank, epoch and padding
         log_every_n_steps=1,  # nothing is logged within an epoch; this keeps Lightning from saying so
         num_sanity_val_steps=0,  # settings and data are checked before

@@ -10,9 +10,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from cromss.dataset.own_statistics import PUBLISHED
+from cromss.io.checkpoint import Checkpoint
+from cromss.io.plain import NotPlainError, shown
 from cromss.runs.names import BEST, CHECKPOINTS, LAST
 from cromss.trainer.checkpoint_file import STEP, load_checkpoint
 from cromss.trainer.differences import RESTORED, differing_settings, listed
+from cromss.trainer.training_state import fit_loop, progress
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +67,7 @@ def _newest_whole(folder: Path) -> Path | None:
             checkpoint = _whole(path, checksums=False)
             if checkpoint is not None:
                 # Not the time of the file: clocks of several hosts differ.
-                reached[path] = (checkpoint["epoch"], checkpoint["global_step"])
+                reached[path] = (checkpoint.epoch, checkpoint.provenance.global_step)
         for path in sorted(reached, key=lambda path: reached[path], reverse=True):
             if _whole(path, checksums=True) is not None:
                 return path
@@ -76,7 +79,7 @@ def _newest_whole(folder: Path) -> Path | None:
     return None
 
 
-def _whole(path: Path, checksums: bool) -> dict[str, Any] | None:
+def _whole(path: Path, checksums: bool) -> Checkpoint | None:
     try:
         return load_checkpoint(path, checksums)
     except ValueError as error:
@@ -84,7 +87,7 @@ def _whole(path: Path, checksums: bool) -> dict[str, Any] | None:
         return None
 
 
-def check_checkpoint(path: Path, module: nn.Module, config: Mapping[str, Any], own: bool = False) -> dict[str, Any]:
+def check_checkpoint(path: Path, module: nn.Module, config: Mapping[str, Any], own: bool = False) -> Checkpoint:
     """Makes sure that a checkpoint belongs to this model, this optimiser and these settings.
 
     Args:
@@ -102,23 +105,26 @@ def check_checkpoint(path: Path, module: nn.Module, config: Mapping[str, Any], o
         ValueError: The file is damaged, or does not fit; the message says how.
     """
     checkpoint = load_checkpoint(path, checksums=not own)
-    differing = differing_settings(checkpoint["config"], config)
-    progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
+    differing = differing_settings(checkpoint.config, config)
+    try:
+        reached = progress(fit_loop(checkpoint.content.get("loops")))
+    except NotPlainError as error:
+        raise ValueError(f"{path} does not tell how far it was trained ({error}): give another checkpoint") from error
     if own:
         _refuse_differing(path, differing)
-    _check_shapes(path, checkpoint["state_dict"], module.state_dict())
+    _check_shapes(path, checkpoint.state, module.state_dict())
     fixed = [text for key, text in differing.items() if key.startswith(RESTORED)]
     if fixed:
         raise ValueError(
             f"{path} brings its own optimiser and schedule, which {', '.join(fixed)} would not change: resume with the "
             "same ones, or start a new run"
         )
-    if differing and progress["ready"] != progress["processed"]:
+    if differing and reached.ready != reached.processed:
         raise ValueError(
             f"{path} was written within an epoch, which cannot be half trained with other settings: "
             f"{listed(differing)}. Give a checkpoint of a whole epoch, such as {LAST} beside it"
         )
-    _check_epochs(path, progress["processed"], config["trainer"]["epochs"], own)
+    _check_epochs(path, reached.processed, config["trainer"]["epochs"], own)
     if differing:
         log.warning("Going on with settings that are not the checkpoint's: %s", ", ".join(differing.values()))
     return checkpoint
@@ -152,7 +158,7 @@ def _check_epochs(path: Path, trained: int, epochs: int, own: bool) -> None:
         )
 
 
-def load_tested(path: Path, module: nn.Module, config: Mapping[str, Any]) -> dict[str, Any]:
+def load_tested(path: Path, module: nn.Module, config: Mapping[str, Any]) -> Checkpoint:
     """Puts the weights of a checkpoint into a module that is to be tested.
 
     Args:
@@ -167,31 +173,37 @@ def load_tested(path: Path, module: nn.Module, config: Mapping[str, Any]) -> dic
         ValueError: The file is damaged, belongs to another model, or was trained on another input.
     """
     checkpoint = load_checkpoint(path)
-    _check_shapes(path, checkpoint["state_dict"], module.state_dict())
+    _check_shapes(path, checkpoint.state, module.state_dict())
+    saved = checkpoint.config.get("dataset")
     # Checkpoints from before there was a choice of statistics do not name it.
-    trained = {"statistics": PUBLISHED, **checkpoint["config"]["dataset"]}
+    trained = {"statistics": PUBLISHED, **(saved if isinstance(saved, dict) else {})}
     differing = [
-        f"dataset.{key}={config['dataset'][key]} (trained with {trained[key]})"
+        f"dataset.{key}={config['dataset'][key]} (trained with {shown(trained.get(key))})"
         for key in ("bands", "normalisation", "statistics", "classes")
-        if config["dataset"][key] != trained[key]
+        if config["dataset"][key] != trained.get(key)
     ]
     if differing:
         raise ValueError(f"{path} was trained on another input: {', '.join(differing)}; say what it was trained with")
-    module.load_state_dict(checkpoint["state_dict"])
+    module.load_state_dict(checkpoint.state)
     return checkpoint
 
 
 def _check_shapes(path: Path, saved: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
-    shapes = [{name: tuple(value.shape) for name, value in state.items()} for state in (saved, wanted)]
+    shapes = [{shown(name): _form(value) for name, value in state.items()} for state in (saved, wanted)]
     differing = [
         f"{name}: checkpoint {shapes[0].get(name, 'has none')}, model {shapes[1].get(name, 'has none')}"
         for name in sorted(shapes[0].keys() | shapes[1].keys())
         if shapes[0].get(name) != shapes[1].get(name)
     ]
     if differing:
-        shown = "\n".join(f"    {line}" for line in differing[:5])
+        lines = "\n".join(f"    {line}" for line in differing[:5])
         raise ValueError(
-            f"{path} is a checkpoint of another model; {len(differing)} of its keys differ:\n{shown}\n"
+            f"{path} is a checkpoint of another model; {len(differing)} of its keys differ:\n{lines}\n"
             "  Resume with the backbone, fusion, bands and classes that it was trained with: "
             "its resolved config lies under the key `config` and beside it in config.yaml"
         )
+
+
+def _form(tensor: Tensor) -> tuple[int, ...] | str:
+    """The shape of a weight; of whole numbers in words, as they are no weights."""
+    return tuple(tensor.shape) if tensor.is_floating_point() else f"{tuple(tensor.shape)} of whole numbers"

@@ -1,0 +1,184 @@
+"""Networks as saved configs describe them, built by a table of this project's own options.
+
+A saved config is content of a file, and could name any function: its names are looked up in the table, its values are
+checked, and nothing of it is instantiated, composed or resolved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import ConfigDict, Field
+from torch import Tensor
+
+from cromss.backbone import Backbone
+from cromss.fusion.images import FusionNetwork
+from cromss.fusion.late import LateFusion
+from cromss.fusion.mid import MidFusion
+from cromss.fusion.single import SingleFusion
+from cromss.io.plain import NotPlainError, Record, check_plain, parse, shown
+from cromss.types import IGNORE_INDEX
+
+BACKBONE = "cromss.backbone.Backbone"
+
+Channels = Annotated[int, Field(ge=1, le=4096)]
+"""Of a block of a decoder; published are up to 256."""
+
+Bands = Annotated[int, Field(ge=1, le=13)]
+
+
+class SavedBackbone(Record):
+    """Arguments of `cromss.backbone.Backbone`, which checks the names."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    target: Literal["cromss.backbone.Backbone"] = Field(alias="_target_")
+    encoder: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+    decoder: Annotated[str, Field(pattern=r"^[a-z0-9_]{1,40}$")]
+    encoder_depth: Annotated[int, Field(ge=1, le=7)] | None
+    decoder_channels: Channels | Annotated[list[Channels], Field(min_length=1, max_length=7)] | None
+    decoder_norm: Literal["batchnorm", "instancenorm", "identity"] | None
+    batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] | None
+
+    def build(self) -> Backbone:
+        """The description of encoder and decoder; ValueError where it does not fit together."""
+        return Backbone(
+            encoder=self.encoder,
+            decoder=self.decoder,
+            encoder_depth=self.encoder_depth,
+            decoder_channels=self.decoder_channels,
+            decoder_norm=self.decoder_norm,
+            batch_norm_momentum=self.batch_norm_momentum,
+        )
+
+
+class SavedFusion(Record):
+    """Arguments that all fusions have."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    target: str = Field(alias="_target_")
+    backbone: SavedBackbone
+    bands: dict[Literal["s1", "s2"], Bands]
+    classes: Annotated[int, Field(ge=1, le=IGNORE_INDEX)]
+
+
+class SavedPair(SavedFusion):
+    """Arguments of fusions of two modalities."""
+
+    common: bool
+
+
+class SavedSingle(SavedFusion):
+    """Arguments of `cromss.fusion.SingleFusion`."""
+
+    modality: Literal["s1", "s2", "common"]
+
+
+def _mid(saved: SavedPair) -> FusionNetwork:
+    return MidFusion(saved.backbone.build(), saved.bands, saved.classes, common=saved.common)
+
+
+def _late(saved: SavedPair) -> FusionNetwork:
+    return LateFusion(saved.backbone.build(), saved.bands, saved.classes, common=saved.common)
+
+
+def _single(saved: SavedSingle) -> FusionNetwork:
+    return SingleFusion(saved.backbone.build(), saved.modality, saved.bands, saved.classes)
+
+
+FUSIONS: Mapping[str, tuple[type[SavedFusion], Callable[[Any], FusionNetwork]]] = {
+    "cromss.fusion.MidFusion": (SavedPair, _mid),
+    "cromss.fusion.LateFusion": (SavedPair, _late),
+    "cromss.fusion.SingleFusion": (SavedSingle, _single),
+}
+"""What configs call a fusion -> the record of its arguments, and what is built of it. All that a file can build."""
+
+
+@dataclass(frozen=True)
+class SavedNetwork:
+    """A network that a file describes, not yet built.
+
+    Attributes:
+        fusion: Its checked arguments.
+    """
+
+    fusion: SavedFusion
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> SavedNetwork:
+        """Reads the group ``fusion`` of a saved config.
+
+        Raises:
+            NotPlainError: It is missing, names another function than those of `FUSIONS`, or holds a value that no
+                network here has.
+        """
+        fusion = config.get("fusion")
+        check_plain(fusion)
+        if type(fusion) is not dict or not isinstance(fusion.get("backbone"), dict):
+            raise NotPlainError("its config has no fusion with a backbone")
+        target, inner = (node.get("_target_") for node in (fusion, fusion["backbone"]))
+        for found, known in ((target, tuple(FUSIONS)), (inner, (BACKBONE,))):
+            if found not in known:
+                raise NotPlainError(
+                    f"its config asks to call {shown(str(found))}, which is no network of cromss and is refused: only "
+                    f"{', '.join(known)} {'is' if len(known) == 1 else 'are'} built from a file, and a network of your "
+                    "own is tested by train.py trainer.test_only=true with it named on the command line"
+                )
+        record, _ = FUSIONS[target]
+        try:
+            return cls(parse(record, fusion))
+        except NotPlainError as error:
+            raise NotPlainError(f"in the group fusion of its config, {error}") from error
+
+    @property
+    def backbone(self) -> Backbone:
+        """Its encoder and decoder; ValueError where they do not fit together."""
+        return self.fusion.backbone.build()
+
+    def build(self, state: Mapping[str, Tensor]) -> FusionNetwork:
+        """Builds it on the CPU and fills it.
+
+        Args:
+            state: Its weights.
+
+        Raises:
+            ValueError: Its arguments do not fit together, or the weights do not fit it; before it takes more memory
+                than the weights themselves do.
+        """
+        _, make = FUSIONS[self.fusion.target]
+        try:
+            # A name of an encoder may stand for gigabytes.
+            with torch.device("meta"):
+                shapes = {name: value.shape for name, value in make(self.fusion).state_dict().items()}
+        except ValueError as error:
+            # Some encoders compute with values while they are built.
+            if "meta" not in str(error):
+                raise
+        else:
+            _check_shapes(state, shapes)
+        net = make(self.fusion)
+        _check_shapes(state, {name: value.shape for name, value in net.state_dict().items()})
+        net.load_state_dict(state)
+        return net
+
+
+def _check_shapes(state: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> None:
+    differing = [name for name in sorted(state.keys() | shapes.keys()) if not _fits(state.get(name), shapes.get(name))]
+    if differing:
+        name = differing[0]
+        raise NotPlainError(
+            f"its weights do not fit the network that its config describes, {len(differing)} tensors differ, e.g. "
+            f"{shown(name)}: {_shape(state.get(name))} in the file, {_shape(shapes.get(name))} in the network"
+        )
+
+
+def _fits(tensor: Tensor | None, shape: torch.Size | None) -> bool:
+    return tensor is not None and tensor.shape == shape
+
+
+def _shape(found: Tensor | torch.Size | None) -> str:
+    return "none" if found is None else str(tuple(found.shape if isinstance(found, Tensor) else found))
