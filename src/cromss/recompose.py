@@ -179,7 +179,7 @@ def _check_fits(key: str, value: Any, there: Any) -> None:
             raise NotPlainError(f"its config has {shown(key)}={shown(repr(value))} where {no}{belongs}")
     if isinstance(value, Mapping):
         for name, child in value.items():
-            inner = None if is_open else there._get_node(name)
+            inner: Any = None if is_open else there._get_node(name)
             if inner is None and not (is_open and re.fullmatch(r"[A-Za-z]\w*", name)):
                 raise NotPlainError(f"its config has {shown(f'{key}.{name}')}, a key that this version does not have")
             # Such as `_target_`: it says what is called, and stays as this version has it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import Field, Strict
@@ -32,7 +32,7 @@ class SavedModality(Record):
 class SavedStatistics(Record):
     """What `OwnStatistics.as_dict` writes into a checkpoint."""
 
-    modalities: dict[Literal["s1", "s2"], SavedModality]
+    modalities: dict[Annotated[str, Field(pattern="^s[12]$")], SavedModality]
 
 
 @dataclass(frozen=True)

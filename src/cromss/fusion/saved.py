@@ -62,7 +62,7 @@ class SavedFusion(Record):
 
     target: str = Field(alias="_target_")
     backbone: SavedBackbone
-    bands: dict[Literal["s1", "s2"], Bands]
+    bands: dict[Annotated[str, Field(pattern="^s[12]$")], Bands]
     classes: Annotated[int, Field(ge=1, le=IGNORE_INDEX)]
 
 
@@ -128,7 +128,7 @@ class SavedNetwork:
                     f"{', '.join(known)} {'is' if len(known) == 1 else 'are'} built from a file, and a network of your "
                     "own is tested by train.py trainer.test_only=true with it named on the command line"
                 )
-        record, _ = FUSIONS[target]
+        record, _ = FUSIONS[str(target)]
         try:
             return cls(parse(record, fusion))
         except NotPlainError as error:

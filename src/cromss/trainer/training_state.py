@@ -196,7 +196,11 @@ def fit_loop(loops: Any) -> dict[str, Any]:
     if type(loop) is not dict or "epoch_progress" not in loop:
         raise NotPlainError("loops.fit_loop.epoch_progress is missing")
     for key, value in loop.items():
-        kinds = {"optim_progress": OptimProgress, "progress": Progress, "state_dict": LoopState}
+        kinds: dict[str, type[Record]] = {
+            "optim_progress": OptimProgress,
+            "progress": Progress,
+            "state_dict": LoopState,
+        }
         kind = next((kind for end, kind in kinds.items() if key.endswith(end)), None)
         if kind is None or not re.fullmatch(r"[a-z_]+(\.[a-z_]+)*", key):
             raise NotPlainError(f"loops.fit_loop has the key {shown(key)}, which no loop of Lightning has")
