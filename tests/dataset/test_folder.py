@@ -9,6 +9,7 @@ import rasterio
 from rasterio import Affine
 from rasterio.errors import NotGeoreferencedWarning
 
+from cromss.dataset.bands import BANDS
 from cromss.dataset.classes import CLASSES
 from cromss.dataset.folder import FolderReader
 from shared import REAL_PLACES, needs_shared
@@ -54,6 +55,7 @@ def read(path, **changes):
         "truth": None,
         "classes": ["a", "b", "c"],
         "s2_offset": 0,
+        "units": {},
     }
     return FolderReader(path, **{**settings, **changes})
 
@@ -157,8 +159,18 @@ def replace_file(name, array=None, **profile):
         (lambda place: (place / "s1.tif").unlink(), "b/s1.tif is missing"),
         (lambda place: os.truncate(place / "s1.tif", 100), "b/s1.tif cannot be read"),
         (lambda place: (place / "s1.tif").write_text("text"), "b/s1.tif cannot be read"),
-        (replace_file("s2.tif", np.zeros((12, *SIZE), np.uint16)), "b/s2.tif: bands 12, but 13 in the first"),
-        (replace_file("s1.tif", np.zeros((2, *SIZE))), "b/s1.tif: dtype float64, but float32"),
+        (
+            replace_file("s2.tif", np.zeros((12, *SIZE), np.uint16)),
+            r"b/s2.tif: it has 12 bands without names, and s2 has 13 ",
+        ),
+        (
+            replace_file("s2.tif", np.full((3, *SIZE), 900, np.uint16), names=("B4", "B3", "B2")),
+            "b/s2.tif holds bands B4 B3 B2, but B1 ",
+        ),
+        (
+            replace_file("s2.tif", np.full((13, *SIZE), 127, np.uint8)),
+            "b/s2.tif is quantised, uint8, and not so in the first",
+        ),
         (replace_file("dw.tif", np.zeros((1, 6, 6), np.uint8)), "b/dw.tif and s1.tif beside it differ in size"),
         (replace_file("s2.tif", crs="EPSG:32633"), "b/s2.tif and s1.tif beside it differ in CRS: EPSG:32633"),
         (replace_file("s2.tif", transform=north_up(500003, 10)), "beside it differ in transform"),
@@ -177,10 +189,14 @@ def test_what_is_wrong_with_a_place_is_named(tmp_path, change, words):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (replace_file("s2.tif", np.zeros((12, *SIZE), np.uint16)), "s2.tif has 12 bands .*: s2 has 13 "),
-        (replace_file("s2.tif", np.zeros((13, *SIZE), np.int16)), "s2.tif is int16: s2 images are uint8, "),
-        (replace_file("dw.tif", np.zeros((1, *SIZE), np.float32)), "labels are one band of integers"),
-        (replace_file("dw.tif", np.zeros((2, *SIZE), np.uint8)), "labels are one band of integers"),
+        (
+            replace_file("s2.tif", np.zeros((12, *SIZE), np.uint16)),
+            "s2.tif: it has 12 bands without names, and s2 has 13 ",
+        ),
+        (replace_file("s2.tif", np.zeros((13, *SIZE), np.complex64)), "s2.tif holds complex64: s2 has to be integers"),
+        (replace_file("s2.tif", np.zeros((13, *SIZE), np.int8)), "s2.tif holds int8: s2 has to be integers"),
+        (replace_file("dw.tif", np.zeros((1, *SIZE), np.complex64)), "labels are one band of whole numbers"),
+        (replace_file("dw.tif", np.zeros((2, *SIZE), np.uint8)), "labels are one band of whole numbers"),
     ],
 )
 def test_what_is_wrong_with_all_places_is_named(tmp_path, change, words):
@@ -219,13 +235,20 @@ def test_empty_and_absent_folders_are_refused(tmp_path):
         read(tmp_path / "file")
 
 
-def test_pixels_that_are_no_numbers_are_named(tmp_path):
+def test_what_is_no_number_in_an_image_has_the_mean_of_its_band_and_no_label(tmp_path):
     s1 = arrays()["s1.tif"]
     s1[1, 2, 3] = np.nan
     write_place(tmp_path / "a")
     write_tif(tmp_path / "a" / "s1.tif", s1)
-    with pytest.raises(ValueError, match="a/s1.tif: band VH holds NaN or infinite"):
-        read(tmp_path).read_images(0, 0, "s1")
+    reader = read(tmp_path, truth="dw.tif")
+    unknown = np.zeros(SIZE, bool)
+    unknown[2, 3] = True
+    expected = np.where(unknown, 255, arrays()["dw.tif"])
+    np.testing.assert_array_equal(reader.read_labels(0), expected)
+    np.testing.assert_array_equal(reader.read_truth(0), expected)
+    image = reader.read_images(0, 0, "s1")
+    np.testing.assert_allclose(image[:, 2, 3], [band.mean for band in BANDS["s1"]], rtol=1e-6)
+    np.testing.assert_array_equal(image[:, ~unknown], s1[:, ~unknown])
 
 
 @pytest.mark.parametrize(("dtype", "value"), [(np.uint8, 3), (np.int16, -1), (np.uint16, 259)])

@@ -56,7 +56,7 @@ def prepare(*arguments, cwd):
 
 def real_places():
     return FolderReader(
-        REAL_PLACES, {"s1": "s1.tif", "s2": "s2.tif"}, "dw.tif", None, list(CLASSES["dynamic_world"]), 0
+        REAL_PLACES, {"s1": "s1.tif", "s2": "s2.tif"}, "dw.tif", None, list(CLASSES["dynamic_world"]), 0, {}
     )
 
 

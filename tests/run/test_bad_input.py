@@ -66,6 +66,11 @@ def with_pixel(name, value):
     return change
 
 
+def in_linear_units(folder):
+    for place in range(PLACES):
+        write_tif(folder / f"place{place}" / "s1.tif", 10 ** (images(place)["s1.tif"] / 10))
+
+
 def halve(pattern):
     def change(folder):
         for file in folder.glob(pattern):
@@ -182,7 +187,7 @@ UNUSABLE_IN_TRAINING = [
     ("nol", published(with_command), "posix.system, which is refused"),
     ("nol", published(with_other_ids), "The files do not belong together: take all from one release"),
     ("nol", published(damage=halve("nol_s2.lmdb/data.mdb")), "nol_s2.lmdb/data.mdb is truncated"),
-    ("folder", places(with_pixel("s1.tif", np.nan)), "band VV holds NaN or infinite pixels; fill them"),
+    ("folder", places(in_linear_units), "set units.s1=linear"),
     ("folder", places(with_pixel("dw.tif", 77)), "dw.tif: values [77] are none of 0..8"),
 ]
 
@@ -202,7 +207,7 @@ def test_unusable_data_end_a_training_with_the_reason(dataset, make, words, tmp_
 
 
 UNUSABLE_IN_PREPARE = [
-    ("folder", places(with_pixel("s1.tif", np.inf)), "band VV holds NaN or infinite pixels; fill them or remove the"),
+    ("folder", places(in_linear_units), "set units.s1=linear"),
     ("folder", places(with_pixel("dw.tif", 77)), "dw.tif: values [77] are none of 0..8"),
     ("folder", places(halve("*/s2.tif")), "s2.tif cannot be read"),
     ("folder", places(lambda path: (path / "place2" / "s2.tif").rename(path / "S2.tif")), "(capitals count)"),
@@ -235,8 +240,8 @@ def test_unusable_data_never_cost_the_store_that_they_were_to_replace(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["folder.s2_offset=none"], "s2_offset=none: 0, or what is to be taken off"),
-        (["folder.classes=9"], "classes=9 must be a list of names"),
+        (["folder.s2_offset=none"], "s2_offset=none: null, 0, or what is to be taken off"),
+        (["folder.classes=9"], "classes=9 must be a list of class names"),
         (["folder.labels=null"], "labels=None must be a file name"),
         (["folder.truth=3"], "truth=3 must be a file name, or null"),
         (["folder.files=s1.tif"], "files=s1.tif: name a file for s1 and s2"),
@@ -296,7 +301,7 @@ def test_paths_that_the_grammar_of_overrides_does_not_take_are_taken(tmp_path, m
 
 
 def folder_reader(path):
-    return FolderReader(path, {"s1": "s1.tif", "s2": "s2.tif"}, "dw.tif", None, list(NINE), s2_offset=0)
+    return FolderReader(path, {"s1": "s1.tif", "s2": "s2.tif"}, "dw.tif", None, list(NINE), 0, {})
 
 
 def describe(name, names, bands=slice(None)):
@@ -313,7 +318,7 @@ def describe(name, names, bands=slice(None)):
         ("s1.tif", ("vh", "vv"), slice(None), ("VH", "VV")),
         ("s2.tif", ("B04", "B03", "b2"), slice(3), ("B4", "B3", "B2")),
         ("s2.tif", ("b8a", "B08"), slice(2), ("B8A", "B8")),
-        ("s1.tif", ("first", "second"), slice(None), ("VV", "VH")),
+        ("s1.tif", ("Band 1", "Band 2"), slice(None), ("VV", "VH")),
     ],
 )
 def test_band_names_are_known_in_any_spelling(name, written, bands, read, tmp_path):
@@ -321,10 +326,10 @@ def test_band_names_are_known_in_any_spelling(name, written, bands, read, tmp_pa
     assert folder_reader(tmp_path).info.modalities[name[:2]].bands == read
 
 
-@pytest.mark.parametrize("names", [("VV", "angle"), ("VV", "VV"), ("VH", "")])
+@pytest.mark.parametrize("names", [("VV", "HH"), ("VV", "VV"), ("VH", ""), ("first", "second")])
 def test_band_names_that_contradict_the_usual_order_are_refused(names, tmp_path):
     places(describe("s1.tif", names))(tmp_path)
-    with pytest.raises(ValueError, match="s1.tif has 2 bands described as .*has to carry these names"):
+    with pytest.raises(ValueError, match="s1.tif: it has "):
         folder_reader(tmp_path)
 
 

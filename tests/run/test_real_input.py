@@ -34,7 +34,7 @@ def test_real_places_become_a_store_and_pretrain(train, prepare, tmp_path):
     assert float(metrics(folder)[-1]["val/loss"]) > 0
     assert "truth" not in done.stdout
     reader = FolderReader(
-        REAL_PLACES, {"s1": "s1.tif", "s2": "s2.tif"}, "dw.tif", None, list(CLASSES["dynamic_world"]), s2_offset=0
+        REAL_PLACES, {"s1": "s1.tif", "s2": "s2.tif"}, "dw.tif", None, list(CLASSES["dynamic_world"]), 0, {}
     )
     check_picture(folder, np.stack([reader.read_labels(index) for index in range(3)]))
 

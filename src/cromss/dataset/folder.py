@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,31 +14,41 @@ import numpy as np
 
 from cromss.class_names import check_class_names
 from cromss.dataset.bands import BANDS
-from cromss.dataset.checks import DTYPES, check_labels
 from cromss.dataset.geotiff import Header, grid_difference, header_of, opened
+from cromss.dataset.imagery.image import Image, alpha_bands, open_image
+from cromss.dataset.imagery.labels import check_label_file, read_labels
+from cromss.dataset.imagery.units import AUTO, check_setting
 from cromss.dataset.reader import DatasetInfo, ModalityInfo
+from cromss.types import IGNORE_INDEX
 
 _MOST_PROBLEMS = 20
+
+_KEPT = 32 * 2**20
+"""Bytes for what is remembered of unknown pixels."""
 
 
 class FolderReader:
     """A `cromss.dataset.reader.LocationReader` over ``path/<location>[/<season>]/<file>``, in the order of the names.
 
-    The constructor looks at the header of every file, about 1 ms each, and reports all that is wrong at once. Pixels
-    are read when asked for and not kept. uint8 images count as quantised, all others as raw units.
+    The constructor looks at the header of every file and, of images, at some pixels, some ms per location, and reports
+    all that is wrong at once. Pixels are read when asked for and not kept. Images are opened by
+    `cromss.dataset.imagery.image`: values are in published units, uint8 counts as quantised, and what is unknown in any
+    modality has no label.
 
     Args:
         path: The folder of the locations. Names that start with a dot and files are passed over.
         files: Modality (``s1``, ``s2``) -> file name.
-        labels: File name of the noisy labels: a class from 0, or 255 where there is none.
+        labels: File name of the noisy labels: a class from 0, or 255, masked or nodata where there is none.
         truth: File name of exact labels like `labels`, or None.
         classes: Class names.
         s2_offset: Taken off the S2 values, which do not fall below 0: 1000 for products of processing baseline 04.00
-            and newer that still carry it, else 0.
+            and newer that still carry it, else 0. None asks the metadata of each file, and takes 0 where they tell
+            nothing.
+        units: Modality -> a key of `cromss.dataset.imagery.units.UNITS`, or ``"auto"``; one left out is ``"auto"``.
 
     Raises:
-        ValueError: A setting is not allowed, a folder or file is absent or unreadable, files of a place differ in grid,
-            places differ in size, seasons or type, or bands cannot be told.
+        ValueError: A setting is not allowed, a folder or file is absent or unreadable, files of a location differ in
+            grid, locations differ in size, seasons or bands, bands cannot be told, or values seem to be in other units.
     """
 
     def __init__(
@@ -45,20 +58,26 @@ class FolderReader:
         labels: str,
         truth: str | None,
         classes: Sequence[str],
-        s2_offset: int,
+        s2_offset: int | None,
+        units: Mapping[str, str],
     ) -> None:
-        _check_settings(files, labels, truth, classes, s2_offset)
+        _check_settings(files, labels, truth, classes, s2_offset, units)
         # A folder named 2020 comes from the command line as a number.
         self.path = Path(str(path)).expanduser()
         self._files = {name: files[name] for name in BANDS if files.get(name) is not None}
         self._labels = labels
         self._truth = truth
         self._s2_offset = s2_offset
+        self._units = dict(units)
+        self._unknown = _Unknown()
         self._places = _subfolders(self.path)
         if not self._places:
             raise ValueError(f"{path} holds no folders: a folder a location is needed, with {', '.join(self._names())}")
         self._seasons = self._find_seasons()
-        self.info = self._check_headers(tuple(classes))
+        self.info = self._check_files(tuple(classes))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_unknown": _Unknown()}
 
     def __len__(self) -> int:
         """Number of locations."""
@@ -84,25 +103,19 @@ class FolderReader:
         """Reads one season of one modality; see `cromss.dataset.reader.LocationReader`."""
         if modality not in self.info.modalities:
             raise ValueError(f"no modality {modality!r}: there are {', '.join(self.info.modalities)}")
-        stored = self.info.modalities[modality]
-        wanted = range(len(stored.bands)) if bands is None else bands
-        file = self._folders(index)[season] / self._files[modality]
-        with opened(file) as source:
-            image = source.read([band + 1 for band in wanted])
-        if image.dtype.kind == "f" and not np.isfinite(image).all():
-            band = np.argwhere(~np.isfinite(image))[0][0]
-            raise ValueError(
-                f"{file}: band {stored.bands[wanted[band]]} holds NaN or infinite pixels; fill them or remove the place"
-            )
-        if modality == "s2" and self._s2_offset:
-            image = np.maximum(image, self._s2_offset) - image.dtype.type(self._s2_offset)
+        image = self._read(index, season, modality)
+        if bands is not None:
+            image = image[list(bands)]
         if out is None:
-            return image
+            return image.astype(self.info.modalities[modality].dtype, copy=False)
         out[...] = image
         return out
 
     def read_labels(self, index: int) -> np.ndarray:
-        """Noisy labels of all seasons, uint8 ``(T, H, W)``: a class from 0, or 255 where there is none."""
+        """Noisy labels of all seasons, uint8 ``(T, H, W)``: a class from 0, or 255 where there is none.
+
+        Pixels that are unknown in any modality have none.
+        """
         return self._read_labels(index, self._labels)
 
     def read_truth(self, index: int) -> np.ndarray:
@@ -111,13 +124,32 @@ class FolderReader:
             raise ValueError(f"no file of exact labels was named for {self.path}: set truth")
         return self._read_labels(index, self._truth)
 
+    def _image(self, folder: Path, modality: str) -> AbstractContextManager[Image]:
+        return open_image(
+            folder / self._files[modality],
+            modality,
+            units=self._units.get(modality, AUTO),
+            s2_offset=self._s2_offset,
+            unknown_offset=0,
+        )
+
+    def _read(self, index: int, season: int, modality: str) -> np.ndarray:
+        """All bands in stored order; what is unknown is remembered for the labels, which are asked for next."""
+        with self._image(self._folders(index)[season], modality) as image:
+            # Whether a pixel is known may depend on all bands of the file.
+            values, known = image.read(bands=self.info.modalities[modality].bands)
+        self._unknown[index, season, modality] = ~known
+        return values
+
     def _read_labels(self, index: int, name: str) -> np.ndarray:
         seasons = []
-        for folder in self._folders(index):
-            with opened(folder / name) as source:
-                labels = source.read(1)
-            check_labels(str(folder / name), labels, len(self.info.classes))
-            seasons.append(labels.astype(np.uint8))
+        for season, folder in enumerate(self._folders(index)):
+            labels = read_labels(folder / name, len(self.info.classes))
+            for modality in self._files:
+                if (index, season, modality) not in self._unknown:
+                    self._read(index, season, modality)
+                labels[self._unknown[index, season, modality]] = IGNORE_INDEX
+            seasons.append(labels)
         return np.stack(seasons)
 
     def _names(self) -> list[str]:
@@ -132,10 +164,10 @@ class FolderReader:
         first = self.path / self._places[0]
         return 0 if any((first / name).exists() for name in self._names()) else len(_subfolders(first))
 
-    def _check_headers(self, classes: tuple[str, ...]) -> DatasetInfo:
-        """Compares every file with those beside it and with the first place; the description all agree on."""
+    def _check_files(self, classes: tuple[str, ...]) -> DatasetInfo:
+        """Compares every file with those beside it and with the first location; the description all agree on."""
         problems: list[str] = []
-        first: dict[str, Header] = {}
+        found = _Found({}, {}, {})
         for index in range(len(self)):
             folders = self._folders(index)
             if self._seasons and len(folders) != self._seasons:
@@ -143,70 +175,128 @@ class FolderReader:
                     f"{self.path / self._places[index]} holds {len(folders)} seasons, {self._places[0]} {self._seasons}"
                 )
             for folder in folders:
-                problems += self._problems(folder, first)
-        if not problems:
-            problems += self._unusable(first)
+                problems += self._problems(folder, found)
         if problems:
             shown = "\n  ".join(problems[:_MOST_PROBLEMS])
             more = f"\n  … and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
-            cure = ""
-            if any(problem.endswith("is missing") for problem in problems):
-                cure = "\n  Files of other names (capitals count) are told by the settings files, labels and truth"
+            cure = "".join(f"\n  {line}" for line in self._cures(problems))
             raise ValueError(f"{self.path} cannot be read as a folder of locations:\n  {shown}{more}{cure}")
         return DatasetInfo(
             modalities={
-                modality: ModalityInfo(
-                    band_names_of(modality, first[name]), first[name].dtype, first[name].dtype == "uint8"
-                )
-                for modality, name in self._files.items()
+                modality: ModalityInfo(bands, str(np.result_type(*found.dtypes[modality])), found.quantised[modality])
+                for modality, bands in found.bands.items()
             },
             classes=classes,
             seasons=self._seasons or 1,
-            size=first[self._labels].size,
+            size=found.size,
             has_truth=self._truth is not None,
         )
 
-    def _problems(self, folder: Path, first: dict[str, Header]) -> Iterator[str]:
-        """What is wrong in one folder; `first` takes up the headers of the first files seen."""
+    def _cures(self, problems: Sequence[str]) -> Iterator[str]:
+        missing = [problem for problem in problems if problem.endswith(" is missing")]
+        if missing:
+            yield "Files of other names (capitals count) are told by the settings files, labels and truth"
+        for modality, name in self._files.items():
+            if len(self._files) > 1 and any(problem.endswith(f"/{name} is missing") for problem in missing):
+                yield (
+                    f"Without {modality}, set dataset.files.{modality}=null in training and "
+                    f"folder.files.{modality}=null in prepare"
+                )
+
+    def _problems(self, folder: Path, found: _Found) -> Iterator[str]:
+        """What is wrong in one folder; `found` takes up what the first files say."""
         beside: tuple[str, Header] | None = None
         for name in self._names():
             file = folder / name
             try:
-                with opened(file) as source:
-                    header = header_of(source)
+                header = self._look_at(folder, name, found)
             except ValueError as error:
                 yield str(error)
                 continue
-            expected = first.setdefault(name, header)
-            for what in ("bands", "dtype", "size", "names"):
-                ours, theirs = getattr(header, what), getattr(expected, what)
-                if ours != theirs:
-                    yield f"{file}: {what} {ours}, but {theirs} in the first place; all have to agree"
+            if header.size != found.size:
+                yield f"{file}: size {header.size}, but {found.size} in the first location; all have to agree"
             beside = beside or (name, header)
             if difference := grid_difference(header, beside[1]):
                 yield f"{file} and {beside[0]} beside it differ in {difference}: bring them to one grid"
 
-    def _unusable(self, first: Mapping[str, Header]) -> Iterator[str]:
-        """What all places agree on and this project cannot use."""
-        for modality, name in self._files.items():
-            header = first[name]
-            if header.dtype not in DTYPES:
-                yield f"{name} is {header.dtype}: {modality} images are {', '.join(DTYPES)}"
-            if not band_names_of(modality, header):
-                known = [band.name for band in BANDS[modality]]
-                yield (
-                    f"{name} has {header.bands} bands described as {header.names}: {modality} has {len(known)} "
-                    f"({' '.join(known)}); a selection of them, or another order, has to carry these names as band "
-                    "descriptions"
-                )
-        for name in self._names()[len(self._files) :]:
-            if first[name].bands != 1 or np.dtype(first[name].dtype).kind not in "ui":
-                yield f"{name} has {first[name].bands} bands of {first[name].dtype}: labels are one band of integers"
-        if self._s2_offset and "s2" in self._files and first[self._files["s2"]].dtype == "uint8":
-            yield f"s2_offset={self._s2_offset} is meant for raw units and {self._files['s2']} is uint8: set it to 0"
+    def _look_at(self, folder: Path, name: str, found: _Found) -> Header:
+        """The header of a file that can be read like those before it; ValueError where it cannot."""
+        modality = next((modality for modality, file in self._files.items() if file == name), None)
+        file = folder / name
+        if modality is None:
+            with opened(file) as source:
+                header = header_of(source)
+                check_label_file(file, header, tuple(alpha_bands(source)))
+        else:
+            with self._image(folder, modality) as image:
+                header, bands, quantised = image.header, image.bands, image.quantised
+                image.judge()
+                expected = found.bands.setdefault(modality, bands)
+                if set(bands) != set(expected):
+                    raise ValueError(
+                        f"{file} holds bands {' '.join(bands)}, but {' '.join(expected)} in the first location; all "
+                        "have to agree"
+                    )
+                if quantised != found.quantised.setdefault(modality, quantised):
+                    ours, first = ("", "not ") if quantised else ("not ", "")
+                    raise ValueError(
+                        f"{file} is {ours}quantised, uint8, and {first}so in the first location; all have to agree"
+                    )
+                found.dtypes.setdefault(modality, set()).add(image.dtype)
+        if not any(found.size):
+            found.size = header.size
+        return header
 
 
-def _check_settings(files: Any, labels: Any, truth: Any, classes: Any, s2_offset: Any) -> None:
+@dataclass
+class _Found:
+    """What the files of the first location say, and the types of all.
+
+    Attributes:
+        bands: Modality -> published names in the order of the file.
+        quantised: Modality -> whether its values are.
+        dtypes: Modality -> types of its values.
+        size: ``(H, W)``; zeros before a file was opened.
+    """
+
+    bands: dict[str, tuple[str, ...]]
+    quantised: dict[str, bool]
+    dtypes: dict[str, set[np.dtype]]
+    size: tuple[int, int] = (0, 0)
+
+
+class _Unknown:
+    """Masks of unknown pixels of the files that were read last, by location, season and modality."""
+
+    def __init__(self) -> None:
+        self._packed: OrderedDict[tuple[int, int, str], tuple[tuple[int, int], np.ndarray | None]] = OrderedDict()
+        self._bytes = 0
+
+    def __contains__(self, key: tuple[int, int, str]) -> bool:
+        return key in self._packed
+
+    def __getitem__(self, key: tuple[int, int, str]) -> np.ndarray:
+        size, packed = self._packed[key]
+        if packed is None:
+            return np.zeros(size, bool)
+        return np.unpackbits(packed, count=size[0] * size[1]).view(bool).reshape(size)
+
+    def __setitem__(self, key: tuple[int, int, str], mask: np.ndarray) -> None:
+        if key in self._packed:
+            return
+        packed = np.packbits(mask) if mask.any() else None
+        self._packed[key] = mask.shape[0:2], packed
+        self._bytes += _weight(packed)
+        while self._bytes > _KEPT and len(self._packed) > 1:
+            _, (_, oldest) = self._packed.popitem(last=False)
+            self._bytes -= _weight(oldest)
+
+
+def _weight(packed: np.ndarray | None) -> int:
+    return 256 + (0 if packed is None else packed.nbytes)
+
+
+def _check_settings(files: Any, labels: Any, truth: Any, classes: Any, s2_offset: Any, units: Any) -> None:
     if not isinstance(files, Mapping) or set(files) - set(BANDS) or not any(files.values()):
         raise ValueError(f"files={files}: name a file for {' and '.join(BANDS)}, or for one of them")
     for key, name in {**{f"files.{modality}": name for modality, name in files.items()}, "truth": truth}.items():
@@ -215,8 +305,12 @@ def _check_settings(files: Any, labels: Any, truth: Any, classes: Any, s2_offset
     if not isinstance(labels, str):
         raise ValueError(f"labels={labels} must be a file name")
     check_class_names(classes)
-    if not isinstance(s2_offset, int) or s2_offset < 0:
-        raise ValueError(f"s2_offset={s2_offset}: 0, or what is to be taken off the S2 values, e.g. 1000")
+    if s2_offset is not None and (isinstance(s2_offset, bool) or not isinstance(s2_offset, int) or s2_offset < 0):
+        raise ValueError(f"s2_offset={s2_offset}: null, 0, or what is to be taken off the S2 values, e.g. 1000")
+    if not isinstance(units, Mapping) or set(units) - set(BANDS):
+        raise ValueError(f"units={units}: name the units of {' and '.join(BANDS)}")
+    for modality, unit in units.items():
+        check_setting(modality, unit)
 
 
 def _subfolders(path: Path) -> list[str]:

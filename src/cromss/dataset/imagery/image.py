@@ -10,13 +10,14 @@ Every image is read by the same steps, so that training, stores and maps see the
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rasterio.enums import ColorInterp, MaskFlags
@@ -27,6 +28,7 @@ from cromss.dataset.geotiff import GEOTIFF, Header, header_of, opened
 from cromss.dataset.imagery.band_names import name_bands
 from cromss.dataset.imagery.known import all_filled, fill_values, impossible, impossible_nodata
 from cromss.dataset.imagery.offset import Offset, check_offset, detect_offset, find_offset
+from cromss.dataset.imagery.spectra import doubt_order
 from cromss.dataset.imagery.units import (
     AUTO,
     PUBLISHED,
@@ -39,13 +41,32 @@ from cromss.dataset.imagery.units import (
     verdict,
 )
 
+log = logging.getLogger(__name__)
+
 _QUANTISED_MEAN = 127
 
-_PROBE, _PROBES = 48, 4
+_PROBE, _PROBES = 24, 4
 """Pixels on a side of a sample, and samples on a side of a large image, by which its values are judged."""
+
+_LARGE = 1000
+"""Pixels on a side from which an image has parts that differ."""
 
 _ENOUGH = 64
 """Known pixels in a sample that judge an image of which no more were met."""
+
+
+class Masks(NamedTuple):
+    """What a raster says of its known pixels, beside nodata.
+
+    Attributes:
+        alpha: Number of a band that says which are known; None without.
+        shared: Whether there is one mask for all bands.
+        own: Numbers of bands with masks of their own.
+    """
+
+    alpha: int | None
+    shared: bool
+    own: frozenset[int]
 
 
 @dataclass(frozen=True)
@@ -58,7 +79,8 @@ class Raster:
         names: Their published names.
         nodata: The nodata that the file declares for each of them.
         scaling: Scale and offset that the file declares for each of them.
-        alphas: Numbers of bands that say which pixels are known.
+        masks: What else says which pixels are known.
+        assumed: Whether the file names no band, so that the published order is assumed.
         resampled: Whether `source` is a view on another grid.
     """
 
@@ -67,7 +89,8 @@ class Raster:
     names: tuple[str, ...]
     nodata: tuple[float | None, ...]
     scaling: tuple[tuple[float, float], ...]
-    alphas: tuple[int, ...]
+    masks: Masks
+    assumed: bool = False
     resampled: bool = False
 
 
@@ -152,6 +175,8 @@ class Image:
     def judge(self) -> None:
         """Looks at pixels here and there, whether they are what they are taken for: units, and the offset of S2.
 
+        Warns where the order of bands without names seems to be another one.
+
         Raises:
             ValueError: They are not; the message names the file, what is there and the setting that helps.
         """
@@ -164,11 +189,23 @@ class Image:
             check_units(self.modality, found, self.units, self.told, values)
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from error
-        if self.modality == "s2" and not self.quantised and not self._removes_offset:
-            check_offset(self.path, self.offset, self.bands, to_published(values, self.units))
+        if self.quantised:
+            return
+        published = to_published(values, self.units)
+        if self.modality == "s2" and not self._removes_offset:
+            check_offset(self.path, self.offset, self.bands, published)
+        if any(raster.assumed for raster in self.rasters) and (
+            doubt := doubt_order(self.modality, published - self.offset.value)
+        ):
+            log.warning(
+                "%s names no bands, and the order of its values is hardly that of %s: %s. Name the bands",
+                self.path,
+                " ".join(self.bands),
+                doubt,
+            )
 
     def sample(self) -> np.ndarray:
-        """Known pixels here and there, at most 37,000: ``(K, n)``, scale and offset tags applied and nothing else."""
+        """Known pixels here and there, some 10,000: ``(K, n)``, scale and offset tags applied and nothing else."""
         height, width = self.header.size
         picked = [
             self._picked(Window(left, top, side_x, side_y)) for left, top, side_x, side_y in _probes(height, width)
@@ -188,7 +225,10 @@ class Image:
         rasters = []
         for raster in self.rasters:
             source = change(raster.source)
-            rasters.append(replace(raster, source=source, resampled=source is not raster.source))
+            changed = source is not raster.source
+            rasters.append(
+                replace(raster, source=source, masks=masks_of(source), resampled=True) if changed else raster
+            )
         return replace(self, rasters=tuple(rasters))
 
     @property
@@ -335,11 +375,11 @@ def raster_of(path: Path, modality: str, source: Any, name: str | None = None) -
             told = name_bands(modality, [source.descriptions[index - 1] for index in data])
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        indexes, names = tuple(data[index - 1] for index in told.indexes), told.names
+        indexes, names, assumed = tuple(data[index - 1] for index in told.indexes), told.names, told.assumed
     else:
         if len(data) != 1:
             raise ValueError(f"{path} has {len(data)} bands: in a folder every band has a file of its own")
-        indexes, names = (data[0],), (name,)
+        indexes, names, assumed = (data[0],), (name,), False
     declared = [_declared(path, source, index) for index in indexes]
     return Raster(
         source=source,
@@ -347,29 +387,35 @@ def raster_of(path: Path, modality: str, source: Any, name: str | None = None) -
         names=names,
         nodata=tuple(nodata for nodata, _ in declared),
         scaling=tuple(scaling for _, scaling in declared),
-        alphas=tuple(alphas),
+        masks=masks_of(source),
+        assumed=assumed,
     )
 
 
 def read_planes(raster: Raster, indexes: Sequence[int], window: Window | None, known: np.ndarray) -> np.ndarray:
     """Reads bands of one raster by their numbers in the file; its mask and alpha band are taken into `known`."""
-    source = raster.source
+    source, masks = raster.source, raster.masks
     try:
         planes = source.read(list(indexes), window=window)
-        flags = [source.mask_flag_enums[index - 1] for index in indexes]
-        alphas = alpha_bands(source) if raster.resampled else raster.alphas
-        if alphas:
-            # GDAL takes an alpha band for a mask in files of two or four bands alone.
-            known &= source.read(alphas[0], window=window) > 0
-        elif any(MaskFlags.per_dataset in one and MaskFlags.alpha not in one for one in flags):
+        if masks.alpha is not None:
+            known &= source.read(masks.alpha, window=window) > 0
+        elif masks.shared:
             known &= source.dataset_mask(window=window) > 0
-        for index in (index for index, one in zip(indexes, flags, strict=True) if not one):
+        for index in masks.own.intersection(indexes):
             known &= source.read_masks(index, window=window) > 0
     except RasterioError as error:
-        raise ValueError(
-            f"{source.name} cannot be read ({error.__cause__ or error}): it is truncated or damaged"
-        ) from error
+        reason = error.__cause__ or error
+        raise ValueError(f"{source.name} cannot be read ({reason}): it is truncated or damaged") from error
     return planes
+
+
+def masks_of(source: Any) -> Masks:
+    """What an opened raster says of its known pixels."""
+    alphas = alpha_bands(source)
+    flags = dict(zip(source.indexes, source.mask_flag_enums, strict=True))
+    # GDAL takes an alpha band for a mask in files of two or four bands alone, and there a named band as well.
+    shared = any(MaskFlags.per_dataset in one and MaskFlags.alpha not in one for one in flags.values())
+    return Masks(alphas[0] if alphas else None, shared, frozenset(index for index, one in flags.items() if not one))
 
 
 def alpha_bands(source: Any) -> list[int]:
@@ -422,8 +468,8 @@ def _published(value: float, units: str) -> float:
 
 def _probes(height: int, width: int) -> list[tuple[int, int, int, int]]:
     """Left, top, width and height of the samples."""
-    count = _PROBES if max(height, width) > _PROBES * _PROBE * 2 else 2
+    shares = np.linspace(0, 1, _PROBES) if max(height, width) > _LARGE else (0.25, 0.75)
     side_x, side_y = min(_PROBE, width), min(_PROBE, height)
-    rows = dict.fromkeys(round(share * (height - side_y)) for share in np.linspace(0, 1, count))
-    columns = dict.fromkeys(round(share * (width - side_x)) for share in np.linspace(0, 1, count))
+    rows = dict.fromkeys(round(share * (height - side_y)) for share in shares)
+    columns = dict.fromkeys(round(share * (width - side_x)) for share in shares)
     return [(left, top, side_x, side_y) for top in rows for left in columns]

@@ -8,7 +8,7 @@ import numpy as np
 
 from cromss.dataset.checks import check_labels
 from cromss.dataset.geotiff import Header, header_of, opened
-from cromss.dataset.imagery.image import Raster, alpha_bands, read_planes
+from cromss.dataset.imagery.image import Raster, alpha_bands, masks_of, read_planes
 from cromss.types import IGNORE_INDEX
 
 
@@ -40,7 +40,7 @@ def read_codes(file: Path) -> tuple[np.ndarray, np.ndarray]:
         check_label_file(file, header := header_of(source), alphas := tuple(alpha_bands(source)))
         index = next(index for index in source.indexes if index not in alphas)
         nodata = source.nodatavals[index - 1]
-        raster = Raster(source, (index,), ("labels",), (nodata,), ((1, 0),), alphas)
+        raster = Raster(source, (index,), ("labels",), (nodata,), ((1, 0),), masks_of(source))
         known = np.ones(header.size, bool)
         codes = read_planes(raster, [index], None, known)[0]
     if codes.dtype.kind == "f":
