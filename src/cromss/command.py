@@ -11,6 +11,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from cromss.config import UserError, quote_paths
+from cromss.io.signals import EndedBySignal, ended_by_exception
 from cromss.paths import config_dir
 from cromss.resolvers import register_resolvers
 
@@ -24,7 +25,7 @@ def run_command(name: str, work: Callable[[Any], None], paths: Sequence[str], in
         name: Of the file in ``conf/`` that holds all settings and the help.
         work: Takes the settings as a plain dict. Its ValueErrors and OSErrors are shown as their message alone.
         paths: Settings whose values are paths, which need not be quoted.
-        interrupted: What Ctrl-C left behind, a sentence.
+        interrupted: What Ctrl-C, SIGTERM or SIGHUP leave behind, a sentence.
     """
     register_resolvers()
     sys.argv[1:] = quote_paths(sys.argv[1:], paths)
@@ -37,7 +38,11 @@ def run_command(name: str, work: Callable[[Any], None], paths: Sequence[str], in
             raise UserError(str(error)) from error
 
     try:
-        composed()
+        with ended_by_exception():
+            composed()
+    except EndedBySignal as end:
+        sys.stderr.write(f"\nEnded by {end.name}: {interrupted}\n")
+        raise
     except KeyboardInterrupt:
         sys.stderr.write(f"\nInterrupted: {interrupted}\n")
         sys.exit(130)

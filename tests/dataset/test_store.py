@@ -432,7 +432,8 @@ def test_what_writers_on_other_hosts_have_in_work_stays(tmp_path):
     assert names_in(tmp_path) == [others.name, "store"]
 
 
-def test_a_store_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
+@pytest.mark.parametrize("exchanging", [True, False])
+def test_a_store_that_cannot_be_replaced_stays(tmp_path, monkeypatch, exchanging):
     path = write_store(tmp_path / "store", seeds=[1])
     rename = Path.rename
 
@@ -441,7 +442,11 @@ def test_a_store_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
             raise OSError("the share is gone")
         return rename(self, target)
 
-    monkeypatch.setattr(Path, "rename", fail_on_the_new_one)
+    if exchanging:
+        monkeypatch.setattr("cromss.io.atomic.exchange", fail_on_the_new_one)
+    else:
+        monkeypatch.setattr("cromss.io.atomic._renameat2", None)
+        monkeypatch.setattr(Path, "rename", fail_on_the_new_one)
     with pytest.raises(OSError, match=r"cannot write the store .* after [\d,]+ bytes: the share is gone"):
         write_store(path, seeds=[2], overwrite=True)
     assert open_store(path).location_id(0) == "0000001"

@@ -223,18 +223,34 @@ def _command(raw, out, source=None):
     return ["-m", "cromss.prepare", "workers=2", *_settings(raw, out, source)]
 
 
-def test_ctrl_c_leaves_whole_shards_and_no_process(tmp_path):
+@pytest.mark.parametrize(
+    ("number", "group"),
+    [
+        (signal.SIGINT, True),
+        (signal.SIGTERM, True),
+        pytest.param(signal.SIGTERM, False, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, True, marks=pytest.mark.slow),
+        pytest.param(signal.SIGHUP, False, marks=pytest.mark.slow),
+    ],
+)
+def test_a_run_that_is_asked_to_end_leaves_whole_shards_and_no_process(tmp_path, number, group):
+    semaphores = set(Path("/dev/shm").glob("sem.*"))
     raw = random_ssl4eo_s12(tmp_path / "raw", 40, size=SIZE)
     running = start(*_command(raw, tmp_path / "out"), cwd=tmp_path, cache=tmp_path, start_new_session=True)
     while not list((tmp_path / "out").glob("*.json"))[2:]:
         time.sleep(0.01)
-    os.killpg(running.pid, signal.SIGINT)
+    if group:
+        os.killpg(running.pid, number)
+    else:
+        os.kill(running.pid, number)
     ended = finish(running, check=False)
-    assert ended.returncode == 130
+    assert ended.returncode == 128 + number
     assert "the same command goes on" in ended.stderr
     assert "Traceback" not in ended.stderr
+    assert "leak" not in ended.stderr
     assert not list((tmp_path / "out").glob(".*partial*"))
     _none_left(running.pid)
+    assert not {path for path in set(Path("/dev/shm").glob("sem.*")) - semaphores if "mp-" in path.name}
     prepared(*_settings(raw, tmp_path / "out"))
     prepared("action=verify", f"path={tmp_path / 'out'}")
 

@@ -1,5 +1,6 @@
 import argparse
 import os
+import platform
 
 import pytest
 import torch
@@ -85,8 +86,10 @@ def test_auto_reads_no_more_than_the_newest_to_its_end(run_folder):
 
 
 def test_what_killed_writers_leave_is_no_checkpoint_and_goes_away(run_folder):
-    (run_folder / ".metrics.csv.partial-node-1-0badc0de").write_bytes(b"epoch")
-    partial = run_folder / "checkpoints" / ".last.ckpt.partial-node-1-0badc0de"
+    # No process has so high a number.
+    end = f"partial-{platform.node()}-{2**22 + 1}-0badc0de"
+    (run_folder / f".metrics.csv.{end}").write_bytes(b"epoch")
+    partial = run_folder / "checkpoints" / f".last.ckpt.{end}"
     partial.write_bytes(b"PK")
     assert find_checkpoint("auto", run_folder) == run_folder / "checkpoints" / "last.ckpt"
     remove_partials(run_folder)

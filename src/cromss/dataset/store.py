@@ -29,6 +29,7 @@ from cromss.dataset.store_format import (
     open_value,
 )
 from cromss.dataset.store_writer import StoreWriter
+from cromss.io.atomic import restore
 
 __all__ = ["Store", "StoreWriter", "open_store"]
 
@@ -205,6 +206,7 @@ def open_store(path: str | Path) -> Store:
         ValueError: There is no store, it is damaged or of a newer version, or its shards disagree.
     """
     path = Path(path)
+    restore(path)
     if not path.exists():
         raise ValueError(f"{path} does not exist: give the directory that `python -m cromss.prepare` wrote")
     check_complete(path)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import errno
 import logging
 import os
 import platform
 import re
 import secrets
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -43,13 +47,20 @@ def sibling(target: Path, role: str) -> Path:
 
 
 def move_into_place(partial: Path, target: Path) -> None:
-    """Makes `partial` durable and renames it to `target`; a directory that stands there is removed afterwards.
+    """Makes `partial` durable and gives it the name `target`; what has that name is removed afterwards.
+
+    Where the system can exchange two names at once, one of the two has the name `target` at any time. Elsewhere a kill
+    between two renames leaves none, and the next `remove_leftovers` or `restore` brings the old one back.
 
     Raises:
         OSError: It cannot be moved; what stood there stands there again.
     """
     _fsync_directory(partial)
-    if target.exists():
+    if not os.path.lexists(target):
+        partial.rename(target)
+    elif exchange(partial, target):
+        _discard(partial, target)
+    else:
         replaced = sibling(target, "replaced")
         target.rename(replaced)
         try:
@@ -57,22 +68,63 @@ def move_into_place(partial: Path, target: Path) -> None:
         except OSError:
             replaced.rename(target)
             raise
-        shutil.rmtree(replaced, ignore_errors=True)
-    else:
-        partial.rename(target)
+        _discard(replaced, target)
     _fsync_directory(target.parent)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Swaps the names of two files or directories at once; False where system or file system cannot.
+
+    Raises:
+        OSError: They cannot be renamed at all; nothing was changed.
+    """
+    if _renameat2 is None:
+        return False
+    if _renameat2(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM):
+        return False
+    raise OSError(code, os.strerror(code), str(one), None, str(other))
+
+
+def restore(target: Path) -> None:
+    """Brings back what a killed process of this host was about to replace and left under another name.
+
+    Does nothing where there is anything at `target`.
+    """
+    if os.path.lexists(target) or not target.parent.is_dir():
+        return
+    for child, pid in _under_way(target, "replaced"):
+        if not _is_alive(pid):
+            try:
+                child.rename(target)
+            except OSError as error:
+                log.warning("rename %s to %s, as it cannot be done here: %s", child, target, error.strerror)
+            else:
+                log.warning("%s is what stood there before: a process that was replacing it was killed", target)
+            return
 
 
 def remove_leftovers(target: Path) -> None:
     """Removes what killed writers to `target` left on this host.
 
-    What was about to be replaced goes only where its successor stands: otherwise it is the last copy.
+    What was about to be replaced comes back where it has no successor.
     """
+    restore(target)
     roles = "partial|replaced" if target.exists() else "partial"
     for child, pid in _under_way(target, roles):
         if not _is_alive(pid):
             log.info("removing %s, left behind by a writer that was killed", child)
-            shutil.rmtree(child)
+            _remove(child)
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """What processes of this host that are no longer alive had not written to the end, to whichever target in a folder.
+
+    Only names that `sibling` makes count: other hidden files are the user's.
+    """
+    return sorted(child for child, pid in _named(folder, r".+", "partial") if not _is_alive(pid))
 
 
 def writers(target: Path) -> list[Path]:
@@ -81,13 +133,35 @@ def writers(target: Path) -> list[Path]:
 
 
 def _under_way(target: Path, roles: str) -> list[tuple[Path, int]]:
-    """What `sibling` named on this host, each with its process."""
+    """What `sibling` named beside `target` on this host, each with its process."""
+    return _named(target.parent, re.escape(target.name), roles)
+
+
+def _named(folder: Path, name: str, roles: str) -> list[tuple[Path, int]]:
+    """What `sibling` named in a folder, on this host, for targets whose name matches a pattern."""
     # Hosts may share a disk, and a process number means nothing on another host.
     pattern = re.compile(
-        rf"\.{re.escape(target.name)}\.(?:{roles})-{re.escape(platform.node())}-(?P<pid>\d+)-[0-9a-f]{{8}}"
+        rf"\.{name}\.(?:{roles})-{re.escape(platform.node())}-(?P<pid>[1-9]\d{{0,8}})-[0-9a-f]{{8}}", re.DOTALL
     )
-    matches = [(child, pattern.fullmatch(child.name)) for child in target.parent.iterdir()]
+    matches = [(child, pattern.fullmatch(child.name)) for child in folder.iterdir()]
     return [(child, int(match["pid"])) for child, match in matches if match]
+
+
+def _discard(old: Path, target: Path) -> None:
+    """Removes what stood at `target`."""
+    # Under the name of something unfinished, so that half of it never comes back.
+    with contextlib.suppress(OSError):
+        old = old.rename(sibling(target, "partial"))
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    """Removes a file, a link or a directory; what cannot be removed stays."""
+    with contextlib.suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
 
 
 def _is_alive(pid: int) -> bool:
@@ -98,6 +172,21 @@ def _is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _system_call() -> Callable[..., int] | None:
+    """The function of the C library that exchanges names; None where there is none."""
+    try:
+        function = ctypes.CDLL(None, use_errno=True).renameat2
+    except (OSError, AttributeError):
+        return None
+    function.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_uint]
+    function.restype = ctypes.c_int
+    return function
+
+
+_renameat2 = _system_call()
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
 
 
 def _fsync_directory(path: Path) -> None:

@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 import torch
 from tqdm import tqdm
@@ -22,6 +24,7 @@ from cromss.dataset.convert import Conversion
 from cromss.dataset.reader import LocationReader
 from cromss.dataset.shard_folder import Entry, Plan, read_entries, save_entries, shard_path
 from cromss.dataset.store_writer import StoreWriter
+from cromss.io.signals import EndedBySignal
 from cromss.prepare.errors import AbsentError
 from cromss.prepare.raw_files import spool_path
 
@@ -115,6 +118,7 @@ def write_all(writer: ShardWriter, shards: Sequence[int], workers: int) -> None:
     # Forks of this process would inherit the threads of its libraries; a server for forks imports them once.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
+    _track_resources()
     seen, stop = context.Value("q", 0), context.Event()
     total = sum(len(writer.plan.indices(shard)) for shard in shards)
     pool = ProcessPoolExecutor(min(workers, len(shards)), context, _start, (writer, seen, stop))
@@ -139,10 +143,13 @@ _STATE: tuple[ShardWriter, Any, Any] | None = None
 
 
 def _start(writer: ShardWriter, seen: Any, stop: Any) -> None:
-    """Makes a worker of this process: it leaves Ctrl-C to the run, and ends when that is killed."""
+    """Makes a worker of this process: it leaves Ctrl-C to the run, and ends with it and where a signal asks for it."""
     global _STATE  # noqa: PLW0603 - the one way to hand a worker something once
     _STATE = writer, seen, stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A scheduler or a terminal that closes signals all processes of a run at once.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _end)
     torch.set_num_threads(1)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -154,7 +161,26 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
+def _track_resources() -> None:
+    """Starts the process that removes what killed processes leave in the system, deaf to the end of a terminal."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    raise EndedBySignal(number)
+
+
 def _work(shard: int) -> None:
     assert _STATE is not None
     writer, seen, stop = _STATE
-    writer.write(shard, seen, stop)
+    try:
+        writer.write(shard, seen, stop)
+    except EndedBySignal as end:
+        # By now what was under way is removed. Raised further, it would only be told to the run.
+        os._exit(end.code)

@@ -24,7 +24,7 @@ from cromss.dataset.shard_folder import (
     shard_path,
 )
 from cromss.dataset.store_writer import check_target
-from cromss.io.atomic import move_into_place
+from cromss.io.atomic import move_into_place, restore
 from cromss.prepare.locks import hold
 from cromss.prepare.pool import ShardWriter, write_all
 from cromss.prepare.raw_files import SPOOL
@@ -32,6 +32,8 @@ from cromss.prepare.raw_files import SPOOL
 log = logging.getLogger(__name__)
 
 _MOST_SHOWN = 20
+_MOVING = ".moving"
+"""Lies in a complete store from just before it takes the place of another one until that is removed."""
 
 
 @runtime_checkable
@@ -135,16 +137,24 @@ def prepare(
         if not missing:
             _finish(folder, plan, absent, outcome)
             if folder != out and (accept_missing or not outcome.problems):
+                (folder / _MOVING).touch()
                 move_into_place(folder, out)
+                (out / _MOVING).unlink(missing_ok=True)
     return outcome
 
 
 def _folder(out: Path, overwrite: bool) -> Path:
     """Where to write: a store that is to be replaced stands until its successor is complete."""
+    restore(out)
+    successor = out.with_name(f".{out.name}.new")
+    if (out / _MOVING).exists():
+        # A run was killed when the two were exchanged and the old one was not yet removed.
+        shutil.rmtree(successor, ignore_errors=True)
+        (out / _MOVING).unlink()
     if out.exists() and overwrite:
         if not (out.is_dir() and read_plan(out)):
             check_target(out, overwrite)
-        return out.with_name(f".{out.name}.new")
+        return successor
     if out.exists() and not (out.is_dir() and (read_plan(out) or not _visible(out))):
         raise ValueError(f"{out} exists: choose another place, or replace it with overwrite=true")
     return out

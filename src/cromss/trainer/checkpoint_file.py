@@ -12,7 +12,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from cromss.io.atomic import write_file
+from cromss.io.atomic import leftovers, write_file
 from cromss.io.checkpoint import Checkpoint, read_checkpoint
 from cromss.runs.names import CHECKPOINTS
 from cromss.safe_load import UnreadableFileError
@@ -113,7 +113,7 @@ def remove_partials(folder: Path) -> None:
         folder: The run's folder. Nobody else may be writing there: the caller holds its lock.
     """
     for place in (folder, folder / CHECKPOINTS):
-        for partial in sorted(place.glob(".*.partial-*")):
+        for partial in leftovers(place) if place.is_dir() else []:
             log.info("removing %s, left behind by a process that was killed", partial)
             partial.unlink()
 
