@@ -19,11 +19,13 @@ class UnreadableFileError(ValueError):
     """A file that is damaged, of another kind, or that would run code; the message is the reason alone."""
 
 
-_GARBAGE = (
+GARBAGE = (
     # What zipfile and torch's restricted unpickler make of arbitrary bytes, beside errors of their own.
     *(OSError, RuntimeError, EOFError, AssertionError, AttributeError, TypeError, ValueError, LookupError),
     *(ArithmeticError, MemoryError, struct.error, zlib.error, zipfile.BadZipFile, pickle.UnpicklingError),
 )
+"""What readers written in C or for trusted files raise where a file is damaged."""
+
 _REFUSED = re.compile(r"GLOBAL ([\w.]+)")
 
 
@@ -51,8 +53,10 @@ def read_torch_file(path: Path, classes: Sequence[type] = (), checksums: bool = 
         with torch.serialization.safe_globals(list(classes)), warnings.catch_warnings():
             # A damaged byte makes it seem a file of the future; what follows is an error.
             warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)
+            # Checking a sparse tensor may take long; whoever expects weights refuses it.
+            warnings.filterwarnings("ignore", "Validating sparse tensor invariants", UserWarning)
             return torch.load(path, map_location="cpu", weights_only=True, mmap=(is_archive and mapped) or None)
-    except _GARBAGE as error:
+    except GARBAGE as error:
         if refused := _REFUSED.search(str(error)):
             raise UnreadableFileError(
                 f"loading it would run code: it calls {refused[1]}, where only tensors and plain values are read"

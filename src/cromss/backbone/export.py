@@ -14,7 +14,7 @@ from cromss.backbone.first_layer import source_bands
 from cromss.backbone.load import check_known, choose_encoder
 from cromss.backbone.origins import ORIGINS, find
 from cromss.backbone.part import first_convolution, plain, shapes
-from cromss.backbone.weights_file import EXPORTED, open_weights
+from cromss.backbone.weights_file import EXPORTED, FORMAT, UNKNOWN, open_weights
 from cromss.command import as_path, check_new_file, check_switches, given, run_command
 from cromss.dataset.own_statistics import PUBLISHED
 from cromss.io.atomic import write_file
@@ -22,10 +22,6 @@ from cromss.types import BRANCHES
 
 log = logging.getLogger(__name__)
 
-FORMAT = "1"
-"""Version of the metadata."""
-
-_UNKNOWN = "unknown"
 _PROGRAM = "cromss.backbone.export"
 
 
@@ -49,11 +45,13 @@ def export_encoder(
         ``source``; ``"unknown"`` or ``null`` for what the file does not tell.
 
     Raises:
-        ValueError: The checkpoint cannot be read or holds no such encoder, or `out` exists.
+        ValueError: The checkpoint cannot be read or holds no such encoder, or `out` exists or is the checkpoint.
         OSError: `out` cannot be written.
     """
     check_new_file(out, overwrite)
     file = open_weights(checkpoint, sha256, cache=None)
+    if file.path is not None and out.exists() and out.samefile(file.path):
+        raise ValueError(f"out={out} is the checkpoint itself, which would be lost: choose another out=…")
     found = find(file, origin)
     _, place = choose_encoder(file, found, modality, modality, origin)
     _, tensors = plain(found.part(place.encoder))
@@ -61,16 +59,16 @@ def export_encoder(
     if first is None:
         raise ValueError(f"{file} ({origin}, {found.layout.title}) holds no image encoder: it has no convolution")
     channels = tensors[first].shape[1]
-    trained_with = file.metadata.get("encoder") or file.setting("backbone.encoder") or resnet_name(shapes(tensors))
+    trained_with = file.encoder or resnet_name(shapes(tensors))
     metadata = {
         EXPORTED: FORMAT,
-        "encoder": str(trained_with or _UNKNOWN).removeprefix("tu-"),
+        "encoder": (trained_with or UNKNOWN).removeprefix("tu-"),
         "modality": modality,
         "bands": str(channels),
         "band_names": json.dumps(source_bands(file, origin, modality, channels)),
         # All published checkpoints of cromss see quantised images.
-        "normalisation": str(file.normalisation or ("quantise" if origin == "cromss" else _UNKNOWN)),
-        "statistics": str(file.statistics or (PUBLISHED if origin == "cromss" else _UNKNOWN)),
+        "normalisation": file.normalisation or ("quantise" if origin == "cromss" else UNKNOWN),
+        "statistics": file.statistics or (PUBLISHED if origin == "cromss" else UNKNOWN),
         "source": f"{Path(file.name).name} sha256={file.sha256}",
     }
     # One tensor may be a view of another's memory, or lie in it in another order.

@@ -11,6 +11,7 @@ from cromss.backbone.adapt import BandFit, bands_of_count, branch_bands, fit_ban
 from cromss.backbone.origins import ORIGINS
 from cromss.backbone.weights_file import WeightsFile
 from cromss.dataset.bands import SUBSETS
+from cromss.io.plain import shown
 
 Bands = tuple[str, ...] | None
 """Names in the order of the input's channels; None where they are not known."""
@@ -41,11 +42,24 @@ def source_bands(file: WeightsFile, origin: str, modality: str, channels: int) -
         origin: A key of `cromss.backbone.origins.ORIGINS`.
         modality: Of the encoder.
         channels: Of the encoder's first convolution.
+
+    Raises:
+        ValueError: The file names bands that there are not, or another number of them.
     """
     named = file.band_names
     subset = file.setting("dataset.bands")
-    if isinstance(subset, int | str) and str(subset) in SUBSETS:
+    if subset is not None:
+        if isinstance(subset, bool) or not isinstance(subset, int | str) or str(subset) not in SUBSETS:
+            raise ValueError(
+                f"{file} says dataset.bands={shown(repr(subset))}, which is none of {', '.join(SUBSETS)}: it was "
+                "written by another program or version, take another file"
+            )
         named = branch_bands(modality, subset)
+    if file.is_exported and named is not None and len(named) != channels:
+        raise ValueError(
+            f"{file} names {len(named)} bands ({' '.join(named)}), and its first convolution sees {channels}: export "
+            "it again"
+        )
     if named is not None and len(named) == channels:
         return named
     guess = bands_of_count(channels, ORIGINS[origin].orders, (modality,))

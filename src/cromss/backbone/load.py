@@ -286,11 +286,11 @@ def _first_blocks(decoder: nn.Module, count: int) -> list[str]:
 def _why_not_encoder(encoder: Part, wrong: Sequence[str], layer: FirstLayer | None, file: WeightsFile) -> str:
     if layer is not None and layer.cause and list(wrong) == [first_convolution(encoder.target)]:
         return layer.cause
-    return likely_cause(shapes(encoder.source), shapes(encoder.target), file.setting("backbone.encoder"))
+    return likely_cause(shapes(encoder.source), shapes(encoder.target), file.encoder)
 
 
 def _why_not_decoder(file: WeightsFile) -> str:
-    trained_with = file.setting("backbone.decoder")
+    trained_with = file.decoder
     named = f"backbone.decoder={trained_with}" if trained_with else "backbone.decoder=… (published: unet)"
     return (
         f"the weights' decoder is of another kind or has other channels: say {named} as they were trained with, or "

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cromss.backbone.part import below
 from cromss.backbone.weights_file import WeightsFile
+from cromss.io.plain import shown
 
 ANY = "any"
 """Key of an encoder whose modality its prefix does not tell."""
@@ -159,7 +160,7 @@ def find(file: WeightsFile, origin: str) -> Found:
     keys = list(next((state for state in states if state), file.content))
     raise ValueError(
         f"{file} holds no weights of {origin}, nor of {', '.join(other for other in ORIGINS if other != origin)}: its "
-        f"keys are {', '.join(map(str, keys[:3])) or 'none'}, …, and {origin} has {' or '.join(_prefixes(origin))}"
+        f"keys are {', '.join(map(shown, keys[:3])) or 'none'}, …, and {origin} has {' or '.join(_prefixes(origin))}"
     )
 
 

@@ -12,7 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from cromss.io.plain import USUAL, NotPlainError, Record, parse, shown
+from cromss.io.plain import NotPlainError, Record, check_plain, parse, shown
 from cromss.safe_load import UnreadableFileError, read_torch_file
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
@@ -137,9 +137,11 @@ def checked_state(state: Any) -> dict[str, Tensor]:
         raise NotPlainError(f"state_dict is {shown(repr(type(state).__name__))}: it has to be tensors by name")
     if len(state) > MOST_TENSORS:
         raise NotPlainError(f"state_dict has {len(state)} entries, more than the {MOST_TENSORS} that are read")
+    try:
+        check_plain(dict.fromkeys(state))
+    except NotPlainError as error:
+        raise NotPlainError(f"in the names of state_dict, {error}") from error
     for name, value in state.items():
-        if type(name) is not str or len(name) > USUAL.text:
-            raise NotPlainError(f"state_dict has the key {shown(name)}, which is not a name")
         check_tensor(f"state_dict.{name}", value)
     if sum(value.numel() for value in state.values()) > LARGEST_STATE:
         raise NotPlainError(f"the tensors of state_dict have more than {LARGEST_STATE} values")
