@@ -28,5 +28,5 @@ def test_the_cache_holds_what_a_window_touches(tmp_path, side, profile, window, 
     options = {"width": side, "height": side, "count": 13, "dtype": "uint16", "interleave": "pixel", **GRID, **profile}
     with rasterio.open(tmp_path / "s2.tif", "w", driver="GTiff", sparse_ok=True, bigtiff="yes", **options):
         pass
-    with open_scene({"s2": tmp_path / "s2.tif"}, {"s2": tuple(range(13))}, s2_offset=0, align=False) as scene:
+    with open_scene({"s2": tmp_path / "s2.tif"}, {"s2": tuple(range(13))}, {"s2": "auto"}, 0, align=False) as scene:
         assert cache_for(scene.layers, window) == expected

@@ -247,7 +247,7 @@ def test_a_scene_is_reduced_to_every_nth_pixel(tmp_path, height, width, longest,
     image = pixels("s1", height, width)
     image[0, 0, 0] = np.nan
     path = write_scene(tmp_path / "s1.tif", image)
-    with open_scene({"s1": path}, {"s1": (0, 1)}, s2_offset=None, align=False) as scene:
+    with open_scene({"s1": path}, {"s1": (0, 1)}, {"s1": "auto"}, s2_offset=None, align=False) as scene:
         found = scene.reduced(longest)
     step = -(-max(height, width) // longest)
     assert found.valid.shape == shape

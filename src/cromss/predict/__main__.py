@@ -43,7 +43,7 @@ def run(settings: Any) -> None:
     from cromss.predict.block_cache import cache_for
     from cromss.predict.mapping import Mapper
     from cromss.predict.network import load_network
-    from cromss.predict.opening import check_units, open_scene
+    from cromss.predict.opening import check_values, open_scene
 
     targets = _targets(settings)
     paths = {modality: as_path(settings[modality]) for modality in MODALITIES if settings[modality] is not None}
@@ -51,7 +51,7 @@ def run(settings: Any) -> None:
     branches = network.branches(paths.keys(), settings["branch"])
     network.net.to(_device(settings["device"], torch.cuda.device_count()))
     bands = {modality: network.bands[modality] for modality in paths}
-    with rasterio.Env(), open_scene(paths, bands, settings["s2_offset"], settings["align"]) as scene:
+    with rasterio.Env(), open_scene(paths, bands, settings["units"], settings["s2_offset"], settings["align"]) as scene:
         _check_unread(targets.values(), [as_path(settings["checkpoint"]), *paths.values(), *scene.files])
         # No larger than the scene needs: what is padded is worked off in vain.
         needed = max(network.smallest, math.ceil(max(scene.size) / HALVINGS) * HALVINGS)
@@ -61,7 +61,7 @@ def run(settings: Any) -> None:
             raise ValueError(f"window={window} is too small for this network, which needs {network.smallest} px")
         # GDAL asks once, before it decodes the first block.
         rasterio.env.setenv(GDAL_CACHEMAX=settings["cache_mb"] or cache_for(scene.layers, window))
-        check_units(scene, paths)
+        check_values(scene)
         height, width = scene.size
         log.info("%d x %d px by %s in windows of %d px", width, height, " and ".join(branches), window)
         if scene.header.crs == "none":

@@ -33,7 +33,7 @@ def cache_for(layers: Sequence[Layer], window: int) -> int:
 
 
 def _files(layer: Layer) -> Iterator[tuple[Any, Sequence[int]]]:
-    for source, numbers, _ in layer.sources:
+    for source, numbers in layer.sources:
         yield source, numbers
         if isinstance(source, WarpedVRT):
             yield source.src_dataset, numbers

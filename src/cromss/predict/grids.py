@@ -21,13 +21,14 @@ Bounds = tuple[float, float, float, float]
 """Left, bottom, right, top."""
 
 
-def on_grid(stack: ExitStack, source: Any, header: Header) -> Any:
+def on_grid(stack: ExitStack, source: Any, header: Header, modality: str) -> Any:
     """The raster itself, or a view of it on another grid, bilinear, that knows where it has no values.
 
     Args:
         stack: Closes the view.
         source: An opened raster.
         header: Of the grid.
+        modality: ``"s1"`` or ``"s2"``.
 
     Raises:
         ValueError: The raster lies on another grid and does not say where.
@@ -35,7 +36,7 @@ def on_grid(stack: ExitStack, source: Any, header: Header) -> Any:
     own = header_of(source)
     if not grid_difference(own, header):
         return source
-    if source.crs is None:
+    if source.crs is None:  # also where it lies by ground control points
         raise ValueError(
             f"{source.name} has no CRS and {own.size} px where {header.size} px are needed: bring all files to one grid"
         )
@@ -51,7 +52,8 @@ def on_grid(stack: ExitStack, source: Any, header: Header) -> Any:
             width=header.size[1],
             resampling=Resampling.bilinear,
             nodata=np.nan if is_float else source.nodata,
-            src_nodata=source.nodata,
+            # What borders of S1 are filled with must not be mixed into the values beside it.
+            src_nodata=0 if source.nodata is None and is_float and modality == "s1" else source.nodata,
             add_alpha=bare,
         )
     )
@@ -71,6 +73,11 @@ def check_overlap(s1: Header, s2: Header, paths: Mapping[str, Path], difference:
         ValueError: They do not overlap, nobody knows whether they do, or nobody asked to resample.
     """
     where = f"{paths['s1']} and {paths['s2']}"
+    if s1.gcps or s2.gcps:
+        raise ValueError(
+            f"{where} differ in {difference}, and one of them lies by ground control points alone: orthorectify it "
+            "first, e.g. with SNAP or gdalwarp -tps"
+        )
     if "none" in (s1.crs, s2.crs):
         raise ValueError(f"{where} differ in {difference}, and without a CRS nobody knows where they lie: align them")
     theirs = _bounds(s2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 
 _AHEAD = 2
 """Batches that are read before the network is ready for them."""
+
+_MOST_UNKNOWN = 0.5
+"""Share of the scene above which unknown pixels are probably not meant."""
 
 CLASSES, CONFIDENCE, PROBABILITIES, PREVIEW = "classes", "confidence", "probabilities", "preview"
 
@@ -77,7 +81,7 @@ class Mapper:
             work.mkdir()
             self._check_space(scene, targets)
             maps = self._maps(scene, work, targets)
-            self._fill(scene, maps, work)
+            self._report_unknown(scene, self._fill(scene, maps, work))
             written = {name: raw.encode() for name, raw in maps.items()}
             if PREVIEW in targets:
                 picture = work / "preview.png"
@@ -110,13 +114,17 @@ class Mapper:
             if name != PREVIEW
         }
 
-    def _fill(self, scene: Scene, maps: Mapping[str, RawMap], work: Path) -> None:
-        """Predicts all windows and writes what they say."""
+    def _fill(self, scene: Scene, maps: Mapping[str, RawMap], work: Path) -> int:
+        """Predicts all windows and writes what they say; the number of pixels that are known."""
         rows, columns = (lay_windows(size, self.window, self.overlap) for size in scene.size)
+        known = 0
 
         def emit(top: int, left: int, block: np.ndarray) -> None:
+            nonlocal known
             probs = class_probs(torch.from_numpy(block[:-1]), len(self.branches)).numpy()
-            layers = classes_and_confidence(probs, valid=block[-1] > 0.5)
+            valid = block[-1] > 0.5
+            known += int(valid.sum())
+            layers = classes_and_confidence(probs, valid)
             for name, layer in zip((CLASSES, CONFIDENCE, PROBABILITIES), layers, strict=True):
                 if name in maps:
                     maps[name].write(top, left, layer)
@@ -130,6 +138,26 @@ class Mapper:
                 for place, window in zip(batch.places, self._predicted(batch), strict=True):
                     blender.add(*place, window)
                 bar.update(len(batch.places))
+        return known
+
+    @staticmethod
+    def _report_unknown(scene: Scene, known: int) -> None:
+        """Says how much of the map is 255; ValueError where all of it is."""
+        height, width = scene.size
+        share = 1 - known / (height * width)
+        rule = "nodata, masks, alpha bands, values that nobody measures, and what S1 does not cover"
+        if not known:
+            files = " and ".join(str(layer.image.path) for layer in scene.layers)
+            raise ValueError(
+                f"no pixel of {files} is known, so that there is nothing to map: look at {rule}, e.g. with gdalinfo "
+                "-stats"
+            )
+        # All that is not whole, so that a single pixel does not read as 0 %.
+        said = f"{math.ceil(share * 1000) / 10:g} % of the pixels are unknown, and 255 in the map"
+        if share > _MOST_UNKNOWN:
+            log.warning("%s: look at %s", said, rule)
+        else:
+            log.info("%s", said)
 
     def _batches(self, scene: Scene, rows: Axis, columns: Axis) -> Iterator[Windows]:
         """Windows in reading order."""

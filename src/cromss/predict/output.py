@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 import rasterio
@@ -128,10 +128,15 @@ def classes_and_confidence(probs: np.ndarray, valid: np.ndarray) -> tuple[np.nda
 def _vrt(file: str, header: Header, bands: Sequence[str], classes: Classes | None) -> str:
     height, width = header.size
     transform = rasterio.Affine(*header.transform)
-    grid = ""
-    if header.crs != "none":
-        grid = f"<SRS>{escape(rasterio.crs.CRS.from_string(header.crs).to_wkt())}</SRS>"
-    if transform != rasterio.Affine.identity():
+    wkt = "" if header.crs == "none" else rasterio.crs.CRS.from_string(header.crs).to_wkt()
+    grid = f"<SRS>{escape(wkt)}</SRS>" if wkt else ""
+    if header.gcps:
+        points = "".join(
+            f'<GCP Id="{number}" Pixel="{column!r}" Line="{row!r}" X="{x!r}" Y="{y!r}" Z="{z!r}"/>'
+            for number, (row, column, x, y, z) in enumerate(header.gcps, start=1)
+        )
+        grid = f"<GCPList Projection={quoteattr(wkt)}>{points}</GCPList>"
+    elif transform != rasterio.Affine.identity():
         grid += f"<GeoTransform>{', '.join(map(repr, transform.to_gdal()))}</GeoTransform>"
     parts = "".join(
         f'<VRTRasterBand dataType="Byte" band="{number + 1}" subClass="VRTRawRasterBand">'

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import RasterioError
-from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window
 
 from cromss.dataset.bands import select_bands
 from cromss.dataset.geotiff import Header
+from cromss.dataset.imagery.image import Image
 
 _SQUARE = 512
 """Pixels a side that a picture of a scene is read by: what files are usually tiled in."""
@@ -33,64 +31,54 @@ class Layer:
     """One modality of a scene.
 
     Attributes:
-        modality: ``"s1"`` or ``"s2"``.
-        bands: Positions in `BANDS`, in the order in which they are read.
-        sources: An opened raster, the numbers of its bands to read, and where these go.
-        offset: Taken off the values.
+        image: All bands of the modality, on the grid of the scene.
+        bands: Positions in `BANDS` of the bands to read, in the order in which they are read.
+
+    Raises:
+        ValueError: The image has no such band.
     """
 
-    modality: str
+    image: Image
     bands: tuple[int, ...]
-    sources: tuple[tuple[Any, list[int], list[int]], ...]
-    offset: int
+
+    def __post_init__(self) -> None:
+        """Looks for the bands."""
+        if missing := [name for name in self.names if name not in self.image.bands]:
+            raise ValueError(
+                f"{self.image.path} has no {', '.join(missing)}, which the network sees; it holds "
+                f"{', '.join(self.image.bands)}: give a scene with all of them, or a network that was trained without"
+            )
 
     @property
-    def dtype(self) -> np.dtype:
-        """Type of the values."""
-        return np.result_type(*(source.dtypes[0] for source, _, _ in self.sources))
+    def modality(self) -> str:
+        """``"s1"`` or ``"s2"``."""
+        return self.image.modality
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Published names of `bands`."""
+        return tuple(band.name for band in select_bands(self.modality, self.bands))
+
+    @property
+    def sources(self) -> list[tuple[Any, list[int]]]:
+        """Each opened raster that is read, and the numbers of its bands."""
+        wanted = [
+            (
+                raster.source,
+                [index for index, name in zip(raster.indexes, raster.names, strict=True) if name in self.names],
+            )
+            for raster in self.image.rasters
+        ]
+        return [(source, indexes) for source, indexes in wanted if indexes]
 
     @property
     def quantised(self) -> bool:
         """Whether the values are `cromss.dataset.quantise` output."""
-        return self.dtype == np.uint8
+        return self.image.quantised
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Reads a window; unknown pixels hold the mean of their band.
-
-        Returns:
-            ``(K, h, w)``, and ``(h, w)``, which is False where a band has no value: NaN, what the file declares as
-            such, or 0 in all bands of S2 that are not resampled.
-
-        Raises:
-            ValueError: A file is damaged there.
-        """
-        image = np.empty((len(self.bands), window.height, window.width), self.dtype)
-        known = np.ones((window.height, window.width), bool)
-        for source, numbers, positions in self.sources:
-            try:
-                read = source.read(numbers, window=window)
-                if MaskFlags.per_dataset in source.mask_flag_enums[0]:
-                    known &= source.dataset_mask(window=window) > 0
-                elif alphas := alpha_bands(source):
-                    # GDAL takes an alpha band for a mask in files of two or four bands alone.
-                    known &= source.read(alphas[0] + 1, window=window) > 0
-            except RasterioError as error:
-                raise ValueError(f"{source.name} cannot be read at {window}: it is truncated or damaged") from error
-            if source.nodata is not None and not np.isnan(source.nodata):
-                known &= (read != source.nodata).all(axis=0)
-            image[positions] = read
-        if image.dtype.kind == "f":
-            known &= np.isfinite(image).all(axis=0)
-        if self.modality == "s2":
-            # Resampled bands reach a few pixels beyond what the finest ones saw.
-            finest = [p for source, _, at in self.sources if not isinstance(source, WarpedVRT) for p in at]
-            known &= (image[finest] if finest else image).any(axis=0)
-        if self.offset:
-            image = np.maximum(image, self.offset) - image.dtype.type(self.offset)
-        if not known.all():
-            for plane, band in zip(image, select_bands(self.modality, self.bands), strict=True):
-                plane[~known] = 127 if self.quantised else band.mean
-        return image, known
+        """Reads a window: ``(K, h, w)``, and bool ``(h, w)``, where it is known; see `Image.read`."""
+        return self.image.read(window, self.names)
 
 
 class Scene:
@@ -140,12 +128,6 @@ class Scene:
         rows, columns = slice(0, height, step), slice(0, width, step)
         images = {modality: image[:, rows, columns] for modality, image in patch.images.items()}
         return Patch(images, patch.valid[rows, columns])
-
-
-def alpha_bands(source: Any) -> list[int]:
-    """Positions of bands that say which pixels are known, as `gdalwarp -dstalpha` writes them; a named band is data."""
-    told = zip(source.colorinterp, source.descriptions, strict=True)
-    return [number for number, (meaning, name) in enumerate(told) if meaning == ColorInterp.alpha and not name]
 
 
 def _joined(patches: Sequence[Patch], axis: int) -> Patch:

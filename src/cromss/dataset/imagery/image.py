@@ -80,6 +80,7 @@ class Raster:
         nodata: The nodata that the file declares for each of them.
         scaling: Scale and offset that the file declares for each of them.
         masks: What else says which pixels are known.
+        extras: Descriptions of what the file holds besides bands of the modality, e.g. ``angle``.
         assumed: Whether the file names no band, so that the published order is assumed.
         resampled: Whether `source` is a view on another grid.
     """
@@ -90,6 +91,7 @@ class Raster:
     nodata: tuple[float | None, ...]
     scaling: tuple[tuple[float, float], ...]
     masks: Masks
+    extras: tuple[str, ...] = ()
     assumed: bool = False
     resampled: bool = False
 
@@ -195,7 +197,7 @@ class Image:
         if self.modality == "s2" and not self._removes_offset:
             check_offset(self.path, self.offset, self.bands, published)
         if any(raster.assumed for raster in self.rasters) and (
-            doubt := doubt_order(self.modality, published - self.offset.value)
+            doubt := doubt_order(self.modality, published.astype(np.float64) - self.offset.value)
         ):
             log.warning(
                 "%s names no bands, and the order of its values is hardly that of %s: %s. Name the bands",
@@ -375,11 +377,12 @@ def raster_of(path: Path, modality: str, source: Any, name: str | None = None) -
             told = name_bands(modality, [source.descriptions[index - 1] for index in data])
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        indexes, names, assumed = tuple(data[index - 1] for index in told.indexes), told.names, told.assumed
+        indexes, names = tuple(data[index - 1] for index in told.indexes), told.names
+        extras, assumed = told.extras, told.assumed
     else:
         if len(data) != 1:
             raise ValueError(f"{path} has {len(data)} bands: in a folder every band has a file of its own")
-        indexes, names, assumed = (data[0],), (name,), False
+        indexes, names, extras, assumed = (data[0],), (name,), (), False
     declared = [_declared(path, source, index) for index in indexes]
     return Raster(
         source=source,
@@ -388,6 +391,7 @@ def raster_of(path: Path, modality: str, source: Any, name: str | None = None) -
         nodata=tuple(nodata for nodata, _ in declared),
         scaling=tuple(scaling for _, scaling in declared),
         masks=masks_of(source),
+        extras=extras,
         assumed=assumed,
     )
 
