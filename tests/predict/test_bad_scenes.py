@@ -58,7 +58,7 @@ def two(tmp_path):
         (["s1=nowhere.tif"], "nowhere.tif is missing"),
         (["s1=s1.tif", "branch=common"], "branch=common is none of this network's: choose one of s1, s2"),
         (["s1=s1.tif", "branch=s2"], "branch=s2 sees s2, and images of s1 are given: give s2=…"),
-        (["s1=s2.tif"], "s2.tif: it has bands that are not known as s1: B1 (band 1)"),
+        (["s1=s2.tif"], "s2.tif: it has 13 bands without names, and s1 has 2 (VV VH)"),
         (["s1=s1.tif", "windw=64"], "windw"),
     ],
 )
