@@ -16,6 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from cromss.io.plain import NotPlainError, literal, shown
+from cromss.io.redact import redact, redact_values
 from cromss.paths import config_dir
 from cromss.trainer.checkpoint_file import load_checkpoint
 
@@ -39,9 +40,14 @@ class Composed:
 
     @cached_property
     def resolved(self) -> dict[str, Any]:
-        """The config as plain dictionaries, lists and numbers."""
-        plain: Any = OmegaConf.to_container(self.cfg, resolve=True)
+        """The config as plain dictionaries, lists and numbers, to be stored and compared: without credentials."""
+        plain: dict[str, Any] = redact_values(OmegaConf.to_container(self.cfg, resolve=True))
         return plain
+
+    @property
+    def stored_overrides(self) -> list[str]:
+        """The overrides without credentials."""
+        return [redact(override) for override in self.overrides]
 
 
 def as_trained(asked: Composed) -> Composed:

@@ -10,10 +10,14 @@ from typing import Any
 
 from omegaconf import ListConfig, OmegaConf
 
+from cromss.io.redact import redact
 from cromss.job_shape import gpus_per_node
 from cromss.runs.names import CHECKPOINTS, LAST, RECORD
 from cromss.runs.record import read_record
 from cromss.sweep.lock import holder
+
+_NEXT_KEY = r",(?=[+~]{0,2}[A-Za-z][\w./@]*=)"
+"""What separates overrides: values may hold commas, too."""
 
 LONGEST_NAME = 120
 """Characters of a run's name; file systems allow 255 for a folder."""
@@ -51,6 +55,8 @@ def run_name(overrides: str) -> str:
         A file name, the same for the same overrides: ``"defaults"`` without any. Of paths only the last part is kept,
         and a long name is cut and ends in a hash of the whole.
     """
+    # Addresses may have credentials: two runs that differ in those alone are the same.
+    overrides = ",".join(redact(part) for part in re.split(_NEXT_KEY, overrides))
     # Paths last: what an experiment is called must not be cut off behind them.
     parts = sorted(overrides.split(","), key=lambda part: "/" in part)
     shortened = ",".join(_without_folders(part) for part in parts)

@@ -17,14 +17,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from cromss.build import build, check_monitors
 from cromss.config import check
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.io.atomic import write_file
 from cromss.recompose import Composed, as_trained
-from cromss.runs.names import BEST, CHECKPOINTS, CONFIG, LAST, METRICS, RESULTS, SUMMARY
+from cromss.runs.names import BEST, CHECKPOINTS, LAST, METRICS, RESULTS, SUMMARY
+from cromss.runs.settings_files import save_settings
 from cromss.sweep.job import rank
 from cromss.sweep.record import begin, finished
 from cromss.sweep.recording import Recording, recorded
@@ -96,7 +97,7 @@ def run(cfg: DictConfig) -> float:
     if cfg.trainer.resume == "auto" and (record := finished(folder, composed.resolved)) is not None:
         log.info("%s is finished: %s %s", folder, record.monitor, record.score)
         return math.nan if record.score is None else record.score
-    begun = begin(folder, composed.resolved, overrides=composed.overrides, choices=composed.choices)
+    begun = begin(folder, composed.resolved, overrides=composed.stored_overrides, choices=composed.choices)
     # W&B last: it may take its time, and a scheduler that ends a run may not wait for it.
     with closing_wandb(), recorded(begun, folder) as recording:
         # Devices last, as a job of a sweep that lacks them is to be noted.
@@ -136,11 +137,11 @@ def _train(composed: Composed, folder: Path, recording: Recording) -> float:
     freeze = FreezeEncoders(instantiate(cfg.backbone.freezing), module)
 
     try:
-        callbacks = [Provenance(config, composed.overrides, weights), freeze, *training_callbacks(cfg, folder)]
+        callbacks = [Provenance(config, composed.stored_overrides, weights), freeze, *training_callbacks(cfg, folder)]
         recording.begins()
         trainer = make_trainer(cfg, config, composed.choices, folder, callbacks)
         if trainer.is_global_zero:
-            OmegaConf.save(config, folder / CONFIG)
+            _save_settings(composed, folder)
             _announce(composed, module, data, checkpoint, folder)
             for report in reports:
                 log.info("%s", report)
@@ -192,7 +193,7 @@ def _test_only(composed: Composed, folder: Path, recording: Recording) -> float:
         recording.begins()
         trainer = make_trainer(cfg, config, composed.choices, folder, [])
         if trainer.is_global_zero:
-            OmegaConf.save(config, folder / CONFIG)
+            _save_settings(composed, folder)
         scores = _test(trainer, module, data, composed, weights, tested, folder)
     except SystemExit as end:
         raise _named(end, folder) from end
@@ -233,6 +234,10 @@ def _test(
             logger.log_pictures({"confusion": wandb.Image(figure)})
     log.info("\n%s", table(scores, part))
     return scores
+
+
+def _save_settings(composed: Composed, folder: Path) -> None:
+    save_settings(folder, composed.resolved, composed.cfg, HydraConfig.get(), composed.overrides)
 
 
 def _announce(

@@ -8,6 +8,9 @@ from typing import Any
 
 from hydra.experimental.callback import Callback
 
+from cromss.io.own_files import LinkError
+from cromss.runs.links import check_no_links
+
 
 class WritableFolder(Callback):
     """Ends the program with one sentence where a run's or a sweep's folder cannot be made or written."""
@@ -24,8 +27,11 @@ class WritableFolder(Callback):
 def _check(folder: Path, key: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        check_no_links(folder)
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"anything")
+    except LinkError as error:
+        raise SystemExit(str(error)) from error
     except OSError as error:
         # Hydra makes a warning of any error in a callback, and goes on.
         raise SystemExit(

@@ -8,9 +8,13 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pooch
 from requests import HTTPError, RequestException
+
+from cromss.io.own_files import open_own
+from cromss.io.redact import redact
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +51,8 @@ def fetch(url: str, sha256: str | None, cache: str | Path) -> Path:
     """
     sha256 = None if sha256 is None else sha256.lower()
     folder = Path(cache).expanduser() / hashlib.sha256(url.encode()).hexdigest()[:16]
-    target = folder / url.split("?")[0].rstrip("/").rsplit("/", 1)[-1][-200:]
+    target = folder / (urlsplit(url).path.rstrip("/").rsplit("/", 1)[-1][-200:] or "weights")
+    shown = redact(url)
     by_hand = "or download it by hand and say backbone.weights_path=FILE"
     try:
         # Without the lock, which a cache that may only be read has no place for.
@@ -58,13 +63,17 @@ def fetch(url: str, sha256: str | None, cache: str | Path) -> Path:
             _retrieve(url, sha256, target)
             return target
     except HTTPError as error:
-        raise ValueError(f"{url} cannot be fetched, the server says {error}: correct the URL, {by_hand}") from error
+        raise ValueError(
+            f"{shown} cannot be fetched, the server says {redact(str(error))}: correct the URL, {by_hand}"
+        ) from error
     # Before OSError, of which it is one.
     except RequestException as error:
-        raise ValueError(f"{url} cannot be fetched ({error}): try again with a network, {by_hand}") from error
+        raise ValueError(
+            f"{shown} cannot be fetched ({redact(str(error))}): try again with a network, {by_hand}"
+        ) from error
     except OSError as error:
         raise ValueError(
-            f"{url} cannot be kept in {folder} ({error.strerror or error}): free space there, or say "
+            f"{shown} cannot be kept in {folder} ({error.strerror or error}): free space there, or say "
             "backbone.weights_cache=FOLDER"
         ) from error
 
@@ -72,7 +81,7 @@ def fetch(url: str, sha256: str | None, cache: str | Path) -> Path:
 def _retrieve(url: str, sha256: str | None, target: Path) -> None:
     is_new = not target.exists()
     if is_new:
-        log.info("Fetching %s to %s", url, target)
+        log.info("Fetching %s to %s", redact(url), target)
         # What killed processes left behind: nobody else is here.
         for partial in target.parent.glob("tmp*"):
             partial.unlink()
@@ -86,17 +95,19 @@ def _retrieve(url: str, sha256: str | None, target: Path) -> None:
     except ValueError as error:
         target.unlink(missing_ok=True)
         raise ValueError(
-            f"{url} is another file than backbone.weights_sha256={sha256} says, or came damaged; it was not kept: try "
-            "again, or correct the checksum if you trust what the server has"
+            f"{redact(url)} is another file than backbone.weights_sha256={sha256} says, or came damaged; it was not "
+            "kept: try again, or correct the checksum if you trust what the server has"
         ) from error
     if is_new and sha256 is None:
         log.warning(
-            "%s was not checked against anything: pin it by backbone.weights_sha256=%s", url, pooch.file_hash(target)
+            "%s was not checked against anything: pin it by backbone.weights_sha256=%s",
+            redact(url),
+            pooch.file_hash(target),
         )
 
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    with (folder / ".lock").open("w") as lock:
+    with open_own(folder / ".lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cromss.backbone.adapt import BandFit
+from cromss.io.redact import redact
 
 
 @dataclass(frozen=True)
@@ -51,13 +52,14 @@ class LoadReport:
         where = ", ".join(part for part in (self.origin, self.layout, self.prefix) if part)
         unused = f"; {len(self.unexpected)} of the file's have no place" if self.unexpected else ""
         count = f"{len(self.loaded)} of {len(self.loaded) + len(self.missing)} tensors"
-        line = f"{self.load} {self.modality}{source}: {count} from {self.path} ({where}){unused}"
+        line = f"{self.load} {self.modality}{source}: {count} from {redact(self.path)} ({where}){unused}"
         return line if self.bands is None else f"{line}\n  {self.bands}"
 
     def summary(self) -> dict[str, Any]:
         """The report as plain values, ready for JSON; of the names that were loaded only how many."""
-        names = ("origin", "path", "sha256", "load", "modality", "source_modality", "layout", "prefix")
+        names = ("origin", "sha256", "load", "modality", "source_modality", "layout", "prefix")
         return {name: getattr(self, name) for name in names} | {
+            "path": None if self.path is None else redact(self.path),
             "loaded": len(self.loaded),
             "missing": list(self.missing),
             "unexpected": list(self.unexpected),

@@ -23,12 +23,7 @@ def redact(text: str) -> str:
     Args:
         text: An address, or any text with addresses in it.
     """
-    if ":/" not in text:
-        return text
-    # A value that is an address as a whole may hold quotes and blanks.
-    if whole := _WHOLE.fullmatch(text):
-        return whole["start"] + _without_credentials(whole["rest"])
-    return _IN_TEXT.sub(_replaced, text)
+    return _IN_TEXT.sub(_replaced, text) if ":/" in text else text
 
 
 def redact_values(value: Any) -> Any:
@@ -37,7 +32,11 @@ def redact_values(value: Any) -> Any:
         return {key: redact_values(child) for key, child in value.items()}
     if isinstance(value, list | tuple):
         return [redact_values(child) for child in value]
-    return redact(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    # What is an address as a whole may hold quotes and blanks.
+    whole = _WHOLE.fullmatch(value)
+    return redact(value) if whole is None else whole["start"] + _without_credentials(whole["rest"])
 
 
 def _replaced(found: re.Match[str]) -> str:

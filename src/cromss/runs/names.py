@@ -49,5 +49,8 @@ SUMMARY = "summary.json"
 SWEEP = "sweep.json"
 """In the folder of a sweep, the runs that it consists of."""
 
+SWEEP_CONFIG = "multirun.yaml"
+"""In the folder of a sweep, its config as Hydra composed it."""
+
 WANDB_ID = "wandb-id.txt"
 """The id of the run on W&B."""

@@ -11,6 +11,8 @@ from typing import Any
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
 
+from cromss.runs.links import check_no_links
+from cromss.runs.settings_files import save_sweep_settings
 from cromss.sweep.lock import one_at_a_time
 from cromss.sweep.plan import Overrides, PlannedRun, plan, save_plan
 from cromss.sweep.state import RunState, states_of
@@ -38,6 +40,7 @@ def launch(launcher: Any, start: Start, jobs: Sequence[Overrides], first: int) -
 
     Raises:
         UserError: The sweep cannot start.
+        LinkError: A folder of it holds a link that would be written through.
     """
     setup_globals()
     config = launcher.config
@@ -45,6 +48,8 @@ def launch(launcher: Any, start: Start, jobs: Sequence[Overrides], first: int) -
     runs = plan(launcher.hydra_context.config_loader, config, jobs, first)
     folder = Path(str(config.hydra.sweep.dir))
     folder.mkdir(parents=True, exist_ok=True)
+    check_no_links(folder)
+    save_sweep_settings(folder, config)
     save_plan(folder, runs)
     results: dict[int, JobReturn] = {}
     with one_at_a_time(folder):
@@ -52,6 +57,8 @@ def launch(launcher: Any, start: Start, jobs: Sequence[Overrides], first: int) -
             if (settled := settle(run, state)) is not None:
                 results[run.number] = settled
         lacking = [run for run in runs if run.number not in results]
+        for run in lacking:
+            check_no_links(run.folder)
         wait = start(lacking) if lacking else dict
     results |= wait()
     _conclude(folder, runs, results)

@@ -18,6 +18,7 @@ from typing import IO
 
 from cromss.io.own_files import LinkError, open_own
 from cromss.io.plain import Limits, NotPlainError, printable, read_file
+from cromss.runs.links import check_no_links
 from cromss.runs.names import LOCK, SUBMITTING
 from cromss.runs.record import is_done
 from cromss.sweep.job import announced, owner, rank, user
@@ -59,6 +60,7 @@ def hold(folder: Path) -> Iterator[None]:
         _wait_for_first(folder)
         yield
         return
+    check_no_links(folder)
     with _opened(folder) as file:
         if not _locked_soon(file, folder):
             raise TakenError(folder, _name(folder))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from contextlib import suppress
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
 import wandb
 from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
 from wandb.sdk.mailbox.mailbox_handle import ServerResponseError
+
+from cromss.io.redact import redact
 
 log = logging.getLogger(__name__)
 
@@ -72,10 +75,22 @@ def start(online: bool, arguments: Mapping[str, Any], settings: wandb.Settings) 
 
 def _init(mode: Literal["online", "offline"], arguments: Mapping[str, Any], settings: wandb.Settings) -> wandb.Run:
     # `resume` is noted offline, too: without it, uploading a run that went on would write over what it had before.
-    run = wandb.init(**arguments, mode=mode, resume="allow", settings=settings)
+    with _arguments_without_credentials():
+        run = wandb.init(**arguments, mode=mode, resume="allow", settings=settings)
     # Not the step, which an offline run counts anew when it goes on.
     run.define_metric("*", step_metric="epoch")
     return run
+
+
+@contextmanager
+def _arguments_without_credentials() -> Iterator[None]:
+    """W&B stores the command line, and has no setting that changes what it takes for it."""
+    typed = sys.argv
+    sys.argv = [typed[0], *map(redact, typed[1:])]
+    try:
+        yield
+    finally:
+        sys.argv = typed
 
 
 def end(run: wandb.Run, state: str) -> None:

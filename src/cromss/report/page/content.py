@@ -16,6 +16,9 @@ from cromss.report.page.notes import notes
 from cromss.report.page.patches import Gallery, gallery
 from cromss.report.page.read import PageRuns
 
+NO_COLOUR = "#808080"
+"""Of a class for which a run has none."""
+
 
 @dataclass(frozen=True)
 class Content:
@@ -154,7 +157,7 @@ def content(found: PageRuns) -> Content:
         primary=primary,
         class_groups=metrics.class_groups(names),
         classes=classes,
-        colours=[colours[label] for label in classes],
+        colours=[colours.get(label, NO_COLOUR) for label in classes],
         effects=effects(in_order, settings),
         gallery=pictures,
         notes=notes(found, in_order, primary),

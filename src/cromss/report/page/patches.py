@@ -109,7 +109,7 @@ def _png(values: np.ndarray, kind: str, colours: Sequence[str]) -> str:
     if kind == "classes":
         palette = np.zeros((256, 3), np.uint8)  # black for unlabelled pixels, which are 255
         known = [ImageColor.getrgb(colour)[:3] for colour in colours]
-        palette[: len(known)] = known
+        palette[: len(known)] = np.array(known, np.uint8).reshape(-1, 3)
         image.putpalette(palette.tobytes())
     content = io.BytesIO()
     image.save(content, "PNG", optimize=True)
