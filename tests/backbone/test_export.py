@@ -1,5 +1,7 @@
 import json
 import os
+import struct
+import zlib
 import re
 import shutil
 import subprocess
@@ -10,12 +12,14 @@ import segmentation_models_pytorch as smp
 import timm
 import torch
 from safetensors import safe_open
+from safetensors.torch import save_file
 
 from backbones import backbone_of
 from cromss.backbone import load_weights
 from cromss.backbone.export import export_encoder, run
 from cromss.fusion import MidFusion, SingleFusion, build
 from entrypoint import ROOT
+from helpers.hostile import JSON_TEXTS, json_bytes, mutations
 from weights_files import foreign, published, run_checkpoint, same
 
 TINY = {"encoder_depth": 3, "decoder_channels": [64, 32, 16]}
@@ -183,3 +187,101 @@ def test_the_command_line(tiny, tmp_path):
     assert "Encoder written to a=b.safetensors: encoder=resnet18  modality=s1  bands=2" in end.stdout + end.stderr
     assert "Warning" not in end.stdout + end.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["a=b.safetensors"]
+
+
+@pytest.fixture
+def exported(tiny, tmp_path):
+    """An exported encoder with other metadata."""
+    export_encoder(str(tiny[1]), tmp_path / "a.safetensors", "s2", **OPTIONS)
+    tensors = {name: torch.zeros(64, 13, 7, 7) for name in ("conv1.weight",)}
+
+    def call(changes):
+        changed = {name: value for name, value in (metadata(tmp_path / "a.safetensors") | changes).items() if value}
+        save_file(tensors, tmp_path / "b.safetensors", changed)
+        return tmp_path / "b.safetensors"
+
+    return call
+
+
+def refusal(path, net, **options):
+    with pytest.raises(ValueError, match="safetensors") as error:
+        load_weights(net, path, "cromss", **options)
+    # The list of keys of an encoder that does not fit ends with the cause.
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("band_names", None),
+        ("band_names", "VV"),
+        ("band_names", '["B1", "Q7"]'),
+        ("band_names", '{"B1": 1}'),
+        ("band_names", '["B1", 3]'),
+        ("band_names", '["B1", "B2"]'),
+        ("modality", "text"),
+        ("encoder", "a/../b"),
+        ("cromss_encoder", "2"),
+    ],
+)
+def test_metadata_that_cannot_be_is_refused_in_one_sentence(tiny, exported, key, value):
+    said = refusal(exported({key: value}), tiny[0])
+    assert "\n" not in said
+    assert key.removeprefix("cromss_encoder") in said
+    if key == "band_names" and value:
+        assert "export it again" in said
+
+
+@pytest.mark.parametrize("share", [37, pytest.param(1, marks=pytest.mark.slow)])
+def test_metadata_of_every_form_are_read_or_refused(tiny, exported, tmp_path, share):
+    document = {"band_names": ["B4", "B3", "B2"], "modality": "s2", "normalisation": "quantise", "encoder": "resnet18"}
+    texts = [({"band_names": text.decode(errors="replace")}) for text in JSON_TEXTS.values()]
+    for name, changed in mutations(document, tmp_path / "canary"):
+        if zlib.crc32(name.encode()) % share == 0 and isinstance(changed, dict):
+            names = json_bytes(changed.get("band_names"))
+            plain = {key: value for key, value in changed.items() if isinstance(value, str) and value.isascii()}
+            texts.append(plain | ({} if names is None else {"band_names": names.decode(errors="replace")}))
+    for text in texts:
+        assert refusal(exported({name: value.replace("\0", "") for name, value in text.items()}), tiny[0])
+    assert not (tmp_path / "canary").exists()
+
+
+def header(text, values=b""):
+    return struct.pack("<Q", len(text)) + text + values
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        struct.pack("<Q", 2**63) + b"{}",
+        struct.pack("<Q", 2**40) + b"{",
+        header(b"{" + b'"a":{' * 5000),
+        header(b'{"a":{"dtype":"F32","shape":[1099511627776],"data_offsets":[0,4]}}', bytes(4)),
+        header(b'{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,9999999]}}', bytes(4)),
+        header(b'{"a":{"dtype":"X9","shape":[1],"data_offsets":[0,4]}}', bytes(4)),
+        header(b'{"a":{"dtype":"F4","shape":[8],"data_offsets":[0,4]}}', bytes(4)),
+        header(b'{"a":{"dtype":"F8_E8M0","shape":[4],"data_offsets":[0,4]}}', bytes(4)),
+        header(b'{"a":{"dtype":"C64","shape":[1],"data_offsets":[0,8]}}', bytes(8)),
+        header(b'{"__metadata__":{"a":3}}'),
+        header(b'{"__metadata__":{"a":"\xff"}}'),
+        header(b"{}"),
+    ],
+)
+def test_headers_that_lie_are_refused(tiny, tmp_path, content):
+    (tmp_path / "a.safetensors").write_bytes(content)
+    said = refusal(tmp_path / "a.safetensors", tiny[0])
+    assert "\n" not in said
+
+
+@pytest.mark.parametrize("alias", ["run.ckpt", "../{folder}/run.ckpt", "link.ckpt", "hard.ckpt"])
+def test_an_export_never_replaces_the_checkpoint_that_it_reads(tiny, tmp_path, monkeypatch, alias):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(tiny[1], "run.ckpt")
+    os.symlink("run.ckpt", "link.ckpt")
+    os.link("run.ckpt", "hard.ckpt")
+    before = (tmp_path / "run.ckpt").read_bytes()
+    settings = {"checkpoint": "run.ckpt", "out": alias.format(folder=tmp_path.name), "modality": "s2"}
+    with pytest.raises(ValueError, match="is the checkpoint itself"):
+        run(settings | OPTIONS | {"overwrite": True})
+    assert (tmp_path / "run.ckpt").read_bytes() == before
+    assert os.readlink("link.ckpt") == "run.ckpt"

@@ -422,7 +422,7 @@ def small(content):
 
 @pytest.mark.parametrize("share", SHARES)
 def test_every_reader_answers_every_form_in_one_sentence(run, content, tmp_path, canary, share):
-    folder, module = run
+    module = run[1]
     counted = {"refused": 0, "read": 0}
     for name, changed in sampled(mutations(small(content), canary), share):
         whole = {"state_dict": content["state_dict"]} | (changed if isinstance(changed, dict) else {"config": changed})
