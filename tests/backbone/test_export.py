@@ -1,11 +1,12 @@
 import json
 import os
-import struct
-import zlib
 import re
 import shutil
+import struct
 import subprocess
 import sys
+import zlib
+from pathlib import Path
 
 import pytest
 import segmentation_models_pytorch as smp
@@ -277,11 +278,11 @@ def test_headers_that_lie_are_refused(tiny, tmp_path, content):
 def test_an_export_never_replaces_the_checkpoint_that_it_reads(tiny, tmp_path, monkeypatch, alias):
     monkeypatch.chdir(tmp_path)
     shutil.copy(tiny[1], "run.ckpt")
-    os.symlink("run.ckpt", "link.ckpt")
+    Path("link.ckpt").symlink_to("run.ckpt")
     os.link("run.ckpt", "hard.ckpt")
     before = (tmp_path / "run.ckpt").read_bytes()
     settings = {"checkpoint": "run.ckpt", "out": alias.format(folder=tmp_path.name), "modality": "s2"}
     with pytest.raises(ValueError, match="is the checkpoint itself"):
         run(settings | OPTIONS | {"overwrite": True})
     assert (tmp_path / "run.ckpt").read_bytes() == before
-    assert os.readlink("link.ckpt") == "run.ckpt"
+    assert Path("link.ckpt").readlink() == Path("run.ckpt")

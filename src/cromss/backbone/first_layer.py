@@ -57,8 +57,8 @@ def source_bands(file: WeightsFile, origin: str, modality: str, channels: int) -
         named = branch_bands(modality, subset)
     if file.is_exported and named is not None and len(named) != channels:
         raise ValueError(
-            f"{file} names {len(named)} bands ({' '.join(named)}), and its first convolution sees {channels}: export "
-            "it again"
+            f"{file} names {len(named)} bands in band_names ({' '.join(named)}), and its first convolution sees "
+            f"{channels}: export it again"
         )
     if named is not None and len(named) == channels:
         return named
