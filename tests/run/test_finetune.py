@@ -284,8 +284,8 @@ def test_labels_beyond_the_classes_are_refused(here, capfd):
     [
         (["trainer.checkpoint=nowhere.ckpt"], "trainer.checkpoint=nowhere.ckpt is no file"),
         (["backbone.decoder=pan"], "wants one number, e.g. 32; null takes that"),
-        (["fusion=mid"], "is a checkpoint of another model"),
-        (["dataset.bands=9"], "is a checkpoint of another model"),
+        (["fusion=mid"], "it was trained with fusion=single, dataset.modality=s2, and this test asks for fusion=mid"),
+        (["dataset.bands=9"], "is a checkpoint of another model: it was trained with dataset.bands=13"),
         (["dataset.normalisation=reflectance"], "trained on another input: dataset.normalisation=reflectance"),
         (
             ["backbone=resnet18", "backbone.decoder=pan"],
@@ -302,6 +302,18 @@ def test_what_cannot_be_tested_says_why(here, capfd, overrides, message):
     said = capfd.readouterr().err
     assert message in said
     assert "Traceback" not in said
+
+
+def test_a_pretraining_is_tested_as_it_was_trained_and_not_as_a_fine_tuning(here, capfd):
+    folder = here("pretrained", *SMALL, "trainer.epochs=1", "trainer.progress_bar=false", "fusion=late")
+    alone = ["trainer.test_only=true", f"trainer.checkpoint={folder}/checkpoints/last.ckpt", "trainer.wandb=disabled"]
+    with pytest.raises(SystemExit):
+        here("test", "trainer=finetune", *alone)
+    said = capfd.readouterr().err
+    assert "it was trained with fusion=late, dataset.modality=s1 and s2, and this test asks for fusion=single" in said
+    assert "such as trainer=finetune" in said
+    assert "backbone.weights=cromss" in said
+    assert list(results(here("again", *alone))["scores"]) == ["s1", "s2", "fused"]
 
 
 def test_a_test_on_another_dataset_leaves_out_what_that_does_not_have(here):

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from cromss.trainer.checkpoint_file import load_checkpoint, remove_partials
+from cromss.trainer.differences import differing_network
 from cromss.trainer.resume import check_checkpoint, find_checkpoint
 
 CONFIG = {"trainer": {"epochs": 3, "optimizer": {"lr": 0.1}, "workers": 0}, "loss": {"consistency": "ce"}}
@@ -223,3 +224,16 @@ def test_what_a_test_looks_at_changes_nothing_that_is_learned(run_folder):
     check_checkpoint(path, nn.Linear(3, 2), changed(epochs=9) | {"dataset": now}, own=True)
     with pytest.raises(ValueError, match=r"dataset.validate=whole \(checkpoint: centre\)"):
         check_checkpoint(path, nn.Linear(3, 2), changed(epochs=9) | {"dataset": now | {"validate": "whole"}}, own=True)
+
+
+def test_networks_are_told_apart_in_the_words_of_settings():
+    backbone = {"encoder": "resnet50", "decoder": "unet"}
+    late = {"_target_": "cromss.fusion.LateFusion", "backbone": backbone, "classes": 9, "common": False}
+    single = {"_target_": "cromss.fusion.SingleFusion", "backbone": backbone, "classes": 9, "modality": "s2"}
+    old, new = ({"fusion": fusion, "dataset": {"bands": 13}} for fusion in (late, single))
+    assert differing_network(old, old) == differing_network(new, new) == {}
+    assert differing_network(old, new) == {"fusion": ("late", "single"), "dataset.modality": ("s1 and s2", "s2")}
+    stacked = {**new, "fusion": single | {"modality": "common"}}
+    assert differing_network(new, stacked)["fusion"] == ("single", "early")
+    # Of a config in a file nothing is certain.
+    assert differing_network({"fusion": [1], "dataset": None}, new)["dataset.bands"] == ("None", "13")

@@ -54,6 +54,40 @@ def differing_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[s
     }
 
 
+def differing_network(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """Finds settings that make two networks different, by the names that users know them by.
+
+    Args:
+        old: Config of a checkpoint: content of a file, of which nothing is certain.
+        new: Resolved config of the run.
+
+    Returns:
+        Key -> its values in `old` and `new`, for messages.
+    """
+    settings = [_network_settings(config) for config in (old, new)]
+    return {key: (settings[0][key], value) for key, value in settings[1].items() if settings[0][key] != value}
+
+
+def _network_settings(config: Mapping[str, Any]) -> dict[str, str]:
+    def found(*keys: str) -> Any:
+        node: Any = config
+        for key in keys:
+            node = node.get(key) if isinstance(node, Mapping) else None
+        return node
+
+    kind = str(found("fusion", "_target_")).rpartition(".")[2].removesuffix("Fusion").lower()
+    modality = found("fusion", "modality")
+    settings = {
+        "fusion": "early" if modality == "common" else kind,
+        "dataset.modality": "s1 and s2" if modality in ("common", None) else modality,
+        "backbone.encoder": found("fusion", "backbone", "encoder"),
+        "backbone.decoder": found("fusion", "backbone", "decoder"),
+        "dataset.bands": found("dataset", "bands"),
+        "dataset.num_classes": found("fusion", "classes"),
+    }
+    return {key: shown(str(value)) for key, value in settings.items()}
+
+
 def listed(differing: Mapping[str, str], most: int = 8) -> str:
     """The first few of what `differing_settings` found, and how many there are beside, for a message."""
     more = f" and {len(differing) - most} more" if len(differing) > most else ""

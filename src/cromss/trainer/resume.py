@@ -14,7 +14,7 @@ from cromss.io.checkpoint import Checkpoint
 from cromss.io.plain import NotPlainError, shown
 from cromss.runs.names import BEST, CHECKPOINTS, LAST
 from cromss.trainer.checkpoint_file import STEP, load_checkpoint
-from cromss.trainer.differences import RESTORED, differing_settings, listed
+from cromss.trainer.differences import RESTORED, differing_network, differing_settings, listed
 from cromss.trainer.training_state import fit_loop, progress
 
 log = logging.getLogger(__name__)
@@ -173,6 +173,7 @@ def load_tested(path: Path, module: nn.Module, config: Mapping[str, Any]) -> Che
         ValueError: The file is damaged, belongs to another model, or was trained on another input.
     """
     checkpoint = load_checkpoint(path)
+    _check_network(path, checkpoint.config, config)
     _check_shapes(path, checkpoint.state, module.state_dict())
     saved = checkpoint.config.get("dataset")
     # Checkpoints from before there was a choice of statistics do not name it.
@@ -186,6 +187,19 @@ def load_tested(path: Path, module: nn.Module, config: Mapping[str, Any]) -> Che
         raise ValueError(f"{path} was trained on another input: {', '.join(differing)}; say what it was trained with")
     module.load_state_dict(checkpoint.state)
     return checkpoint
+
+
+def _check_network(path: Path, saved: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """ValueError in the words of settings, where these already tell that a checkpoint is one of another network."""
+    differing = differing_network(saved, config)
+    if differing:
+        was, now = (", ".join(f"{key}={values[which]}" for key, values in differing.items()) for which in (0, 1))
+        raise ValueError(
+            f"{path} is a checkpoint of another model: it was trained with {was}, and this test asks for {now}. Leave "
+            "out what says so, such as trainer=finetune, and the test is set up as the checkpoint was trained; to "
+            f"fine-tune its encoder, set backbone.weights=cromss backbone.weights_path={path} instead of "
+            "trainer.test_only=true"
+        )
 
 
 def _check_shapes(path: Path, saved: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
