@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -9,7 +10,7 @@ from omegaconf import OmegaConf
 from cromss.paths import config_dir
 from cromss.report import __main__ as command
 from cromss.report.__main__ import run
-from cromss.report.output import deliver
+from cromss.report.output import check_outside_runs, deliver
 from entrypoint import finish, start
 
 
@@ -95,3 +96,17 @@ def test_ctrl_c_ends_with_a_sentence(settings, monkeypatch, capsys):
         command.main()
     assert end.value.code == 130
     assert capsys.readouterr().err == "\nInterrupted: nothing was written.\n"
+
+
+@pytest.mark.parametrize("out", ["outputs/a/results.json", "alias/results.json", "link.json", "outputs/a/new.csv"])
+def test_a_report_never_replaces_what_a_run_wrote(invent, tmp_path, monkeypatch, out):
+    results = invent("a")
+    (results.parent / "run.json").write_text("{}")
+    before = results.read_bytes()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "alias").symlink_to(results.parent)
+    (tmp_path / "link.json").symlink_to(results)
+    with pytest.raises(ValueError, match="among the files of a run"):
+        check_outside_runs(Path(out))
+    check_outside_runs(Path("report.csv"))
+    assert results.read_bytes() == before

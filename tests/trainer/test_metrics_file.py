@@ -1,5 +1,7 @@
 import csv
 
+import pytest
+
 from cromss.trainer.metrics_file import MetricsFile
 
 
@@ -38,3 +40,11 @@ def test_a_resumed_run_replaces_the_epochs_that_it_trains_again(tmp_path):
 def test_nothing_but_the_finished_file_is_left(tmp_path):
     MetricsFile(tmp_path / "metrics.csv").log_metrics({"epoch": 0, "a": 1.0})
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.csv"]
+
+
+@pytest.mark.parametrize("content", ["", "epoch,a\nx,1\n", "epoch,a\n0\n", "epoch,a\n0,=1\n", "epoch\n1\n0\n", "\0"])
+def test_a_damaged_file_is_not_continued(tmp_path, content):
+    (tmp_path / "metrics.csv").write_text(content)
+    with pytest.raises(ValueError, match=r"metrics.csv is damaged \(.*\)"):
+        MetricsFile(tmp_path / "metrics.csv")
+    assert (tmp_path / "metrics.csv").read_text() == content

@@ -16,6 +16,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from PIL import Image
 
 from cromss.runs.names import SWEEP
+from cromss.trainer import wandb_run
 from cromss.trainer.panels import Panel, _wandb_images, draw_panels, save_figure
 from cromss.trainer.wandb_run import closing_wandb, finish_wandb, wandb_folder, wandb_logger
 from entrypoint import ROOT
@@ -221,3 +222,11 @@ def test_only_the_first_process_has_a_run(tmp_path, monkeypatch):
         begun(tmp_path / "run")
     assert wandb_folder() is None
     assert not (tmp_path / "run" / "wandb").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"../../x", b"a b", b"\xff", b"a" * 2000])
+def test_an_id_that_is_none_is_refused(tmp_path, content):
+    (tmp_path / "wandb-id.txt").write_bytes(content)
+    with pytest.raises(ValueError, match="wandb-id.txt"):
+        wandb_run._run_id(tmp_path)
+    assert (tmp_path / "wandb-id.txt").read_bytes() == content

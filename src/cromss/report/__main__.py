@@ -7,7 +7,7 @@ from typing import Any
 
 from cromss.command import as_path, check_new_file, check_switches, choose, run_command
 from cromss.report.formats import FORMATS
-from cromss.report.output import deliver
+from cromss.report.output import check_outside_runs, deliver
 from cromss.report.page import check_page_folder, is_page_folder, write_page
 from cromss.report.paper import TABLES
 from cromss.report.runs import find_runs
@@ -58,6 +58,7 @@ def _page(settings: Any) -> None:
             "formats: leave format out, or name a file with a suffix"
         )
     out = as_path(settings["out"])
+    check_outside_runs(out)
     check_page_folder(out, settings["overwrite"])
     write_page(_folders(settings["runs"]), out)
 
@@ -82,6 +83,7 @@ def _new_file(settings: Any) -> Path | None:
     if settings["out"] is None:
         return None
     out = as_path(settings["out"])
+    check_outside_runs(out)
     check_new_file(out, settings["overwrite"])
     return out
 

@@ -8,6 +8,8 @@ import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
+from cromss.io.cells import csv_cell, markdown
+from cromss.io.plain import printable
 from cromss.report.cells import HEADER, LABELS, descriptions, rows
 from cromss.report.entries import Entry, Ours, Report
 from cromss.report.paper import Score
@@ -37,12 +39,17 @@ def as_text(report: Report) -> str:
 
 def as_markdown(report: Report) -> str:
     """A Markdown table a group."""
-    lines = [f"## {report.title}", ""]
+    lines = [f"## {markdown(report.title)}", ""]
     for group in report.groups:
-        lines += [f"### {group.title}", "", _piped(HEADER), f"|{'---|' * LABELS}---:|---:|---:|---:|---:|---|"]
+        lines += [
+            f"### {markdown(group.title)}",
+            "",
+            _piped(HEADER),
+            f"|{'---|' * LABELS}---:|---:|---:|---:|---:|---|",
+        ]
         lines += [*(_piped(row) for row in rows(group)), ""]
-    lines += [f"- {name}: {description}" for name, description in descriptions(report)]
-    lines += [f"- {note}" for note in report.notes]
+    lines += [f"- {name}: {markdown(description)}" for name, description in descriptions(report)]
+    lines += [f"- {markdown(note)}" for note in report.notes]
     return "\n".join(lines) + "\n"
 
 
@@ -54,8 +61,9 @@ def as_latex(report: Report) -> str:
         heading = rf"\multicolumn{{{len(HEADER)}}}{{l}}{{\textit{{{latex(group.title)}}}}} \\"
         lines += [r"\midrule", heading, *(_latex_row(row) for row in rows(group))]
     lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [f"% {name}: {description}" for name, description in descriptions(report)]
-    lines += [f"% {note}" for note in report.notes]
+    # A line break would end the comment.
+    lines += [f"% {name}: {printable(description)}" for name, description in descriptions(report)]
+    lines += [f"% {printable(note)}" for note in report.notes]
     return "\n".join(lines) + "\n"
 
 
@@ -68,7 +76,8 @@ def as_csv(report: Report) -> str:
     writer.writerow([*header, "delta_miou", *(f"paper_{column}" for column in scores), "settings"])
     for group in report.groups:
         for entry in group.entries:
-            writer.writerows((*entry.names(), *_record(entry, ours)) for ours in entry.ours or (None,))
+            rows = [(*entry.names(), *_record(entry, ours)) for ours in entry.ours or (None,)]
+            writer.writerows([csv_cell(cell) for cell in row] for row in rows)
     return out.getvalue()
 
 
@@ -82,7 +91,7 @@ FORMATS: Mapping[str, Callable[[Report], str]] = {
 
 def latex(text: str) -> str:
     """Text with everything escaped that LaTeX would take for a command."""
-    return "".join(_LATEX.get(letter, letter) for letter in text)
+    return "".join(_LATEX.get(letter, letter) for letter in printable(text))
 
 
 _LATEX = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {
@@ -100,7 +109,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _piped(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.strip().replace("|", r"\|") for cell in cells) + " |"
+    return "| " + " | ".join(markdown(cell.strip()) for cell in cells) + " |"
 
 
 def _latex_row(cells: Sequence[str]) -> str:

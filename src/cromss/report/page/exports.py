@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+from cromss.io.cells import csv_cell, markdown
 from cromss.report.page.content import Content
 from cromss.report.page.differences import ABSENT
 from cromss.report.page.experiments import EPOCHS, Mean, best, mean_of
@@ -50,13 +51,14 @@ def table_markdown(content: Content) -> str:
     if content.primary is not None:
         shown = [content.primary, *(name for name in shown if name != content.primary)]
     tops = {name: best(content.experiments, name, 0) for name in shown}
-    header = ["", *(setting.label for setting in content.settings), *(title(name) for name in shown), "seeds"]
+    names = [*(setting.label for setting in content.settings), *(title(name) for name in shown)]
+    header = ["", *map(markdown, names), "seeds"]
     lines = [_row(header), _row(["---", *("---" for _ in content.settings), *("---:" for _ in shown), "---:"])]
     for one in content.experiments:
         cells = [_cell(mean_of(one, name, 0), name, tops[name] if one.is_done else None) for name in shown]
-        lines.append(_row([one.name, *map(str, one.settings), *cells, str(len(one.seeds))]))
+        lines.append(_row([one.name, *(markdown(str(value)) for value in one.settings), *cells, str(len(one.seeds))]))
     what = "Mean ± standard deviation over seeds, at the best epoch of each run; shares in percent."
-    return "\n".join([*lines, "", what, "", *(f"- {_escaped(note)}" for note in content.notes)]) + "\n"
+    return "\n".join([*lines, "", what, "", *(f"- {markdown(note)}" for note in content.notes)]) + "\n"
 
 
 def _cell(mean: Mean | None, name: str, top: float | None) -> str:
@@ -71,11 +73,7 @@ def _number(value: float, name: str) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(_escaped(cell) for cell in cells)} |"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
+    return f"| {' | '.join(cells)} |"
 
 
 def _epochs(name: str) -> range:
@@ -98,6 +96,6 @@ def _exact(value: float | None) -> str:
 def _csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(header)
-    writer.writerows([[_exact(cell) if isinstance(cell, float) else cell for cell in row] for row in rows])
+    writer.writerow([csv_cell(name) for name in header])
+    writer.writerows([[_exact(cell) if isinstance(cell, float) else csv_cell(cell) for cell in row] for row in rows])
     return text.getvalue()

@@ -92,7 +92,7 @@ def _draw_effect(axis: Axes, effect: Effect, content: Content) -> None:
     else:
         axis.set_xticks(places, [_short(str(value), 14) for value in effect.values], fontsize=8)
         axis.margins(x=0.2)
-    axis.set_title(effect.label + (" (unbalanced)" if effect.note else ""), fontsize=10)
+    axis.set_title(_short(effect.label) + (" (unbalanced)" if effect.note else ""), fontsize=10)
     axis.set_ylabel(_axis_title(name), fontsize=8.5)
     axis.tick_params(labelsize=8.5)
     axis.spines[["top", "right"]].set_visible(False)
@@ -103,8 +103,9 @@ def _factor(name: str) -> int:
 
 
 def _axis_title(name: str) -> str:
-    return title(name) + (", %" if is_share(name) else "")
+    return _short(title(name)) + (", %" if is_share(name) else "")
 
 
 def _short(text: str, length: int = 48) -> str:
-    return text if len(text) <= length else f"{text[: length - 1]}…"
+    cut = text if len(text) <= length else f"{text[: length - 1]}…"
+    return cut.replace("$", r"\$")  # no formula

@@ -36,7 +36,7 @@ function scaled(metric) {
 }
 
 function yTitle(metric) {
-  return metric.title + (metric.share ? ", %" : "");
+  return plain(metric.title) + (metric.share ? ", %" : "");
 }
 
 function short(text, length = 44) {
@@ -76,7 +76,7 @@ async function drawCurves() {
       });
     }
     lines.push({
-      x: epochs, y: means.map(scale), name: short(`${one.name}  ${one.label}`), mode: epochs.length > 1 ? "lines" : "markers", legendgroup: one.name,
+      x: epochs, y: means.map(scale), name: plain(short(`${one.name}  ${one.label}`)), mode: epochs.length > 1 ? "lines" : "markers", legendgroup: one.name,
       line: { color: colour, width: 1.8 }, customdata: spread, hovertemplate: `%{y:.4~g} ± %{customdata:.2~g}<extra>${one.name}</extra>`,
     });
   }
@@ -109,7 +109,7 @@ async function drawEffects() {
         if (value === null) continue;
         x.push(place(effect.values[v]));
         y.push(scale(value));
-        texts.push(short(`${one.name} seed ${run.seed}: ${one.label}`, 80));
+        texts.push(plain(short(`${one.name} seed ${run.seed}: ${one.label}`, 80)));
       }
     }));
     const means = effect.means[STATE.metric][STATE.epoch];
@@ -117,7 +117,7 @@ async function drawEffects() {
     const positions = effect.values.map(place);
     const few = effect.values.length <= 8;
     const ends = effect.axis === "category" ? { range: [-0.5, effect.values.length - 0.5] } : { type: effect.axis };
-    const ticks = effect.axis === "category" || few ? { tickmode: "array", tickvals: positions, ticktext: effect.values.map((v) => short(String(v), 22)) } : {};
+    const ticks = effect.axis === "category" || few ? { tickmode: "array", tickvals: positions, ticktext: effect.values.map((v) => plain(short(String(v), 22))) } : {};
     return Plotly.react(target.children[n].lastElementChild, [
       { x, y, text: texts, mode: "markers", marker: { color: theme("quiet"), size: 6, opacity: 0.45 }, hovertemplate: "%{y:.4~g}<br>%{text}<extra></extra>", showlegend: false },
       { x: known.map(([value]) => place(value)), y: known.map(([, mean]) => scale(mean)), mode: "lines+markers", line: { color: theme("accent"), width: 1.8 }, marker: { size: 8 }, hovertemplate: "mean %{y:.4~g}<extra></extra>", showlegend: false },
@@ -135,13 +135,13 @@ async function drawClasses() {
   const scale = dark ? [[0, "#1d2229"], [1, "#3d74c0"]] : [[0, "#f7f9fc"], [1, "#2f6fc2"]];
   const more = STATE.shown.length - shown.length;
   await Plotly.react(byId("classes"), [{
-    type: "heatmap", z, x: DATA.classes.map((label) => short(label, 20)), y: names.map((one) => one.name), customdata: names.map((one) => DATA.classes.map(() => one.label)),
+    type: "heatmap", z, x: DATA.classes.map((label) => plain(short(label, 20))), y: names.map((one) => one.name), customdata: names.map((one) => DATA.classes.map(() => plain(one.label))),
     colorscale: scale, zmin: 0, zmax: Math.max(1, ...z.flat()), showscale: false, xgap: 2, ygap: 2, texttemplate: "%{z:.1f}", hoverongaps: false,
     hovertemplate: "%{x}: %{z:.2f} %<br>%{y} %{customdata}<extra></extra>",
   }], layout(70 + 26 * Math.max(1, shown.length) + (more ? 20 : 0), {
     xaxis: { side: "top", showgrid: false, ticks: "", tickangle: 0, fixedrange: true },
     yaxis: { autorange: "reversed", showgrid: false, ticks: "", type: "category", fixedrange: true, tickmode: "array",
-      tickvals: names.map((one) => one.name), ticktext: names.map((one) => short(`${one.name}  ${one.label}`, 40)) },
+      tickvals: names.map((one) => one.name), ticktext: names.map((one) => plain(short(`${one.name}  ${one.label}`, 40))) },
     margin: { l: 60, r: 10, t: 44, b: more ? 26 : 6 },
     annotations: more ? [{ text: `and ${more} more: filter or sort the table to see them`, xref: "paper", yref: "paper", x: 0, y: 0, yshift: -20, xanchor: "left", showarrow: false, font: { size: 11.5, color: theme("quiet") } }] : [],
   }), CONFIG);

@@ -20,6 +20,11 @@ function element(tag, attributes = {}, ...children) {
   return made;
 }
 
+// Plotly takes some HTML in its texts.
+function plain(text) {
+  return text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+}
+
 function number(value, metric) {
   return metric.share ? (100 * value).toFixed(2) : value.toFixed(3);
 }
