@@ -72,7 +72,7 @@ def odd_files(sweep, canary):
         yield from ((name, text, partial(bytes, found)) for text, found in YAML_TEXTS.items())
     yield from ((METRICS, text, partial(bytes, found)) for text, found in odd_tables().items())
     good = (run / PATCH_FILE).read_bytes()
-    yield from ((PATCH_FILE, text, partial(bytes, found)) for text, found in odd_archives(good, canary))
+    yield from ((PATCH_FILE, text, found) for text, found in odd_archives(good, canary))
 
 
 def odd_tables():
@@ -117,16 +117,27 @@ def odd_tables():
 
 
 def odd_archives(good, canary):
+    """What is odd, and what makes the bytes of an archive."""
     with zipfile.ZipFile(io.BytesIO(good)) as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
         head = json.loads(str(np.load(io.BytesIO(parts["head.npy"]))))
 
-    def packed(changed, method=zipfile.ZIP_DEFLATED):
+    def pack(changed, method):
         file = io.BytesIO()
         with zipfile.ZipFile(file, "w", method) as archive:
             for name, part in changed.items():
                 archive.writestr(name, part)
         return file.getvalue()
+
+    def packed(changed, method=zipfile.ZIP_DEFLATED):
+        return partial(pack, changed, method)
+
+    def with_head(changed):
+        found = json_bytes(changed)
+        if found is None or len(found) > 100_000:
+            return None
+        head = array(np.array(found.decode("utf-8", "replace")))
+        return pack(parts | {"head.npy": head}, zipfile.ZIP_DEFLATED)
 
     def array(values, **options):
         file = io.BytesIO()
@@ -134,9 +145,7 @@ def odd_archives(good, canary):
         return file.getvalue()
 
     for text, changed in mutations(head, canary):
-        found = json_bytes(changed)
-        if found is not None and len(found) < 100_000:
-            yield f"head {text}", packed(parts | {"head.npy": array(np.array(found.decode("utf-8", "replace")))})
+        yield f"head {text}", partial(with_head, changed)
     objects = np.array([{"a": 1}], object)
     columns = {
         "float": np.zeros((2, 16, 16)),
@@ -162,8 +171,9 @@ def odd_archives(good, canary):
     yield "missing", packed({name: part for name, part in parts.items() if name != "column_2.npy"})
     rng = random.Random(0)
     for place in sorted(rng.sample(range(len(good)), 60)):
-        yield f"flip {place}", good[:place] + bytes([good[place] ^ 0xFF]) + good[place + 1 :]
-        yield f"cut {place}", good[:place]
+        flipped = good[:place] + bytes([good[place] ^ 0xFF]) + good[place + 1 :]
+        yield f"flip {place}", partial(bytes, flipped)
+        yield f"cut {place}", partial(bytes, good[:place])
 
 
 def report_all(sweep, whole_page):

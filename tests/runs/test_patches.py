@@ -42,3 +42,11 @@ def test_what_is_damaged_is_told(tmp_path, head, values, message):
     np.savez(tmp_path / PATCHES, head=np.array(json.dumps(head)), column_0=values)
     with pytest.raises(ValueError, match=message):
         read_patches(tmp_path)
+
+
+def test_the_sizes_that_an_archive_claims_are_looked_at_before_it_is_unpacked(tmp_path):
+    columns = {f"column_{n}": np.zeros((1, 8192, 8192), np.uint8) for n in range(2)}
+    head = HEAD | {"columns": [{"title": "label", "kind": "classes"}] * 2}
+    np.savez_compressed(tmp_path / PATCHES, head=np.array(json.dumps(head)), **columns)
+    with pytest.raises(ValueError, match="bytes of pixels"):
+        read_patches(tmp_path)

@@ -14,7 +14,7 @@ from cromss.runs.names import CONFIG, HYDRA, SWEEP_CONFIG
 
 
 def save_settings(
-    folder: Path, config: Mapping[str, Any], composed: DictConfig, hydra: DictConfig, overrides: Sequence[str]
+    folder: Path, config: Mapping[str, Any], composed: DictConfig, hydra: Any, overrides: Sequence[str]
 ) -> None:
     """Writes `config.yaml`, and in `.hydra` what Hydra itself would write there before it is known that a run starts.
 

@@ -58,4 +58,4 @@ class _Pickle:
 
 def load_without_code() -> None:
     """Makes Optuna load the state of its sampler cmaes as data."""
-    _cmaes.pickle = _Pickle
+    _cmaes.pickle = _Pickle  # type: ignore[assignment]
