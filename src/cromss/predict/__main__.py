@@ -11,6 +11,7 @@ from typing import Any
 
 from cromss.command import as_path, check_new_file, run_command
 from cromss.dataset.imagery.offset import LARGEST_OFFSET
+from cromss.dataset.imagery.units import check_setting
 from cromss.types import MODALITIES
 
 log = logging.getLogger(__name__)
@@ -102,10 +103,22 @@ def _problems(settings: Mapping[str, Any]) -> Iterator[str]:
     offset = settings["s2_offset"]
     if offset is not None and not (_is_whole(offset) and 0 <= offset <= LARGEST_OFFSET):
         yield f"s2_offset={offset} must be a whole number, 0 or 1000, or null: it is taken off"
+    yield from _problems_of_units(settings["units"])
     if settings["precision"] not in ("float32", "bfloat16"):
         yield f"precision={settings['precision']} must be float32 or bfloat16"
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(settings["device"])):
         yield f"device={settings['device']} must be auto, cpu, cuda, or cuda: and a number"
+
+
+def _problems_of_units(units: Any) -> Iterator[str]:
+    if not isinstance(units, Mapping) or set(units) != set(MODALITIES):
+        yield f"units={units} must name those of {' and '.join(MODALITIES)}: set units.s1=… or units.s2=…"
+        return
+    for modality, unit in units.items():
+        try:
+            check_setting(modality, unit)
+        except ValueError as error:
+            yield str(error)
 
 
 def _is_whole(value: Any) -> bool:

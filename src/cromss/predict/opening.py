@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def open_scene(
             check_overlap(images["s1"].header, header, paths, difference, align)
         layers = []
         for modality, image in images.items():
-            placed = image.replaced(lambda source, modality=modality: on_grid(stack, source, header, modality))
+            placed = image.replaced(partial(on_grid, stack, header=header, modality=modality))
             layers.append(Layer(placed, tuple(bands[modality])))
             if extras := [extra for raster in image.rasters for extra in raster.extras]:
                 log.info("%s: %s left out, as no band of %s", paths[modality], ", ".join(extras), modality)

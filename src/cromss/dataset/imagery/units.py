@@ -55,7 +55,7 @@ _BELOW_ZERO = -150
 
 def check_setting(modality: str, units: str) -> None:
     """ValueError, which names what is allowed, unless `units` is a key of `UNITS`, or ``"auto"``."""
-    if units != AUTO and units not in UNITS[modality]:
+    if not isinstance(units, str) or (units != AUTO and units not in UNITS[modality]):
         raise ValueError(f"units.{modality}={units!r} is unknown: choose one of {AUTO}, {', '.join(UNITS[modality])}")
 
 
