@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from cromss.io.plain import Limits, read_file, shown
+
 LONGEST_ID = 7
+LARGEST_TABLE = Limits(size=2**28)
+"""Some hundred bytes for each of a million locations."""
 
 
 def read_ids(path: Path, seasons: int) -> Mapping[int, tuple[str, ...]]:
@@ -24,9 +29,9 @@ def read_ids(path: Path, seasons: int) -> Mapping[int, tuple[str, ...]]:
         ValueError: It is missing or empty, or rows are none, or have an id of another; the lines are named.
     """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = [(number, [cell.strip() for cell in row]) for number, row in enumerate(csv.reader(file), start=1)]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = io.StringIO(read_file(path, LARGEST_TABLE).decode("utf-8-sig"), newline="")
+        rows = [(number, [cell.strip() for cell in row]) for number, row in enumerate(csv.reader(text), start=1)]
+    except (OSError, ValueError, csv.Error) as error:
         raise ValueError(f"ids={path} cannot be read ({error}): it is a CSV of id, sub1, … sub{seasons}") from error
     rows = [(number, row) for number, row in rows if any(row)]
     if rows and not _is_id(rows[0][1][0]):
@@ -36,7 +41,7 @@ def read_ids(path: Path, seasons: int) -> Mapping[int, tuple[str, ...]]:
     problems = []
     for number, row in rows:
         if not _is_id(row[0]):
-            problems.append(f"line {number}: id {row[0]!r} is no number of up to {LONGEST_ID} digits")
+            problems.append(f"line {number}: id {shown(repr(row[0]))} is no number of up to {LONGEST_ID} digits")
         elif len(row) != seasons + 1 or not all(row):
             problems.append(f"line {number}: {len([cell for cell in row[1:] if cell])} seasons, {seasons} are needed")
         elif int(row[0]) in table:
@@ -54,4 +59,4 @@ def read_ids(path: Path, seasons: int) -> Mapping[int, tuple[str, ...]]:
 
 
 def _is_id(cell: str) -> bool:
-    return re.fullmatch(rf"\d{{1,{LONGEST_ID}}}", cell) is not None
+    return re.fullmatch(rf"[0-9]{{1,{LONGEST_ID}}}", cell) is not None

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 import tarfile
-import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
 
 import lmdb
-from isal import igzip_lib, igzip_threaded
-from tqdm import tqdm
 
+from cromss.dataset.lmdb_env import LmdbReader
+from cromss.io.plain import shown
+from cromss.prepare.archive import BROKEN, Skipped, key_problem, opened, wanted
 from cromss.prepare.raw_files import TIFF, spool_path
 
 log = logging.getLogger(__name__)
@@ -28,17 +29,15 @@ ARCHIVES = (".tar.gz", ".tgz", ".tar")
 _MEMBER = re.compile(r"(?:^|/)(?:(?P<part>s1|s2c?|labels?)/)?(?P<id>\d{1,7})/(?P<season>[^/]+)/(?P<file>[^/]+)$", re.I)
 _PARTS = {"s1": "s1", "s2": "s2", "s2c": "s2"}
 _BATCH_BYTES = 64 * 2**20
-# What is lost at most before the place where an archive breaks.
-_BLOCK_BYTES = 2**18
 # LMDB maps so many bytes of address space for a location, not of memory or disk: more than any takes.
 _MAP_BYTES = 2**26
 _PASSED = b"~passed"
-# Its stub does not say that it is an exception.
-_IsalError: type[Exception] = igzip_lib.IsalError  # type: ignore[assignment]
+_MOST_BYTES = _MAP_BYTES // 2
+"""Of all files of one location together; the published ones take 4 MB."""
 
 
 def spool(archives: Sequence[Path], folder: Path, shards: Mapping[int, set[int]]) -> None:
-    """Passes over the archives once, and lays down the files of some locations. What is there already is kept.
+    """Passes over the archives once, and lays down the files of some locations.
 
     A pass that was killed starts over, and so does one whose archive has changed; one that came to its end is not done
     again. An archive that breaks keeps what came before, and is told of.
@@ -53,15 +52,17 @@ def spool(archives: Sequence[Path], folder: Path, shards: Mapping[int, set[int]]
         OSError: The disk is full.
     """
     mark = "\n".join(f"{archive.resolve()} {_stamp(archive)}" for archive in archives).encode()
+    if all(_mark(spool_path(folder, shard)) == mark for shard in shards):
+        return
     with ExitStack() as stack:
         writers = {}
         for shard, numbers in shards.items():
             path = spool_path(folder, shard)
-            path.mkdir(parents=True, exist_ok=True)
+            # LMDB must not write to what may be damaged.
+            shutil.rmtree(path, ignore_errors=True)
+            path.mkdir(parents=True)
             writers[shard] = _Spool(path, _MAP_BYTES * (1 + len(numbers)))
             stack.callback(writers[shard].close)
-        if all(writer.mark() == mark for writer in writers.values()):
-            return
         where = {number: writers[shard] for shard, numbers in shards.items() for number in numbers}
         left_out: set[int] = set()
         pending = 0
@@ -83,6 +84,15 @@ def spool(archives: Sequence[Path], folder: Path, shards: Mapping[int, set[int]]
             log.info("%d locations of the archives are none of those asked for", len(left_out))
 
 
+def _mark(path: Path) -> bytes | None:
+    """Which archives were laid down to the end in a spool; None where none were, or it is damaged."""
+    try:
+        value = LmdbReader(path).get(_PASSED)
+    except ValueError:
+        return None
+    return None if value is None else bytes(value)
+
+
 class _Spool:
     """The files of one shard."""
 
@@ -90,10 +100,6 @@ class _Spool:
         self._env = lmdb.open(str(path), map_size=map_bytes, lock=False, sync=False, metasync=False)
         self._path = path
         self._pending: dict[bytes, bytes] = {}
-
-    def mark(self) -> bytes | None:
-        with self._env.begin() as txn:
-            return txn.get(_PASSED)
 
     def put(self, key: str, data: bytes) -> None:
         self._pending[key.encode()] = data
@@ -125,51 +131,50 @@ def _files(archive: Path) -> Iterator[tuple[int, str, bytes]]:
     """Id, key and bytes of every TIFF in an archive, in its order; ends with a warning where it breaks."""
     count = 0
     last = "its start"
+    skipped = Skipped(archive)
+    taken: Counter[int] = Counter()
     try:
-        with _opened(archive) as tar:
+        with opened(archive) as tar:
             for member in tar:
+                # Or it would remember millions of them.
+                tar.members.clear()  # type: ignore[attr-defined]
+                last = shown(member.name)
                 match = _MEMBER.search(member.name)
-                last = member.name
-                if match is None or not member.isreg() or not member.name.lower().endswith(TIFF):
+                if match is None or member.isdir() or not member.name.lower().endswith(TIFF):
+                    continue
+                stem = match["file"].lower().rsplit(".", 1)[0]
+                part = "labels" if stem == "label" else _PARTS.get((match["part"] or "").lower())
+                if part is None:
+                    continue
+                number = int(match["id"])
+                key = f"{part}/{number:07d}/{match['season']}/{stem}"
+                problem = wanted(member) or key_problem(key)
+                if not problem and taken[number] + member.size > _MOST_BYTES:
+                    problem = f"the files of {number:07d} before it have {taken[number]} bytes already"
+                if problem:
+                    skipped.add(member.name, problem)
                     continue
                 file = tar.extractfile(member)
                 data = file.read() if file else b""
                 if len(data) != member.size:
                     raise tarfile.ReadError("unexpected end of data")
-                stem = match["file"].lower().rsplit(".", 1)[0]
-                part = "labels" if stem == "label" else _PARTS.get((match["part"] or "").lower())
-                if part is not None:
-                    count += 1
-                    number = int(match["id"])
-                    yield number, f"{part}/{number:07d}/{match['season']}/{stem}", data
-    except (tarfile.TarError, EOFError, zlib.error, _IsalError, OSError) as error:
+                count += 1
+                taken[number] += len(data)
+                yield number, key, data
+    except BROKEN as error:
         if count == 0:
-            raise ValueError(f"{archive} cannot be read as an archive ({error}): fetch it again") from error
+            raise ValueError(f"{archive} cannot be read as an archive ({shown(str(error))}): fetch it again") from error
         log.warning(
-            "%s breaks off after %s (%d files came whole): %s. What came before is kept; fetch it again, and say "
+            "%s breaks off after %s (%d files came whole): %s. What came before is kept; fetch it again, and set "
             "retry=true to try the rest",
             archive,
             last,
             count,
-            error,
+            shown(str(error)),
         )
+    skipped.warn()
     if count == 0:
         log.warning("%s holds no file such as s1/0000005/20200114T100000/VV.tif", archive)
-
-
-@contextmanager
-def _opened(archive: Path) -> Iterator[tarfile.TarFile]:
-    with (
-        archive.open("rb") as raw,
-        tqdm.wrapattr(
-            raw, "read", total=archive.stat().st_size, desc=f"reading {archive.name}", unit="B", unit_scale=True
-        ) as counted,
-        ExitStack() as stack,
-    ):
-        stream: IO[bytes] = counted
-        if raw.peek(2)[:2] == b"\x1f\x8b":
-            stream = stack.enter_context(igzip_threaded.open(counted, "rb", threads=1, block_size=_BLOCK_BYTES))
-        yield stack.enter_context(tarfile.open(fileobj=stream, mode="r|", bufsize=_BLOCK_BYTES))
 
 
 def _stamp(archive: Path) -> str:

@@ -15,6 +15,7 @@ import pooch
 import requests
 from tqdm import tqdm
 
+from cromss.io.plain import Limits, read_file
 from cromss.prepare.download.retry import Network, PassingError, redact
 
 log = logging.getLogger(__name__)
@@ -89,7 +90,7 @@ def _continue(url: str, partial: Path, timeout: float) -> None:
         headers["Range"] = f"bytes={start}-"
         if _marker(partial).exists():
             # The whole file instead of a rest, should it be another file by now.
-            headers["If-Range"] = _marker(partial).read_text()
+            headers["If-Range"] = _tag(partial)
     with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
         total = _total(response)
         if response.status_code == requests.codes.requested_range_not_satisfiable and start:
@@ -146,6 +147,17 @@ def _remember(response: requests.Response, partial: Path) -> None:
         _marker(partial).write_text(tag)
     else:
         _marker(partial).unlink(missing_ok=True)
+
+
+def _tag(partial: Path) -> str:
+    """What the server calls the state of the file whose beginning is here; OSError where that cannot be read."""
+    try:
+        tag = read_file(_marker(partial), Limits(size=4096)).decode("ascii")
+    except ValueError as error:
+        raise OSError(f"{_marker(partial)} is damaged ({error}): remove it and {partial}") from error
+    if not tag.isprintable():
+        raise OSError(f"{_marker(partial)} is damaged: remove it and {partial}")
+    return tag
 
 
 def _marker(partial: Path) -> Path:

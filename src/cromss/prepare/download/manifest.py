@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import Self
 
 from cromss.io.atomic import write_file
+from cromss.io.plain import read_file
+from cromss.prepare.id_table import LARGEST_TABLE
 
 DONE, EMPTY, NO_IMAGE, FAILED = "done", "empty", "no image", "failed"
 _HEADER = ("id", "part", "status", "detail")
@@ -124,9 +126,8 @@ def _read(path: Path) -> dict[tuple[str, str], Entry]:
     if not path.exists():
         return {}
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
+        rows = list(csv.reader(io.StringIO(read_file(path, LARGEST_TABLE).decode(), newline="")))
+    except (ValueError, csv.Error) as error:
         raise ValueError(f"{path} is no table of downloads ({error}): move it away, or choose another out=…") from error
     if rows and tuple(rows[0]) != _HEADER:
         raise ValueError(f"{path} is no table of {', '.join(_HEADER)}: move it away, or choose another out=…")

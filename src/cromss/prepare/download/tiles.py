@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from pathlib import Path
 from rasterio import Affine
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
+
+from cromss.io.plain import NotPlainError, read_file, shown
+from cromss.prepare.id_table import LARGEST_TABLE
 
 Box = tuple[float, float, float, float]
 
@@ -71,16 +75,16 @@ def read_tiles(path: Path) -> list[Tile]:
     """
     tiles: dict[str, Tile] = {}
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file, skipinitialspace=True)
-            if lacking := [column for column in COLUMNS if column not in (rows.fieldnames or ())]:
-                raise ValueError(f"{path}, line 1 lacks the columns {', '.join(lacking)}")
-            for row in rows:
-                tile = _tile(row, f"{path}, line {rows.line_num}")
-                if tile.id in tiles:
-                    raise ValueError(f"{path}, line {rows.line_num}, column dw_id: {tile.id} is there twice")
-                tiles[tile.id] = tile
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = io.StringIO(read_file(path, LARGEST_TABLE).decode("utf-8-sig"), newline="")
+        rows = csv.DictReader(text, skipinitialspace=True)
+        if lacking := [column for column in COLUMNS if column not in (rows.fieldnames or ())]:
+            raise ValueError(f"{path}, line 1 lacks the columns {', '.join(lacking)}")
+        for row in rows:
+            tile = _tile(row, f"{path}, line {rows.line_num}")
+            if tile.id in tiles:
+                raise ValueError(f"{path}, line {rows.line_num}, column dw_id: {tile.id} is there twice")
+            tiles[tile.id] = tile
+    except (OSError, NotPlainError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(
             f"download.tiles={path} cannot be read ({error}): it is a CSV with {', '.join(COLUMNS)}"
         ) from error
@@ -92,8 +96,10 @@ def read_tiles(path: Path) -> list[Tile]:
 def _tile(row: dict[str, str | None], where: str) -> Tile:
     cells = {column: (row[column] or "").strip() for column in COLUMNS}
     # Part of a file name: nothing that leads to another folder.
-    if not (match := re.fullmatch(r"(?:dw_)?([\w.+-]+-(\d{8}))", cells["dw_id"])) or not (day := _date(match[2])):
-        raise ValueError(f"{where}, column dw_id: {cells['dw_id']!r} must end in -YYYYMMDD, its day")
+    if not (match := re.fullmatch(r"(?:dw_)?([\w.+-]{1,200}-([0-9]{8}))", cells["dw_id"])) or not (
+        day := _date(match[2])
+    ):
+        raise ValueError(f"{where}, column dw_id: {shown(repr(cells['dw_id']))} must end in -YYYYMMDD, its day")
     return Tile(
         id=match[1],
         date=day,
@@ -115,11 +121,13 @@ def _date(digits: str) -> date | None:
 def _crs(cells: dict[str, str], where: str) -> str:
     code = cells["crs"].upper().removeprefix("EPSG:").removesuffix(".0")
     try:
-        if code.isdecimal() and CRS.from_epsg(int(code)).is_projected:
+        if re.fullmatch("[0-9]{1,9}", code) and CRS.from_epsg(int(code)).is_projected:
             return f"EPSG:{code}"
     except CRSError:
         pass
-    raise ValueError(f"{where}, column crs: {cells['crs']!r} must be the EPSG code of a projection, e.g. 32633")
+    raise ValueError(
+        f"{where}, column crs: {shown(repr(cells['crs']))} must be the EPSG code of a projection, e.g. 32633"
+    )
 
 
 def _box(cells: dict[str, str], name: str, where: str) -> Box:
@@ -136,11 +144,13 @@ def _number(cells: dict[str, str], column: str, where: str) -> float:
             return value
     except ValueError:
         pass
-    raise ValueError(f"{where}, column {column}: {cells[column]!r} must be a number of metres")
+    raise ValueError(f"{where}, column {column}: {shown(repr(cells[column]))} must be a number of metres")
 
 
 def _pixels(cells: dict[str, str], column: str, where: str) -> int:
     text = cells[column].removesuffix(".0")
-    if not text.isdecimal() or not 1 <= int(text) <= _MOST_PIXELS:
-        raise ValueError(f"{where}, column {column}: {cells[column]!r} must be a number of pixels, 1 to {_MOST_PIXELS}")
+    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= _MOST_PIXELS:
+        raise ValueError(
+            f"{where}, column {column}: {shown(repr(cells[column]))} must be a number of pixels, 1 to {_MOST_PIXELS}"
+        )
     return int(text)
