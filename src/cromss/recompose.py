@@ -178,6 +178,8 @@ def _check_fits(key: str, value: Any, there: Any) -> None:
     """NotPlainError unless a value has the form of the node that it is for, without keys that Hydra would act on."""
     # A reference may stand for anything, as null may.
     is_open = there is None or there._is_none() or there._is_interpolation() or there._is_missing()
+    if value is None and isinstance(there, DictConfig) and not is_open and "_target_" in there:
+        raise NotPlainError(f"its config has {shown(key)}=null, a part that no run is without")
     kinds = {Mapping: (DictConfig, "keys with values belong"), list | tuple: (ListConfig, "list belongs")}
     for kind, (node, belongs) in kinds.items():
         if value is not None and not is_open and isinstance(value, kind) != isinstance(there, node):

@@ -88,7 +88,7 @@ def refusal(call, *arguments):
     return said
 
 
-SHARES = [151, pytest.param(1, marks=pytest.mark.slow)]
+SHARES = [151, pytest.param(1, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
 """By default one of 151 forms is tried."""
 
 
