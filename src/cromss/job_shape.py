@@ -15,12 +15,12 @@ def check_shape(cfg: DictConfig) -> Iterator[str]:
         cfg: Config of one run, with that of Hydra.
     """
     launcher = cfg.hydra.launcher
-    if "tasks_per_node" not in launcher:
+    if "tasks_per_node" not in launcher or "nodes" not in launcher:
         return  # the launcher that stays in this process
     devices, nodes = cfg.trainer.devices, cfg.trainer.num_nodes
     tasks, hosts = launcher.tasks_per_node, launcher.nodes
     if not isinstance(devices, int) or devices < 1:
-        yield f"trainer.devices={devices}: say how many, as a launcher starts one process for each"
+        yield f"trainer.devices={devices} must be a whole number of at least 1: a launcher starts one process each"
     elif tasks != devices:
         yield (
             f"trainer.devices={devices} needs hydra.launcher.tasks_per_node={devices}, one process a device, and it is "

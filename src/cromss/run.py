@@ -14,6 +14,7 @@ from typing import Any
 import lightning as L
 import wandb
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
@@ -93,7 +94,9 @@ def run(cfg: DictConfig) -> float:
     composed = Composed(cfg, hydra.runtime.choices, list(hydra.overrides.task))
     if cfg.trainer.test_only is True and cfg.trainer.checkpoint is not None:
         composed = as_trained(composed)
-    check(composed.cfg, devices=False)
+    # What a sweep varies was checked as a whole before its runs started.
+    said = [] if hydra.mode == RunMode.MULTIRUN else composed.overrides
+    check(composed.cfg, devices=False, overrides=said)
     if cfg.trainer.resume == "auto" and (record := finished(folder, composed.resolved)) is not None:
         log.info("%s is finished: %s %s", folder, record.monitor, record.score)
         return math.nan if record.score is None else record.score

@@ -165,5 +165,5 @@ def test_seeds_and_folders_make_no_other_experiment_and_modes_and_rows_do():
 
 
 def test_forgotten_data_are_asked_for():
-    with pytest.raises(UserError, match=r"dataset.train_path has no default: say dataset.train_path=\.\.\."):
+    with pytest.raises(UserError, match=r"dataset.train_path has no default: set dataset.train_path=\.\.\."):
         check(composed("experiments=dfc2020_s2_moco-13b", *CPU))

@@ -80,7 +80,7 @@ def test_what_fits_has_no_problems():
         ({"count": None}, "group.count=null must be a whole number of at least 1"),
         ({"count": 2.0}, "group.count=2.0 must be a whole number of at least 1"),
         ({"count": 0}, "group.count=0 must be a whole number of at least 1"),
-        ({"count": "3"}, "group.count=3 must be a whole number of at least 1"),
+        ({"count": "3"}, "group.count='3' must be a whole number of at least 1"),
         ({"count": 10**5000}, "group.count=a number of very many digits must be a whole number of at least 1"),
         ({"share": float("nan")}, "group.share=nan must be a number in [0, 1]"),
         ({"share": [1, {"a": None}]}, "group.share=[1, {a: null}] must be a number in [0, 1]"),
@@ -105,7 +105,7 @@ def test_what_fits_has_no_problems():
         ({"part": {"lr": 1, "sizes": {}, "l": 1}}, "There is no key group.part.l: did you mean group.part.lr?"),
         ({"maybe": {"lr": -1, "sizes": {}}}, "group.maybe.lr=-1 must be a number above 0"),
         ({"cont": 1}, "There is no key group.cont: did you mean group.count"),
-        ({1: 2}, "There is no key group.1: there are group.count, group.share"),
+        ({1: 2}, "There is no key group.1: there are count, share, switch"),
     ],
 )
 def test_one_sentence_names_key_value_and_what_is_allowed(changes, expected):

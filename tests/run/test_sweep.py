@@ -105,14 +105,25 @@ def test_sigterm_ends_a_run_with_its_own_code_and_is_noted(tmp_path, cache):
 
 MISTAKES = [
     (["selection.prp=0.1,0.2"], "There is no key selection.prp: did you mean selection.prop"),
-    (["selection.prop=0.1,1.5", "seed=1,2"], "selection.prop=1.5 is not allowed: a share in [0, 1]"),
+    (["selection.prop=0.1,1.5", "seed=1,2"], "selection.prop=1.5 must be a number in [0, 1]"),
+    (["+trainer.accumulate_grad_batches=1,4"], "There is no key trainer.accumulate_grad_batches"),
+    (["dataset.modality=s1,s2"], "dataset.modality=s1 has no effect"),
+    (["dataset.rotate=0,0.2", "dataset.degrees=45,90"], "dataset.degrees=45 has no effect: dataset.rotate=0"),
+    (["selection.scope=global,batch"], "selection.scope=global has no effect: one process trains"),
+    (
+        ["seed=1,2", "hydra/launcher=slurm_local", "hydra.launcher.timeout_min=soon"],
+        "hydra.launcher.timeout_min=soon must",
+    ),
     (["seed=1,2", "hydra.sweep.subdir=all"], "seed=1 and seed=2 share the folder"),
     (
         ["seed=1,2", "hydra/launcher=slurm_local", "trainer.devices=2", "hydra.launcher.tasks_per_node=1"],
         "trainer.devices=2 needs hydra.launcher.tasks_per_node=2, one process a device, and it is 1",
     ),
-    (["seed=1,2", "hydra/launcher=slurm_local", "trainer.devices=-1"], "trainer.devices=-1: say how many"),
-    (["seed=1,2", "hydra/launcher=slurm_local", "hydra.launcher.parallel=0"], "parallel=0 must be a whole number"),
+    (["seed=1,2", "hydra/launcher=slurm_local", "trainer.devices=-1"], "trainer.devices=-1 names GPUs"),
+    (
+        ["seed=1,2", "hydra/launcher=slurm_local", "hydra.launcher.parallel=0"],
+        "hydra.launcher.parallel=0 must be a whole number",
+    ),
     (["seed=1,2", "hydra/launcher=slurm_local", "hydra.launcher.nodes=2"], "trainer.num_nodes=1 needs"),
     (["seed=1,2", "hydra/launcher=slurm"], "sbatch, srun, squeue, scontrol, sinfo are not to be found here"),
 ]

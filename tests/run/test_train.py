@@ -78,10 +78,14 @@ def test_a_resumed_run_equals_one_that_never_stopped(train, tmp_path):
 
 MISTAKES = [
     ([*SMALL, "selection.prp=0.5"], "There is no key selection.prp: did you mean selection.prop"),
+    ([*SMALL, "+selection.prp=0.5"], "There is no key selection.prp: did you mean selection.prop"),
+    ([*SMALL, "++trainer.accumulate_grad_batches=4"], "There is no key trainer.accumulate_grad_batches"),
+    ([*SMALL, "~trainer.epochs"], "trainer.epochs has no value"),
+    ([*SMALL, "dataset.modality=s1"], "dataset.modality=s1 has no effect"),
     ([*SMALL, "fusion=lat"], "Could not find 'fusion/lat'"),
-    ([*SMALL, "selection.prop=1.5"], "selection.prop=1.5 is not allowed: a share in [0, 1]"),
+    ([*SMALL, "selection.prop=1.5"], "selection.prop=1.5 must be a number in [0, 1]"),
     ([*SMALL, "dataset.crop=48"], "dataset.crop=48"),
-    ([*SMALL, "fusion=single"], "say selection=none"),
+    ([*SMALL, "fusion=single"], "set selection=none"),
     ([*SMALL, "trainer.resume=nowhere.ckpt"], "nowhere.ckpt is no file"),
     ([*SMALL, "dataset.cache=/proc/nowhere"], "/proc/nowhere"),
     ([*SMALL, "backbone.encoder=resnet19"], "did you mean resnet18"),

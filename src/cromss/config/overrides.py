@@ -34,6 +34,11 @@ def quote_paths(arguments: Sequence[str], keys: Collection[str]) -> list[str]:
     return quoted
 
 
+def key_of(override: str) -> str:
+    """The key or group of an override, without what says that it is added or taken away."""
+    return override.partition("=")[0].lstrip("+~")
+
+
 def check_given_once(arguments: Sequence[str]) -> None:
     """Refuses a key that a command line sets twice, as the last one would win without a word.
 
@@ -47,7 +52,7 @@ def check_given_once(arguments: Sequence[str]) -> None:
     for before, argument in zip(("", *arguments), arguments, strict=False):
         if argument.startswith("-") or before in _WITH_VALUE or not re.match(r"[+~]|[^=]+=", argument):
             continue
-        given.setdefault(argument.partition("=")[0].lstrip("+~"), []).append(argument)
+        given.setdefault(key_of(argument), []).append(argument)
     twice = [f"{' and '.join(same)} set {key} more than once: keep one" for key, same in given.items() if len(same) > 1]
     if twice:
         raise UserError("\n".join(twice))
@@ -66,7 +71,7 @@ def suggest_keys(cfg: DictConfig, overrides: Sequence[str]) -> list[str]:
     known = list(keys_in(cfg))
     sentences = []
     for override in overrides:
-        key = override.split("=", 1)[0].lstrip("+~")
+        key = key_of(override)
         if "/" in key or key.startswith("hydra.") or key in known:
             continue
         sentences.append(f"There is no key {key}: {did_you_mean(key, known, 'see `python train.py --cfg job`')}")

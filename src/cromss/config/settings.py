@@ -7,20 +7,52 @@ no defaults: these are in the YAML files of ``conf/``.
 from __future__ import annotations
 
 import difflib
-import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
-from annotated_types import Ge, Gt, Le, Lt
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
+from cromss.config.words import LARGEST, Means, OneOf, allowed, as_typed, choices_of, did_you_mean
 from cromss.io.plain import shown
+from cromss.io.redact import redact
 
-LARGEST = 2**31 - 1
-"""Largest whole number that a setting takes: what torch, NumPy and the file formats count with."""
+__all__ = [
+    "LARGEST",
+    "OPTIONAL",
+    "Count",
+    "CountOrZero",
+    "Means",
+    "NonNegative",
+    "OneOf",
+    "PathText",
+    "Positive",
+    "Problem",
+    "Seed",
+    "Settings",
+    "Share",
+    "Text",
+    "allowed",
+    "as_typed",
+    "did_you_mean",
+    "find_problems",
+    "keys_of",
+    "problems_of",
+]
+
+
+class Problem(NamedTuple):
+    """What is wrong with one key.
+
+    Attributes:
+        key: Dotted.
+        sentence: Names the key, the value and what is allowed.
+    """
+
+    key: str
+    sentence: str
 
 
 class Settings(BaseModel):
@@ -40,22 +72,14 @@ class Settings(BaseModel):
     )
 
 
-@dataclass(frozen=True)
-class Means:
-    """Says in words what an annotated type allows, where its constraints alone do not.
-
-    Attributes:
-        text: Completes "must be ...", e.g. ``"a colour as #419bdf"``.
-    """
-
-    text: str
-
-
 def _without_nul(text: str) -> str:
     if "\0" in text:
         raise ValueError("must not hold the character NUL")
     return text
 
+
+OPTIONAL: Any = Field(default=None)
+"""Default of a field whose key may be left out; the value is never read."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 """A number in [0, 1]."""
@@ -84,7 +108,7 @@ PathText = Annotated[
 """A path; a folder called 2020 comes from the command line as a number."""
 
 
-def problems_of(model: type[Settings], values: Mapping[Any, Any], prefix: str = "") -> list[str]:
+def problems_of(model: type[BaseModel], values: Mapping[Any, Any], prefix: str = "") -> list[str]:
     """What is wrong with the values of settings: one sentence per key, in the order of the keys.
 
     Args:
@@ -95,6 +119,11 @@ def problems_of(model: type[Settings], values: Mapping[Any, Any], prefix: str = 
     Returns:
         Sentences with the dotted key, the value as typed, and what is allowed; for unknown keys the closest known ones.
     """
+    return [problem.sentence for problem in find_problems(model, values, prefix)]
+
+
+def find_problems(model: type[BaseModel], values: Mapping[Any, Any], prefix: str = "") -> list[Problem]:
+    """The sentences of `problems_of`, each with its key."""
     try:
         model.model_validate(dict(values))
     except ValidationError as error:
@@ -102,96 +131,43 @@ def problems_of(model: type[Settings], values: Mapping[Any, Any], prefix: str = 
     else:
         return []
     outer = (prefix,) if prefix else ()
-    sentences: dict[str, str] = {}
+    problems: dict[str, Problem] = {}
     for problem in found:
         path, hint, known = _located(model, problem["loc"])
         key = shown(".".join((*outer, *path)))
         known = [".".join((*outer, name)) for name in known]
-        sentences.setdefault(key, _sentence(problem, key, _value_at(values, path), hint, known))
-    order = {key: number for number, key in enumerate(model.model_fields)}
+        problems.setdefault(key, Problem(key, _sentence(problem, key, _value_at(values, path), hint, known)))
+    order = {key: number for number, key in enumerate(fields_of(model))}
     skipped = len(prefix) + 1 if prefix else 0
     return [
-        sentences[key] for key in sorted(sentences, key=lambda key: order.get(key[skipped:].split(".")[0], len(order)))
+        problems[key] for key in sorted(problems, key=lambda key: order.get(key[skipped:].split(".")[0], len(order)))
     ]
-
-
-def allowed(hint: Any, metadata: Sequence[Any] = ()) -> str:
-    """What values an annotation allows, in words that complete "must be ...".
-
-    Args:
-        hint: Type annotation of a field.
-        metadata: Constraints that pydantic took off the annotation.
-    """
-    if get_origin(hint) is Annotated:
-        hint, *more = get_args(hint)
-        metadata = [*more, *metadata]
-    metadata = [part for entry in metadata for part in getattr(entry, "metadata", None) or [entry]]
-    if said := next((entry.text for entry in metadata if isinstance(entry, Means)), None):
-        return said
-    kind = get_origin(hint)
-    if kind in (Union, UnionType):
-        # null last, and values that are words together.
-        members = sorted(get_args(hint), key=lambda member: member is NoneType)
-        return ", or ".join(dict.fromkeys(allowed(member) for member in members))
-    if kind is Literal:
-        return _one_of(get_args(hint))
-    if kind is list:
-        return f"a list{_length(metadata)}, each {allowed(*get_args(hint))}"
-    if kind is dict:
-        return f"keys with values, each {allowed(get_args(hint)[1])}"
-    if isinstance(hint, type) and issubclass(hint, BaseModel):
-        return f"keys with values: {', '.join(hint.model_fields)}"
-    words = {bool: "true or false", str: "text", NoneType: "null", int: "a whole number", float: "a number"}
-    return words.get(hint, "a value") + (_range(metadata) if hint in (int, float) else "")
-
-
-def as_typed(value: Any) -> str:
-    """A plain value as it is written in YAML and on the command line: ``null``, ``true``, ``[1, 2]``, ``{a: 1}``."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{as_typed(key)}: {as_typed(child)}' for key, child in value.items())}}}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(as_typed, value))}]"
-    if isinstance(value, float) and not math.isfinite(value):
-        return "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"
-    if isinstance(value, int) and value.bit_length() > 1024:
-        return "a number of very many digits"  # Python itself refuses to write it
-    return value if isinstance(value, str) and value.strip() else repr(value)
-
-
-def did_you_mean(key: str, known: Collection[str], otherwise: str = "") -> str:
-    """Which known keys come close to an unknown one, as the end of a sentence.
-
-    Args:
-        key: Dotted.
-        known: Dotted keys.
-        otherwise: The end of the sentence where none comes close.
-    """
-    by_last_part: dict[str, list[str]] = {}
-    for other in known:
-        by_last_part.setdefault(other.rsplit(".", 1)[-1], []).append(other)
-    alike = difflib.get_close_matches(key.rsplit(".", 1)[-1], by_last_part, n=3)
-    # Of several keys with the same last part, the one whose groups are alike comes first.
-    close = [other for part in alike for other in difflib.get_close_matches(key, by_last_part[part], n=2, cutoff=0)]
-    close = close[:3] or difflib.get_close_matches(key, known, n=3, cutoff=0.75)
-    return f"did you mean {' or '.join(close)}?" if close else otherwise
 
 
 def _sentence(problem: Any, key: str, value: Any, hint: Any, known: Sequence[str]) -> str:
     kind = problem["type"]
     if kind in ("extra_forbidden", "invalid_key"):
-        return f"There is no key {key}: {did_you_mean(key, known, 'there are ' + ', '.join(known))}"
+        return f"There is no key {key}: {did_you_mean(key, known, _listed(known))}"
     if kind == "missing":
         return f"{key} has no value: set {key}=..., which must be {allowed(hint)}"
     if kind == "value_error":
-        return f"{key}={shown(as_typed(value))} {problem['msg'].removeprefix('Value error, ')}"
-    return f"{key}={shown(as_typed(value))} must be {allowed(hint)}"
+        return f"{key}={shown(redact(as_typed(value)))} {problem['msg'].removeprefix('Value error, ')}"
+    sentence = f"{key}={shown(redact(as_typed(value)))} must be {allowed(hint)}"
+    close = difflib.get_close_matches(value, choices_of(hint), n=2) if isinstance(value, str) else []
+    return f"{sentence}: did you mean {' or '.join(close)}?" if close else sentence
 
 
-def _located(model: type[Settings], location: Sequence[Any]) -> tuple[tuple[str, ...], Any, list[str]]:
+def _listed(keys: Sequence[str]) -> str:
+    names = [key.rsplit(".", 1)[-1] for key in keys]
+    more = ", …" if len(names) > _MOST_LISTED else ""
+    return f"there are {', '.join(names[:_MOST_LISTED])}{more}" if names else "there are no keys here"
+
+
+_MOST_LISTED = 15
+"""Keys that a message lists."""
+
+
+def _located(model: type[BaseModel], location: Sequence[Any]) -> tuple[tuple[str, ...], Any, list[str]]:
     """The path of the key that a problem is about, its annotation, and the keys known beside it.
 
     Pydantic also names the member of a union that it tried, and the position in a list: neither is part of a key.
@@ -202,9 +178,9 @@ def _located(model: type[Settings], location: Sequence[Any]) -> tuple[tuple[str,
     for part in location:
         inner = _plain(hint)
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            known = [".".join((*path, name)) for name in inner.model_fields]
+            known = [".".join((*path, name)) for name in fields_of(inner)]
             path = (*path, str(part))
-            if part not in inner.model_fields:
+            if part not in fields_of(inner):
                 return path, None, known
             hint = _hint(inner, part)
         elif get_origin(inner) is dict and part != "[key]":
@@ -216,8 +192,14 @@ def _located(model: type[Settings], location: Sequence[Any]) -> tuple[tuple[str,
 
 
 @cache
-def _hint(model: type[BaseModel], name: str) -> Any:
-    field = model.model_fields[name]
+def fields_of(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """Fields by their keys, which are their aliases where a key cannot be the name of a field."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+@cache
+def _hint(model: type[BaseModel], key: str) -> Any:
+    field = fields_of(model)[key]
     return Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
 
 
@@ -239,41 +221,12 @@ def _value_at(values: Any, path: Sequence[str]) -> Any:
     return values
 
 
-def _one_of(choices: Sequence[Any]) -> str:
-    words = [as_typed(choice) for choice in sorted(choices, key=lambda choice: choice is None)]
-    return words[0] if len(words) == 1 else f"one of {', '.join(words)}"
-
-
-def _length(metadata: Sequence[Any]) -> str:
-    least = max((getattr(entry, "min_length", 0) or 0 for entry in metadata), default=0)
-    if not least:
-        return ""
-    exact = any(getattr(entry, "max_length", None) == least for entry in metadata)
-    return f" of {least}" if exact else f" of at least {least}"
-
-
-def _range(metadata: Sequence[Any]) -> str:
-    bounds: dict[str, float] = {}
-    for entry in metadata:
-        for name, kind in (("ge", Ge), ("gt", Gt), ("le", Le), ("lt", Lt)):
-            if isinstance(entry, kind):
-                bounds[name] = getattr(entry, name)
-    low, high = bounds.get("ge", bounds.get("gt")), bounds.get("le", bounds.get("lt"))
-    if low is not None and high is not None and high != LARGEST:
-        return f" in {'[' if 'ge' in bounds else '('}{low:.12g}, {high:.12g}{']' if 'le' in bounds else ')'}"
-    if low is not None:
-        return f" of at least {low:.12g}" if "ge" in bounds else f" above {low:.12g}"
-    if high is not None and high != LARGEST:
-        return f" of at most {high:.12g}" if "le" in bounds else f" below {high:.12g}"
-    return ""
-
-
-def keys_of(model: type[Settings], prefix: str = "") -> Iterator[tuple[str, Any, str]]:
+def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any, str]]:
     """Dotted key, annotation and description of each setting, nested ones after the setting that holds them."""
-    for name, field in model.model_fields.items():
+    for name, field in fields_of(model).items():
         key = f"{prefix}.{name}" if prefix else name
         hint = _hint(model, name)
         yield key, hint, " ".join((field.description or "").split())
         inner = _plain(hint)
-        if isinstance(inner, type) and issubclass(inner, Settings):
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from keys_of(inner, key)

@@ -10,7 +10,7 @@ from torch import Tensor
 from cromss.smoothing.mix import check_factors, smooth_labels
 from cromss.smoothing.prior import label_prior
 
-_KINDS = ("spatiotemporal", "spatial", "temporal")
+KINDS = ("spatiotemporal", "spatial", "temporal")
 
 
 class Smoothing(Protocol):
@@ -38,8 +38,8 @@ class LabelSmoothing:
     """
 
     def __init__(self, kind: str, factors: Sequence[float], num_classes: int) -> None:
-        if kind not in _KINDS:
-            raise ValueError(f"smoothing kind {kind!r} is unknown; choose one of {', '.join(_KINDS)}")
+        if kind not in KINDS:
+            raise ValueError(f"smoothing kind {kind!r} is unknown; choose one of {', '.join(KINDS)}")
         check_factors(factors)
         self.kind, self.factors, self.num_classes = kind, tuple(factors), num_classes
 

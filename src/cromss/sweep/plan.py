@@ -12,6 +12,9 @@ from hydra.core.utils import filter_overrides
 from omegaconf import DictConfig, OmegaConf
 
 from cromss.config import UserError, check
+from cromss.config.inert import without_effect_in_sweep
+from cromss.config.launcher import SWEEPERS, launcher_problems
+from cromss.config.reading import Reading
 from cromss.io.plain import printable
 from cromss.io.redact import redact
 from cromss.job_shape import check_shape
@@ -55,6 +58,7 @@ def plan(config_loader: Any, config: DictConfig, jobs: Sequence[Overrides], firs
         UserError: One message with every problem of every job; two jobs that share a folder are one, too.
     """
     runs: list[PlannedRun] = []
+    cfgs: list[DictConfig] = []
     problems: dict[str, str] = {}
     typed = [list(filter_overrides(overrides)) for overrides in jobs]
     common = set(typed[0]).intersection(*typed) if len(typed) > 1 else set()
@@ -64,11 +68,14 @@ def plan(config_loader: Any, config: DictConfig, jobs: Sequence[Overrides], firs
         folder = Path(str(cfg.hydra.sweep.dir)) / str(cfg.hydra.sweep.subdir)
         text = redact(" ".join(override for override in said if override not in common))
         goes_on = OmegaConf.select(cfg, "trainer.resume") == "auto"
+        cfgs.append(cfg)
         runs.append(PlannedRun(number, list(overrides), folder, goes_on, text))
         for problem in _problems(cfg):
             # Most are those of all jobs.
             problems.setdefault(problem, runs[-1].text)
     problems |= dict.fromkeys(_shared(runs), "")
+    if not problems:
+        problems |= {f"  - {sentence}": "" for sentence in _inert(cfgs, typed, config)}
     if problems:
         lines = [f"{problem}" + f"\n    (first in {text})" * bool(text) for problem, text in problems.items()]
         raise UserError("\n".join(["This sweep cannot start; nothing was submitted:", *lines]))
@@ -93,14 +100,34 @@ def save_plan(folder: Path, runs: Sequence[PlannedRun]) -> None:
 
 
 def _problems(cfg: DictConfig) -> Iterator[str]:
+    launcher: Any = OmegaConf.to_container(cfg.hydra.launcher, resolve=True)
+    wrong = [f"  - {problem.sentence}" for problem in launcher_problems(launcher)]
+    yield from wrong
     if "trainer" not in cfg:
         return  # another program's sweep, such as that of `cromss.prepare`, which checks its own settings
     try:
         # Where jobs are handed over there need not be the devices that they will have.
-        check(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]), devices=False)
+        check(cfg, devices=False)
     except UserError as error:
         yield "\n".join(str(error).splitlines()[1:])
-    yield from (f"  - {problem}" for problem in check_shape(cfg))
+    else:
+        yield from (f"  - {problem}" for problem in check_shape(cfg) if not wrong)
+
+
+def _inert(cfgs: Sequence[DictConfig], typed: Sequence[Overrides], sweep: DictConfig) -> list[str]:
+    """What the user set and has no effect in the sweep; sentences."""
+    if not all("trainer" in cfg for cfg in cfgs):
+        return []
+    # A search chooses settings itself, and may come to one that has no effect beside another.
+    is_search = str(sweep.hydra.sweeper._target_) in SWEEPERS
+    shared = set(sweep.hydra.overrides.task)
+    said = [[text for text in texts if not is_search or text in shared] for texts in typed]
+    return without_effect_in_sweep(
+        [
+            (Reading.of(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])), texts)
+            for cfg, texts in zip(cfgs, said, strict=True)
+        ]
+    )
 
 
 def _shared(runs: Sequence[PlannedRun]) -> Iterator[str]:

@@ -1,0 +1,141 @@
+"""What the keys of the backbone group may be: the network's parts, the weights that they start from, freezing."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from cromss.backbone.freeze import MODES
+from cromss.backbone.origins import NONE, ORIGINS
+from cromss.backbone.smp import DECODERS, NORMS
+from cromss.config.settings import OPTIONAL, Count, Means, OneOf, PathText, Settings, Text
+from cromss.types import BRANCHES
+
+_LOAD = re.compile(r"encoder|encoder\+[1-9]\d{0,3}|encoder\+decoder|all")
+
+
+def _amount(text: str) -> str:
+    if not _LOAD.fullmatch(text):
+        raise ValueError("must be one of encoder, encoder+N with the first N decoder blocks, encoder+decoder, all")
+    return text
+
+
+Decoder = Annotated[str, OneOf(DECODERS)]
+Depth = Annotated[int, Field(ge=1, le=5)]
+Channels = Annotated[int, Field(ge=1, le=65536)]
+DecoderChannels = Annotated[
+    Channels | Annotated[list[Channels], Field(min_length=1)] | None,
+    Means("a whole number, or a list of whole numbers, of at least 1, or null"),
+]
+Norm = Annotated[str, OneOf(NORMS)] | None
+Momentum = Annotated[float, Field(gt=0, le=1)] | None
+Origin = Annotated[str, OneOf((NONE, *ORIGINS))]
+Amount = Annotated[str, AfterValidator(_amount), Means("one of encoder, encoder+N, encoder+decoder, all")]
+Checksum = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]
+Branch = Annotated[str, OneOf(BRANCHES)]
+
+
+class BranchPaths(Settings):
+    """A path per branch; a branch that is left out starts from random weights."""
+
+    s1: PathText | None = OPTIONAL
+    s2: PathText | None = OPTIONAL
+    common: PathText | None = OPTIONAL
+
+
+class BranchChecksums(Settings):
+    """A checksum per branch."""
+
+    s1: Checksum | None = OPTIONAL
+    s2: Checksum | None = OPTIONAL
+    common: Checksum | None = OPTIONAL
+
+
+WeightsPath = Annotated[PathText | BranchPaths | None, Means("a path, a URL, {s1: ..., s2: ...}, or null")]
+WeightsChecksum = Annotated[
+    Checksum | BranchChecksums | None, Means("64 hexadecimal digits in quotes, {s1: ..., s2: ...}, or null")
+]
+Part = Annotated[dict[str, Any], Means("keys with values, among them _target_")]
+
+
+class Network(Settings):
+    """Arguments of `cromss.backbone.Backbone`."""
+
+    encoder: Text
+    """Name of an encoder of segmentation_models_pytorch, or ``tu-`` and a name of timm."""
+
+    decoder: Decoder
+    """The decoder; unet as published."""
+
+    encoder_depth: Depth | None
+    """Stages of the encoder, each halving the size; null for the decoder's usual number, 5 for unet."""
+
+    decoder_channels: DecoderChannels
+    """Channels of the decoder, one number per block or a single one; null for the decoder's usual ones."""
+
+    decoder_norm: Norm
+    """Normalisation in the decoder; null for batchnorm."""
+
+    batch_norm_momentum: Momentum
+    """Weight of a batch in the running statistics; null for 0.1."""
+
+
+class Start(Settings):
+    """Arguments of `cromss.backbone.Weights`."""
+
+    origin: Origin
+    path: WeightsPath
+    sha256: WeightsChecksum
+    cache: PathText
+    modality: Branch | None
+    load: Amount
+    adapt_bands: bool
+
+
+class Freeze(Settings):
+    """Arguments of `cromss.backbone.Freezing`."""
+
+    mode: Annotated[str, OneOf(MODES)]
+    epochs: Count | None
+
+
+class BackboneGroup(Network):
+    """The network's parts, and where they start."""
+
+    weights: Origin
+    """Whose weights training starts from; ``none`` for random ones."""
+
+    weights_path: WeightsPath
+    """File or URL of these weights, or one per branch; null for random or published ones."""
+
+    weights_sha256: WeightsChecksum
+    """SHA-256 of that file; a download that differs is refused."""
+
+    weights_cache: PathText
+    """Folder of downloads."""
+
+    weights_modality: Branch | None
+    """Which encoder of the file is taken; null for that of the branch it goes to."""
+
+    load: Amount
+    """What is loaded: the encoder, with the first N decoder blocks, with the decoder, or all with the head."""
+
+    adapt_bands: bool
+    """Whether weights for other bands are fitted by the names of the bands."""
+
+    freeze: Annotated[str, OneOf(MODES)]
+    """The encoder: trained, frozen, or frozen with batch-norm statistics that follow the data as published."""
+
+    freeze_epochs: Count | None
+    """Epoch from which a frozen encoder is trained; null for never."""
+
+    network: Part
+    """Builds the network; its keys refer to those of the group."""
+
+    start: Part
+    """Fills it with weights; its keys refer to those of the group."""
+
+    freezing: Part
+    """Freezes it; its keys refer to those of the group."""

@@ -1,0 +1,266 @@
+"""What the keys of the dataset group may be; each source of locations has its own, beside those of the view."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from cromss.class_names import MOST_CLASSES, check_class_names
+from cromss.config.settings import OPTIONAL, Count, CountOrZero, Means, OneOf, PathText, Seed, Settings, Share
+from cromss.dataset.bands import NORMALISATIONS, SUBSETS
+from cromss.dataset.own_statistics import STATISTICS
+from cromss.dataset.reference_formats import FORMATS
+from cromss.dataset.synthetic import NoiseRates, SceneRates
+from cromss.types import MODALITIES
+
+
+def _class_names(names: Any) -> Any:
+    try:
+        check_class_names(names, "the list")
+    except ValueError as error:
+        raise ValueError(f"cannot be used: {error}") from error
+    return names
+
+
+Classes = Annotated[Any, AfterValidator(_class_names), Means(f"a list of 2 to {MOST_CLASSES} distinct class names")]
+Colours = Annotated[
+    list[Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]], Means("a list of colours as '#419bdf', one per class")
+]
+Bands = Annotated[Any, OneOf(tuple(int(name) if name.isdigit() else name for name in SUBSETS))]
+Modality = Annotated[str, OneOf(MODALITIES)]
+FileName = Annotated[str, Field(min_length=1, pattern="^[^/\\x00]+$"), Means("a file name")]
+Noise = Annotated[float, Field(ge=0, le=100)]
+
+
+class BandCounts(Settings):
+    """Channels per modality."""
+
+    s1: Count
+    """Channels of Sentinel-1."""
+
+    s2: Count
+    """Channels of Sentinel-2; follows from ``dataset.bands``."""
+
+
+class View(Settings):
+    """How patches become batches, the same for every source."""
+
+    reader: Annotated[dict[str, Any], Means("keys with values, among them _target_")]
+    """What opens the data; its keys refer to those of the group."""
+
+    modality: Modality
+    """What the network sees under ``fusion=single``."""
+
+    bands: Bands
+    """Subset of the Sentinel-2 bands."""
+
+    band_counts: BandCounts
+    """Channels per modality, for the network."""
+
+    season: Literal["random"] | CountOrZero
+    """Season of the training samples: drawn for each sample, or always this one."""
+
+    eval_season: CountOrZero
+    """Season of validation and test."""
+
+    normalisation: Annotated[str, OneOf(NORMALISATIONS)]
+    """What the network sees: uint8 / 255, standardised values, or reflectance, which is for Sentinel-2 alone."""
+
+    statistics: Annotated[str, OneOf(STATISTICS)]
+    """Whose mean and standard deviation per band scale the images."""
+
+    crop: Literal["auto"] | Count
+    """Side of the crop, random in training, px; ``auto`` takes the largest multiple of 32 that fits."""
+
+    validate_: Literal["centre", "whole"] = Field(alias="validate")
+    """What the validation looks at: the crop in the middle of a patch, as in training, or all of it."""
+
+    evaluate: Literal["centre", "whole"]
+    """What the test looks at: the crop in the middle of a patch, or all of it: each labelled pixel is scored."""
+
+    flip: Share
+    """Probability of a flip: horizontal, vertical or both."""
+
+    rotate: Share
+    """Probability of a rotation."""
+
+    degrees: Annotated[float, Field(ge=0, le=180)]
+    """Largest angle of a rotation, either way."""
+
+    val_fraction: Annotated[float, Field(ge=0, le=0.99)]
+    """Share of the locations that are held out for validation; 0 for no validation."""
+
+    split_seed: Seed
+    """Which locations are held out."""
+
+    train_samples: Count | None
+    """Number of locations to train on; null for all that are not held out."""
+
+    samples_seed: Seed
+    """Which locations ``train_samples`` draws."""
+
+    test: Annotated[dict[str, Any] | None, Means("keys with values of dataset.reader, or null")]
+    """Settings of the reader that differ for the test set; null tests on the validation split."""
+
+    num_classes: Annotated[int, Field(ge=2, le=255)]
+    """Number of classes; follows from ``dataset.classes``."""
+
+    classes: Classes
+    """Class names, in the order of the labels."""
+
+    colours: Colours
+    """Colours of the classes in pictures and maps, one per class."""
+
+
+class Nol(View):
+    """SSL4EO-S12 locations with Dynamic World labels."""
+
+    path: PathText
+    """A store of ``python -m cromss.prepare``, or the folder of the three published LMDBs."""
+
+    test_path: PathText | None
+    """The same for the locations to test on; null tests on the validation split."""
+
+
+class DecoderCrops(Settings):
+    """Training crop per decoder, px."""
+
+    unet: Count
+    linknet: Count
+    fpn: Count
+    unetplusplus: Count
+    manet: Count
+    upernet: Count
+    pspnet: Count
+    deeplabv3: Count
+    deeplabv3plus: Count
+    pan: Count
+
+
+class Downstream(View):
+    """Few exact labels: tiles to train on and others to test on."""
+
+    train_path: PathText
+    """A store of ``python -m cromss.prepare``, or the published LMDB."""
+
+    test_path: PathText | None
+    """The same for the test; null tests on the validation split."""
+
+    crops: DecoderCrops
+    """Training crop per decoder, px."""
+
+
+class Files(Settings):
+    """File name per modality."""
+
+    s1: FileName | None
+    """File of Sentinel-1 in each folder; null where there is none."""
+
+    s2: FileName | None
+    """File of Sentinel-2 in each folder; null where there is none."""
+
+
+class Units(Settings):
+    """Units of the images per modality."""
+
+    s1: Annotated[str, OneOf(UNITS["s1"])]
+    """Units of Sentinel-1; ``auto`` judges the values."""
+
+    s2: Annotated[str, OneOf(UNITS["s2"])]
+    """Units of Sentinel-2; ``auto`` judges the values."""
+
+
+class Folder(View):
+    """GeoTIFFs, one folder per location."""
+
+    path: PathText
+    """The folder of the locations."""
+
+    test_path: PathText | None
+    """A folder alike, of locations to test on; null tests on the validation split."""
+
+    files: Files
+    """File name per modality."""
+
+    labels: FileName
+    """File of the labels: a class from 0, 255 where there is none."""
+
+    truth: FileName | None
+    """File of exact labels; null where there are none."""
+
+    s2_offset: CountOrZero | None
+    """What is taken off the Sentinel-2 values, e.g. 1000; null for what tags and names of the files say."""
+
+    units: Units
+    """Units of the images."""
+
+
+class Synthetic(View):
+    """The embedded dataset."""
+
+    cache: PathText
+    """Folder in which the dataset is kept once it is generated."""
+
+    locations: Count
+    """Number of locations."""
+
+    world: Seed
+    """Seed of the landscapes."""
+
+    size: Annotated[int, Field(ge=32, le=4096)]
+    """Side of a patch, px."""
+
+    seasons: Annotated[int, Field(ge=1, le=255)]
+    """Number of seasons."""
+
+    noise: Noise
+    """Factor on all noise rates; with 0 the labels are the truth."""
+
+    scene: SceneRates
+    """What the landscapes are made of."""
+
+    noise_rates: NoiseRates
+    """How the noisy labels differ from the truth."""
+
+
+class SyntheticExact(Synthetic):
+    """The embedded dataset with its exact labels, and other worlds to test on."""
+
+    test_world: Seed
+    """Seed of the landscapes to test on."""
+
+    test_locations: Count
+    """Number of locations to test on."""
+
+
+class PublishedSource(Settings):
+    """Arguments of `cromss.dataset.open_dataset`."""
+
+    path: PathText
+    kind: Annotated[str, OneOf(tuple(FORMATS))] = OPTIONAL
+
+
+class FolderSource(Settings):
+    """Arguments of `cromss.dataset.FolderReader`."""
+
+    path: PathText
+    files: Files
+    labels: FileName
+    truth: FileName | None
+    classes: Classes
+    s2_offset: CountOrZero | None
+    units: Units
+
+
+class SyntheticSource(Settings):
+    """Arguments of `cromss.dataset.open_synthetic`."""
+
+    cache: PathText
+    locations: Count
+    seed: Seed
+    size: Annotated[int, Field(ge=32, le=4096)]
+    seasons: Annotated[int, Field(ge=1, le=255)]
+    noise: Noise
+    scene: SceneRates
+    noise_rates: NoiseRates

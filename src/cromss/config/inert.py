@@ -1,0 +1,232 @@
+"""Settings that cannot have an effect in a combination: two runs that differ in one of them would be the same run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
+
+from cromss.config.overrides import key_of
+from cromss.config.reading import Reading, at
+
+
+class Inert(NamedTuple):
+    """A setting of the user that has no effect.
+
+    Attributes:
+        key: Dotted.
+        sentence: Names the setting, what makes it inert, and the cure.
+        is_ablation: Whether it is refused wherever it is set; else only where runs of a sweep differ in it.
+    """
+
+    key: str
+    sentence: str
+    is_ablation: bool
+
+
+Condition = Callable[[Reading, str], bool]
+"""The config and a key of it -> whether that key has no effect."""
+
+
+class _Rule(NamedTuple):
+    """Some keys, and when they have no effect.
+
+    Attributes:
+        keys: Dotted; the keys below them are meant, too.
+        holds: When they have no effect.
+        reason: Completes "... has no effect: ".
+        is_ablation: See `Inert`.
+    """
+
+    keys: Sequence[str]
+    holds: Condition
+    reason: str
+    is_ablation: bool = True
+
+
+def without_effect(reading: Reading, overrides: Collection[str]) -> list[Inert]:
+    """What a user set and has no effect.
+
+    Args:
+        reading: The config, which fits the schema.
+        overrides: ``key=value`` as typed; what else the config holds may be inert.
+    """
+    found: dict[str, Inert] = {}
+    for text in overrides:
+        key = key_of(text)
+        for rule in RULES:
+            meant = any(key == inert or key.startswith(f"{inert}.") for inert in rule.keys)
+            if "=" in text and meant and key not in found and rule.holds(reading, key):
+                found[key] = Inert(key, f"{text.lstrip('+')} has no effect: {rule.reason}", rule.is_ablation)
+    return list(found.values())
+
+
+def without_effect_in_sweep(runs: Sequence[tuple[Reading, Collection[str]]]) -> list[str]:
+    """What has no effect in a sweep: sentences.
+
+    A key that all runs share is refused where it has no effect in any of them; one that they differ in, where it has
+    none in one of them, as then two runs are the same.
+
+    Args:
+        runs: The config of each, which fits the schema, and what the user set for it.
+    """
+    texts: dict[str, set[str]] = {}
+    for _, overrides in runs:
+        for text in overrides:
+            texts.setdefault(key_of(text), set()).add(text)
+    times: Counter[str] = Counter()
+    sentences: dict[str, str] = {}
+    for reading, overrides in runs:
+        for inert in without_effect(reading, overrides):
+            times[inert.key] += 1
+            is_swept = len(texts[inert.key]) > 1
+            if is_swept or (inert.is_ablation and times[inert.key] == len(runs)):
+                sentences.setdefault(inert.key, inert.sentence)
+    return list(sentences.values())
+
+
+def _is(key: str, *values: Any) -> Condition:
+    return lambda reading, _: at(reading.values, key) in values
+
+
+def _is_reference(key: str, target: str) -> Condition:
+    return lambda reading, _: reading.references.get(key) == target
+
+
+def _is_computed(key: str, table: str) -> Condition:
+    return lambda reading, _: f"${{{table}." in reading.expressions.get(key, "")
+
+
+def _not(condition: Condition) -> Condition:
+    return lambda reading, key: not condition(reading, key)
+
+
+def _any(*conditions: Condition) -> Condition:
+    return lambda reading, key: any(condition(reading, key) for condition in conditions)
+
+
+def _all(*conditions: Condition) -> Condition:
+    return lambda reading, key: all(condition(reading, key) for condition in conditions)
+
+
+def _other_decoder(reading: Reading, key: str) -> bool:
+    return key.rpartition(".")[2] != at(reading.values, "backbone.decoder")
+
+
+_TESTS_NOTHING = _all(_is("trainer.test", None), _is("trainer.test_only", False))
+_HAS_NO_CONSISTENCY = _any(_is("loss.consistency", "none"), _is("loss.consistency_weight", 0))
+_IS_ONE_PROCESS = _all(_is("trainer.devices", 1), _is("trainer.num_nodes", 1))
+
+
+RULES: tuple[_Rule, ...] = (
+    _Rule(
+        ("dataset.modality",),
+        _not(_is_reference("fusion.modality", "dataset.modality")),
+        "the network does not look at it; set fusion=single, which sees one modality",
+    ),
+    _Rule(("dataset.bands",), _is("fusion.modality", "s1"), "the network sees s1 alone, and these are bands of s2"),
+    _Rule(("dataset.degrees",), _is("dataset.rotate", 0), "dataset.rotate=0 rotates nothing; raise it"),
+    _Rule(
+        ("dataset.samples_seed",),
+        _is("dataset.train_samples", None),
+        "dataset.train_samples=null draws no samples; set it to their number",
+    ),
+    _Rule(
+        ("dataset.eval_season",),
+        _all(_TESTS_NOTHING, _is("dataset.val_fraction", 0)),
+        "there is neither a validation nor a test; set dataset.val_fraction or trainer.test",
+    ),
+    _Rule(
+        ("dataset.validate",),
+        _is("dataset.val_fraction", 0),
+        "dataset.val_fraction=0 leaves no validation; raise it",
+    ),
+    _Rule(
+        ("trainer.predictions",),
+        _all(_TESTS_NOTHING, _not(_is("trainer.predictions", "none"))),
+        "trainer.test=null tests nothing; set trainer.test=last",
+    ),
+    _Rule(("dataset.crops",), _other_decoder, "it is for another backbone.decoder"),
+    _Rule(
+        ("dataset.crops",),
+        _not(_is_computed("dataset.crop", "dataset.crops")),
+        "dataset.crop is set itself, and does not look it up",
+    ),
+    _Rule(
+        ("dataset.noise", "dataset.noise_rates"),
+        _is("dataset.reader._target_", "cromss.dataset.open_synthetic_exact"),
+        "dataset=synthetic_exact trains on the exact labels; set dataset=synthetic",
+    ),
+    _Rule(("dataset.s2_offset",), _is("dataset.files.s2", None), "dataset.files.s2=null reads no Sentinel-2 images"),
+    _Rule(
+        ("backbone.load", "backbone.adapt_bands", "backbone.weights_modality"),
+        _is("backbone.weights", "none"),
+        "backbone.weights=none loads nothing; set backbone.weights",
+    ),
+    _Rule(
+        ("loss.consistency_weight",),
+        _is("loss.consistency", "none"),
+        "loss.consistency=none compares no modalities; set loss.consistency",
+    ),
+    _Rule(
+        ("selection.confidence",),
+        _HAS_NO_CONSISTENCY,
+        "only the consistency loss is weighted by it, and there is none; set loss.consistency",
+    ),
+    _Rule(
+        ("selection.ramp_epochs",),
+        _is("selection.ramp", "none"),
+        "selection.ramp=none has no ramp; set selection.ramp=exp",
+    ),
+    _Rule(
+        ("trainer.ramp_epochs",),
+        _any(_not(_is_reference("selection.ramp_epochs", "trainer.ramp_epochs")), _is("selection.ramp", "none")),
+        "the selection has no ramp of this length; set selection=cromss with a ramp, and no selection.ramp_epochs",
+    ),
+    _Rule(
+        ("trainer.decoder_rate_factor",),
+        _is("trainer.decoder_rates", "equal"),
+        "trainer.decoder_rates=equal has one rate; set rising or falling",
+    ),
+    # Turned off for once in a longer command: harmless, unless it is what runs differ in.
+    _Rule(
+        ("dataset.evaluate", "dataset.test_world", "dataset.test_locations"),
+        _TESTS_NOTHING,
+        "trainer.test=null tests nothing; set trainer.test=last",
+        is_ablation=False,
+    ),
+    # On one device a command for several is tried out: harmless, unless it is what runs differ in.
+    _Rule(
+        ("selection.scope", "loss.scope"),
+        _IS_ONE_PROCESS,
+        "one process trains; set trainer.devices",
+        is_ablation=False,
+    ),
+    _Rule(
+        (
+            "selection",
+            "smoothing",
+            "loss",
+            "backbone.freeze",
+            "backbone.freeze_epochs",
+            "dataset.flip",
+            "dataset.rotate",
+            "dataset.degrees",
+            "trainer.optimizer",
+            "trainer.scheduler",
+            "trainer.epochs",
+            "trainer.ramp_epochs",
+            "trainer.decoder_rates",
+            "trainer.decoder_rate_factor",
+        ),
+        _is("trainer.test_only", True),
+        "trainer.test_only=true trains nothing",
+        is_ablation=False,
+    ),
+    _Rule(
+        ("trainer.wandb_group", "trainer.wandb_tags", "trainer.wandb_project", "trainer.wandb_entity"),
+        _is("trainer.wandb", "disabled"),
+        "trainer.wandb=disabled logs nothing there",
+        is_ablation=False,
+    ),
+)

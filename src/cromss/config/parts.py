@@ -1,0 +1,137 @@
+"""What the keys of the groups fusion, loss, selection and smoothing may be."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from cromss.config.dataset import BandCounts
+from cromss.config.settings import Count, Means, OneOf, Settings, Share
+from cromss.loss.consistency import CONSISTENCIES
+from cromss.loss.objective import SEGMENTATION
+from cromss.loss.scope import SCOPES as LOSS_SCOPES
+from cromss.selection.confidence import CONFIDENCES
+from cromss.selection.schedule import RAMPS
+from cromss.selection.weights import SCOPES
+from cromss.smoothing.smooth import KINDS
+from cromss.types import BRANCHES
+
+
+def _joined(text: str) -> str:
+    names = text.split("_")
+    if not set(names) <= set(SEGMENTATION) or len(set(names)) < len(names):
+        raise ValueError(f"must be any of {', '.join(SEGMENTATION)} joined by _, each at most once")
+    return text
+
+
+def _together(factors: list[float]) -> list[float]:
+    if sum(factors) > 1:
+        raise ValueError("must have a sum of at most 1")
+    return factors
+
+
+NumClasses = Annotated[int, Field(ge=2, le=255)]
+
+
+class Nothing(Settings):
+    """An option without settings."""
+
+
+class Fusion(Settings):
+    """What all fusions have."""
+
+    backbone: Annotated[dict[str, Any], Means("keys with values, among them _target_")]
+    """Encoder and decoder; that of the backbone group."""
+
+    bands: BandCounts
+    """Channels per modality; those of the dataset."""
+
+    classes: NumClasses
+    """Number of classes; that of the dataset."""
+
+
+class Pair(Fusion):
+    """Both modalities: arguments of `cromss.fusion.MidFusion` and `cromss.fusion.LateFusion`."""
+
+    common: bool
+    """Whether a third branch sees both modalities stacked."""
+
+
+class Single(Fusion):
+    """One branch: arguments of `cromss.fusion.SingleFusion`."""
+
+    modality: Annotated[str, OneOf(BRANCHES)]
+    """What the branch sees; ``common`` is both modalities stacked."""
+
+
+class Loss(Settings):
+    """Arguments of `cromss.loss.Objective`."""
+
+    segmentation: Annotated[str, AfterValidator(_joined), Means(f"any of {', '.join(SEGMENTATION)} joined by _")]
+    """Losses of a branch against the labels, which are added up."""
+
+    consistency: Annotated[str, OneOf((*CONSISTENCIES, "none"))]
+    """Loss of the modalities against each other."""
+
+    consistency_weight: Annotated[float, Field(ge=0, le=1e6)]
+    """Factor of the consistency loss."""
+
+    num_classes: NumClasses
+    """Number of classes; that of the dataset."""
+
+    scope: Annotated[str, OneOf(tuple(LOSS_SCOPES))]
+    """Whose pixels a loss is the loss of where several processes train: those of all, or of each process its own."""
+
+
+class CrossModal(Settings):
+    """Arguments of `cromss.selection.CrossModalSelection`."""
+
+    prop: Share
+    """Share of the labels of a class that count fully at the end of the ramp."""
+
+    ramp: Annotated[str, OneOf(tuple(RAMPS))]
+    """How that share falls from 1 to ``prop``."""
+
+    ramp_epochs: Count
+    """Epochs of the ramp; ``trainer.ramp_epochs`` unless set here."""
+
+    confidence: Annotated[str, OneOf(tuple(CONFIDENCES))]
+    """Measure of the confidence of a prediction, by which the consistency loss is weighted."""
+
+    entangle: bool
+    """Whether the modalities judge each other."""
+
+    class_balanced: bool
+    """Whether each class has a threshold of its own."""
+
+    scope: Annotated[str, OneOf(tuple(SCOPES))]
+    """Whose pixels decide on a threshold where several processes train: those of all, or of each process its own."""
+
+
+class Smoothing(Settings):
+    """Arguments of `cromss.smoothing.LabelSmoothing`."""
+
+    kind: Annotated[str, OneOf(KINDS)]
+    """What the prior of a pixel is made of."""
+
+    factors: Annotated[
+        list[Share],
+        Field(max_length=2),
+        AfterValidator(_together),
+        Means("a list of at most two numbers in [0, 1] with a sum of at most 1"),
+    ]
+    """Share of the prior, and of the uniform distribution."""
+
+    num_classes: NumClasses
+    """Number of classes; that of the dataset."""
+
+
+class Uniform(Settings):
+    """Arguments of `cromss.smoothing.UniformSmoothing`."""
+
+    factors: Annotated[list[Share], Field(min_length=1, max_length=1), Means("a list of one number in [0, 1]")]
+    """Share of the uniform distribution."""
+
+    num_classes: NumClasses
+    """Number of classes; that of the dataset."""

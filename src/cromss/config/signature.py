@@ -1,0 +1,78 @@
+"""Checks of settings that only a signature describes: those of losses, networks, readers ... of the user's own."""
+
+from __future__ import annotations
+
+import inspect
+import pydoc
+from collections.abc import Iterator, Mapping
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from cromss.config.settings import Problem
+from cromss.config.words import allowed, as_typed, did_you_mean
+
+_HYDRA = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
+
+
+def signature_problems(target: str, settings: Mapping[str, Any], prefix: str, is_factory: bool) -> Iterator[Problem]:
+    """What does not fit between settings and what they are handed to.
+
+    Args:
+        target: Dotted name of a class or function.
+        settings: Keywords, and Hydra's own keys.
+        prefix: Dotted key of the settings.
+        is_factory: Whether one more argument comes later, the first.
+    """
+    key = f"{prefix}._target_"
+    try:
+        called: Any = pydoc.locate(target)
+    except pydoc.ErrorDuringImport as error:
+        yield Problem(key, f"{key}={target} cannot be imported: {type(error.value).__name__}: {error.value}")
+        return
+    if called is None:
+        yield Problem(key, f"{key}={target} cannot be imported: there is no such module, class or function")
+        return
+    if not callable(called):
+        yield Problem(key, f"{key}={target} must be a class or a function")
+        return
+    try:
+        parameters = dict(inspect.signature(called).parameters)
+        hints = get_type_hints(inspect.getattr_static(called, "__init__") if inspect.isclass(called) else called)
+    except (TypeError, ValueError, NameError):
+        return  # builtins have no signature, and some annotations cannot be resolved
+    kinds = inspect.Parameter
+    if is_factory:
+        parameters.pop(next(iter(parameters), ""), None)
+    named = {
+        name: one for name, one in parameters.items() if one.kind in (kinds.POSITIONAL_OR_KEYWORD, kinds.KEYWORD_ONLY)
+    }
+    takes_any = any(one.kind is kinds.VAR_KEYWORD for one in parameters.values())
+    given = {str(name): value for name, value in settings.items() if name not in _HYDRA}
+    for name, value in given.items():
+        if name not in named and not takes_any:
+            known = [f"{prefix}.{other}" for other in named]
+            hint = did_you_mean(f"{prefix}.{name}", known, f"it takes {', '.join(named) or 'nothing'}")
+            yield Problem(f"{prefix}.{name}", f"There is no key {prefix}.{name} for {target}: {hint}")
+        elif name in hints and not _fits(value, hints[name]):
+            yield Problem(f"{prefix}.{name}", f"{prefix}.{name}={as_typed(value)} must be {allowed(hints[name])}")
+    for name, one in named.items():
+        if name not in given and one.default is kinds.empty and "_args_" not in settings:
+            yield Problem(
+                f"{prefix}.{name}",
+                f"{prefix}.{name} has no value, and {target} needs one: set it by +{prefix}.{name}=...",
+            )
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a plain value may be of an annotated type; True where that cannot be told."""
+    if not isinstance(value, bool | int | float | str | NoneType):
+        return True
+    if get_origin(hint) in (Union, UnionType):
+        return any(_fits(value, member) for member in get_args(hint))
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if hint in (bool, int, float, str, NoneType):
+        # A whole number is a number; true is none.
+        return type(value) is hint or (hint is float and type(value) is int)
+    # Of other classes, such as paths and tensors, it cannot be told.
+    return True

@@ -1,0 +1,231 @@
+"""What the keys of the trainer group may be, with its optimisers and schedulers."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from cromss.config.settings import OPTIONAL, Count, CountOrZero, Means, OneOf, PathText, Settings, Share, Text
+from cromss.trainer.optim import RATES
+
+Part = Annotated[dict[str, Any], Means("keys with values, among them _target_")]
+Rate = Annotated[float, Field(ge=0, le=100)]
+Seconds = Annotated[float, Field(gt=0, le=1e7)]
+Gamma = Annotated[float, Field(gt=0, le=1)]
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true")
+STRATEGIES = (
+    "auto",
+    *(
+        f"ddp{start}{unused}"
+        for start in ("", "_spawn", "_fork")
+        for unused in ("", "_find_unused_parameters_false", "_find_unused_parameters_true")
+    ),
+)
+
+
+class Trainer(Settings):
+    """How a run goes."""
+
+    optimizer: Part
+    """The optimiser; an option of the group trainer/optimizer."""
+
+    scheduler: Part
+    """The schedule of the learning rate; an option of the group trainer/scheduler."""
+
+    epochs: Count
+    """Epochs of the training."""
+
+    ramp_epochs: Count
+    """Epochs over which the selection sets in."""
+
+    batch_size: Count
+    """Samples per batch on each process."""
+
+    workers: Annotated[int, Field(ge=0, le=4096)]
+    """Loader processes per process; 0 reads in the training process."""
+
+    limit_batches: Count | None
+    """Batches per epoch at most; null for all."""
+
+    test: Literal["last", "best", None]
+    """Which checkpoint is tested after the training; null for none."""
+
+    test_only: bool
+    """Whether ``trainer.checkpoint`` is tested and nothing is trained."""
+
+    checkpoint: PathText | None
+    """Checkpoint that ``trainer.test_only`` tests."""
+
+    predictions: Literal["none", "png", "tif"]
+    """Files of the classes that a test predicts."""
+
+    decoder_rates: Annotated[str, OneOf(RATES)]
+    """How the learning rate goes from the deepest block of the decoder to the head."""
+
+    decoder_rate_factor: Gamma
+    """Factor of the rate from block to block."""
+
+    resume: Annotated[PathText | None, Means("auto, a path, or null")]
+    """Whether a run resumes: ``auto`` in its own folder, null never; or a checkpoint to resume from."""
+
+    monitor: Text
+    """Metric that decides which checkpoint is the best."""
+
+    checkpoint_steps: Count | None
+    """Optimiser steps between checkpoints within an epoch; null for none."""
+
+    checkpoint_every: Count
+    """Epochs between checkpoints that are kept."""
+
+    panels_every: Count
+    """Epochs between pictures of predictions."""
+
+    panel_samples: Annotated[int, Field(ge=1, le=1000)]
+    """Patches per picture."""
+
+    check_finite_every: Count
+    """Steps between two checks that the network is finite, on an accelerator."""
+
+    sync_batchnorm: bool
+    """Whether batch norm is over the samples of all processes, on GPUs."""
+
+    progress_bar: bool
+    """Whether the progress of an epoch is shown."""
+
+    wandb: Literal["auto", "online", "offline", "disabled"]
+    """Weights & Biases; ``auto`` is what WANDB_MODE says, else online with an API key, else offline."""
+
+    wandb_project: Text
+    """Project."""
+
+    wandb_entity: Text | None
+    """User or team; null for that of the key."""
+
+    wandb_group: Text | None
+    """Group; ``auto`` is the name of the sweep, null for none."""
+
+    wandb_tags: list[Text]
+    """Tags, beside the chosen options."""
+
+    wandb_job_type: Text
+    """Kind of run."""
+
+    wandb_init_timeout: Seconds
+    """Seconds that the server has to answer before the run goes offline."""
+
+    wandb_finish_timeout: Seconds
+    """Seconds for the last uploads."""
+
+    accelerator: Literal["cpu", "gpu", "cuda"]
+    """What the network is trained on."""
+
+    devices: Annotated[
+        Count | Literal[-1] | Annotated[list[CountOrZero], Field(min_length=1)],
+        Means("a whole number of at least 1, -1 for all GPUs, or a list of their numbers"),
+    ]
+    """Devices per node, one process each."""
+
+    num_nodes: Annotated[int, Field(ge=1, le=100_000)]
+    """Nodes."""
+
+    precision: Annotated[str, OneOf(PRECISIONS)]
+    """Precision of weights and activations."""
+
+    strategy: Annotated[str, OneOf(STRATEGIES)]
+    """How processes train together; ``auto`` is ddp where there are several."""
+
+
+class Adam(Settings):
+    """Arguments of `torch.optim.Adam`; those without a value in the YAML are added by ``+``."""
+
+    lr: Rate
+    """Learning rate."""
+
+    weight_decay: Share
+    """Factor of the L2 penalty."""
+
+    fused: bool | None
+    """Whether one pass over the weights does all operations."""
+
+    betas: Annotated[
+        list[Annotated[float, Field(ge=0, lt=1)]],
+        Field(min_length=2, max_length=2),
+        Means("a list of two numbers in [0, 1)"),
+    ] = OPTIONAL
+    """Decay of the running means of the gradient and of its square."""
+
+    eps: Annotated[float, Field(gt=0, le=1)] = OPTIONAL
+    """Added to the denominator."""
+
+    amsgrad: bool = OPTIONAL
+    """Whether the largest running mean is used."""
+
+    decoupled_weight_decay: bool = OPTIONAL
+    """Whether the weight decay is that of AdamW."""
+
+
+class SGD(Settings):
+    """Arguments of `torch.optim.SGD`; those without a value in the YAML are added by ``+``."""
+
+    lr: Rate
+    """Learning rate."""
+
+    momentum: Annotated[float, Field(ge=0, lt=1)]
+    """Share of the previous step that is kept."""
+
+    weight_decay: Share
+    """Factor of the L2 penalty."""
+
+    nesterov: bool = OPTIONAL
+    """Whether the momentum is that of Nesterov."""
+
+    dampening: Share = OPTIONAL
+    """Dampening of the momentum."""
+
+
+class Cosine(Settings):
+    """Arguments of `cromss.trainer.optim.cosine`."""
+
+    epochs: Count
+    """Epochs down to the lowest rate."""
+
+    lowest: Rate
+    """That rate; not above the one to start from."""
+
+
+class Exponential(Settings):
+    """Arguments of `cromss.trainer.optim.exponential`."""
+
+    gamma: Gamma
+    """Factor of the rate per epoch."""
+
+
+class Plateau(Settings):
+    """Arguments of `cromss.trainer.optim.plateau`."""
+
+    factor: Annotated[float, Field(gt=0, lt=1)]
+    """Factor of the rate where nothing gets better."""
+
+    patience: CountOrZero
+    """Epochs without a better value before that."""
+
+    threshold: Annotated[float, Field(ge=0, lt=1)]
+    """Relative improvement that counts as better."""
+
+    monitor: Text
+    """Metric to watch."""
+
+
+class Step(Settings):
+    """Arguments of `cromss.trainer.optim.step`."""
+
+    every: Count
+    """Epochs between two steps."""
+
+    gamma: Gamma
+    """Factor of the rate per step."""
+
+
+class Constant(Settings):
+    """Arguments of `cromss.trainer.optim.constant`: none."""

@@ -1,0 +1,201 @@
+"""The schema of the whole config of `train.py`: which class describes which node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
+
+from pydantic import ConfigDict
+
+from cromss.config import backbone, dataset, parts, trainer
+from cromss.config.reading import Reading, at
+from cromss.config.settings import Means, OneOf, PathText, Problem, Seed, Settings, Text, fields_of, find_problems
+from cromss.config.signature import signature_problems
+from cromss.config.words import as_typed
+from cromss.types import MODALITIES
+
+Group = Annotated[dict[str, Any], Means("keys with values, see `python train.py --help`")]
+
+
+class Row(Settings):
+    """Which row of the paper's tables a run repeats."""
+
+    table: Text
+    """Name of the table."""
+
+    input: Annotated[str, OneOf(MODALITIES)]
+    """Modality."""
+
+    weights: Text
+    """Name of the weights."""
+
+
+class Run(Settings):
+    """All of a run."""
+
+    dataset: Group
+    backbone: Group
+    fusion: Group
+    loss: Group
+    selection: Group
+    smoothing: Group
+    trainer: Group
+
+    row: Row | None
+    """Row of the paper's tables that this run repeats, for ``python -m cromss.report``."""
+
+    weights_folder: PathText
+    """Folder of the published weights that experiments of the paper start from."""
+
+    seed: Seed
+    """Seed of weights, order, seasons and augmentation."""
+
+
+class OwnDataset(dataset.View):
+    """A dataset with a reader of the user's own, whose further keys only that reader knows."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+PARTS: Mapping[str, Mapping[str, type[Settings]]] = {
+    "dataset.reader": {
+        "cromss.dataset.open_dataset": dataset.PublishedSource,
+        "cromss.dataset.FolderReader": dataset.FolderSource,
+        "cromss.dataset.open_synthetic": dataset.SyntheticSource,
+        "cromss.dataset.open_synthetic_exact": dataset.SyntheticSource,
+    },
+    "backbone.network": {"cromss.backbone.Backbone": backbone.Network},
+    "backbone.start": {"cromss.backbone.Weights": backbone.Start},
+    "backbone.freezing": {"cromss.backbone.Freezing": backbone.Freeze},
+    "fusion": {
+        "cromss.fusion.MidFusion": parts.Pair,
+        "cromss.fusion.LateFusion": parts.Pair,
+        "cromss.fusion.SingleFusion": parts.Single,
+    },
+    "fusion.backbone": {"cromss.backbone.Backbone": backbone.Network},
+    "loss": {"cromss.loss.Objective": parts.Loss},
+    "selection": {
+        "cromss.selection.CrossModalSelection": parts.CrossModal,
+        "cromss.selection.NoSelection": parts.Nothing,
+    },
+    "smoothing": {
+        "cromss.smoothing.LabelSmoothing": parts.Smoothing,
+        "cromss.smoothing.UniformSmoothing": parts.Uniform,
+        "cromss.smoothing.NoSmoothing": parts.Nothing,
+    },
+    "trainer.optimizer": {
+        "torch.optim.Adam": trainer.Adam,
+        "torch.optim.AdamW": trainer.Adam,
+        "torch.optim.SGD": trainer.SGD,
+    },
+    "trainer.scheduler": {
+        "cromss.trainer.optim.cosine": trainer.Cosine,
+        "cromss.trainer.optim.exponential": trainer.Exponential,
+        "cromss.trainer.optim.plateau": trainer.Plateau,
+        "cromss.trainer.optim.step": trainer.Step,
+        "cromss.trainer.optim.constant": trainer.Constant,
+    },
+}
+"""Node that something is built from -> what it builds (``_target_``) -> the class that describes its settings.
+
+What is not in the table is the user's own, and compared with its signature.
+"""
+
+FACTORIES = ("trainer.optimizer", "trainer.scheduler")
+"""Nodes that build something that is called later, with one more argument (``_partial_: true``)."""
+
+
+def dataset_model(values: Mapping[str, Any]) -> type[Settings]:
+    """The class that describes the dataset group, by the reader.
+
+    Args:
+        values: Of the whole config.
+    """
+    reader = at(values, "dataset.reader")
+    target = reader.get("_target_") if isinstance(reader, Mapping) else None
+    if target == "cromss.dataset.open_dataset":
+        return dataset.Downstream if "kind" in reader else dataset.Nol
+    known: dict[Any, type[Settings]] = {
+        "cromss.dataset.FolderReader": dataset.Folder,
+        "cromss.dataset.open_synthetic": dataset.Synthetic,
+        "cromss.dataset.open_synthetic_exact": dataset.SyntheticExact,
+    }
+    return known.get(target, OwnDataset) if isinstance(target, str) else OwnDataset
+
+
+def schema_problems(reading: Reading) -> list[Problem]:
+    """What does not fit the schema; each key once, and where several refer to one key, that one."""
+    found: dict[str, Problem] = {}
+    for problem in _problems(reading):
+        key = reading.origin(problem.key)
+        if any(key == part or key.startswith(f"{part}.") for part in (*reading.missing, *reading.unreadable)):
+            continue
+        if key != problem.key:
+            problem = Problem(key, problem.sentence.replace(problem.key, key))
+        found.setdefault(key, problem)
+    return list(found.values())
+
+
+def _problems(reading: Reading) -> Iterator[Problem]:
+    values = reading.values
+    yield from find_problems(Run, values)
+    groups: dict[str, type[Settings]] = {
+        "dataset": dataset_model(values),
+        "backbone": backbone.BackboneGroup,
+        "trainer": trainer.Trainer,
+    }
+    for key, model in groups.items():
+        if isinstance(group := values.get(key), Mapping):
+            yield from find_problems(model, group, key)
+    for key in PARTS:
+        if isinstance(node := at(values, key), Mapping):
+            yield from part_problems(key, node, key)
+    yield from _test_problems(values)
+    yield from _unused(reading)
+
+
+def part_problems(node: str, settings: Mapping[str, Any], prefix: str) -> Iterator[Problem]:
+    """What does not fit in the settings of something that is built.
+
+    Args:
+        node: A key of `PARTS`.
+        settings: With ``_target_``.
+        prefix: Dotted key of the settings for the messages.
+    """
+    target = settings.get("_target_")
+    partial = settings.get("_partial_", False)
+    if not isinstance(target, str) or not target:
+        yield Problem(
+            f"{prefix}._target_",
+            f"{prefix}._target_={as_typed(target)} must be the dotted name of a class or function",
+        )
+    elif partial is not (node in FACTORIES):
+        wanted = as_typed(node in FACTORIES)
+        yield Problem(f"{prefix}._partial_", f"{prefix}._partial_={as_typed(partial)} must be {wanted}")
+    elif (model := PARTS[node].get(target)) is not None:
+        own = {name: value for name, value in settings.items() if name not in ("_target_", "_partial_")}
+        yield from find_problems(model, own, prefix)
+    else:
+        yield from signature_problems(target, settings, prefix, is_factory=node in FACTORIES)
+
+
+def _test_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
+    """The reader of the test set is that of the training but for some settings."""
+    reader, changes = at(values, "dataset.reader"), at(values, "dataset.test")
+    if not isinstance(reader, Mapping) or not isinstance(changes, Mapping) or None in changes.values():
+        return
+    changed = {f"dataset.test.{name}" for name in changes}
+    for problem in part_problems("dataset.reader", {**reader, **changes}, "dataset.test"):
+        if problem.key in changed or any(problem.key.startswith(f"{key}.") for key in changed):
+            yield problem
+
+
+def _unused(reading: Reading) -> Iterator[Problem]:
+    """Further keys of a dataset of the user's own that nothing refers to."""
+    group = reading.values.get("dataset")
+    if dataset_model(reading.values) is not OwnDataset or not isinstance(group, Mapping):
+        return
+    for name in group:
+        key = f"dataset.{name}"
+        if name not in fields_of(dataset.View) and not reading.is_referred_to(key):
+            yield Problem(key, f"There is no use for the key {key}: dataset.reader does not refer to it")
