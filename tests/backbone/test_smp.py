@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from backbones import backbone_of
-from cromss.backbone import DECODERS
+from cromss.backbone import DECODERS, Backbone
+from cromss.backbone.smp import NORMS
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -102,3 +103,22 @@ def test_the_decoder_norm_is_the_one_asked_for():
         backbone_of("resnet18", "unet", decoder_norm="group")
     with pytest.raises(ValueError, match="decoder=fpn has no decoder_norm"):
         backbone_of("resnet18", "fpn", decoder_norm="identity")
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("norm", NORMS)
+def test_every_decoder_is_built_and_trained_with_every_norm_or_says_that_it_has_none(decoder, norm):
+    settings = {"encoder_depth": None, "decoder_channels": None, "batch_norm_momentum": None}
+    if decoder in ("deeplabv3", "deeplabv3plus", "fpn", "pan"):
+        with pytest.raises(ValueError, match=f"decoder={decoder} has no decoder_norm to set"):
+            Backbone("resnet18", decoder, decoder_norm=norm, **settings)
+        return
+    if (decoder, norm) == ("upernet", "instancenorm"):
+        with pytest.raises(ValueError, match="pools to single pixels"):
+            Backbone("resnet18", decoder, decoder_norm=norm, **settings)
+        return
+    network = Backbone("resnet18", decoder, decoder_norm=norm, **settings).network(2, 3).to("meta").train()
+    logits = network(torch.zeros(2, 2, 64, 64, device="meta"))
+    assert logits.shape == (2, 3, 64, 64)
+    names = {type(layer).__name__ for layer in network.decoder.modules()}
+    assert ("InstanceNorm2d" in names) == (norm == "instancenorm")

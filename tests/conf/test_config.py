@@ -83,6 +83,18 @@ def test_band_counts_follow_the_bands():
         (["trainer.test=first"], "trainer.test=first must be one of last, best, null"),
         (["trainer.predictions=jpg"], "trainer.predictions=jpg must be one of none, png, tif"),
         (["trainer.decoder_rates=up"], "trainer.decoder_rates=up must be one of equal, rising, falling"),
+        (["trainer.precision=bf16-true"], "trainer.precision=bf16-true must be one of 32-true, bf16-mixed, 16-mixed"),
+        (["trainer.precision=16-true"], "trainer.precision=16-true must be one of"),
+        (["trainer.precision=64-true"], "trainer.precision=64-true must be one of"),
+        (["trainer/hardware=cpu", "trainer.precision=16-mixed"], "trainer.precision=16-mixed needs a GPU"),
+        (["dataset.num_classes=5"], "dataset.num_classes=5 must be the number of dataset.classes"),
+        (["trainer.optimizer.weight_decay=1e30"], r"trainer.optimizer.weight_decay=1e\+30 must be"),
+        (["trainer/scheduler=plateau", "trainer.scheduler.factor=-1"], "trainer.scheduler.factor=-1 must be"),
+        (["dataset.crop=true"], "dataset.crop=true must be"),
+        (["selection.entangle=[1,2]"], r"selection.entangle=\[1, 2\] must be true or false"),
+        (["weights_folder=null"], "weights_folder=null must be a path"),
+        (["row=[1,2]"], r"row=\[1, 2\] must be"),
+        (["dataset.classes=[a,a]"], "class names must be distinct"),
         (["dataset.modality=s3"], "dataset.modality=s3 must be one of s1, s2"),
         (["dataset.train_samples=0"], "dataset.train_samples=0"),
         (["backbone.decoder=unett"], "backbone.decoder=unett must be one of .*: did you mean unet"),
@@ -175,3 +187,39 @@ def test_paths_are_quoted_where_the_grammar_needs_it():
         "seed=~1",
         "dataset.path='~/own quotes'",
     ]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["dataset.modality=s1"], "set fusion=single"),
+        (["dataset.rotate=0", "dataset.degrees=45"], "dataset.degrees=45 has no effect"),
+        (["dataset.samples_seed=3"], "dataset.train_samples=null"),
+        (["trainer.decoder_rate_factor=0.5"], "trainer.decoder_rates=equal"),
+        (["loss.consistency=none", "loss.consistency_weight=2"], "loss.consistency_weight=2 has no effect"),
+        (["selection.ramp=none", "selection.ramp_epochs=3"], "selection.ramp_epochs=3 has no effect"),
+        (["selection=none", "trainer.ramp_epochs=3"], "trainer.ramp_epochs=3 has no effect"),
+        (["backbone.load=all"], "backbone.weights=none"),
+        (["trainer.predictions=png"], "trainer.test=null"),
+    ],
+)
+def test_what_the_user_set_without_effect_is_refused(overrides, words):
+    check(composed(*overrides))
+    with pytest.raises(UserError, match=words):
+        check(composed(*overrides), overrides=overrides)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["fusion=single", "selection=none", "loss.consistency=none", "dataset.modality=s1"],
+        ["trainer.decoder_rates=rising", "trainer.decoder_rate_factor=0.5"],
+        ["trainer.test=last", "trainer.predictions=png"],
+        ["selection.scope=batch", "trainer.wandb=disabled", "trainer.wandb_tags=[a]"],
+        ["dataset=nol", "dataset.path=a", "dataset.test_path=b"],
+        ["+trainer.optimizer.betas=[0.9,0.95]"],
+        ["trainer/scheduler=cosine"],
+    ],
+)
+def test_what_has_an_effect_or_does_no_harm_passes(overrides):
+    check(composed(*overrides), overrides=overrides)

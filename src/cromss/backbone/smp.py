@@ -27,7 +27,13 @@ DECODERS = (
 )
 """The decoders that take any convolutional encoder."""
 
-NORMS = ("batchnorm", "instancenorm", "identity")
+NORMS: dict[str, dict[str, Any]] = {
+    "batchnorm": {"type": "batchnorm"},
+    # With weights, as batch norm has them: the decoders initialise those of all their norms.
+    "instancenorm": {"type": "instancenorm", "affine": True},
+    "identity": {"type": "identity"},
+}
+"""Normalisations of decoders, as segmentation_models_pytorch takes them."""
 
 CHANNEL_KEYWORDS = {"fpn": "decoder_pyramid_channels", "pspnet": "psp_out_channels"}
 """Decoders that call their ``decoder_channels`` otherwise."""
@@ -89,6 +95,11 @@ class Backbone:
                 raise ValueError(f"decoder={self.decoder} has no decoder_norm to set: set decoder_norm to null")
             if self.decoder_norm not in NORMS:
                 raise ValueError(_unknown("decoder_norm", self.decoder_norm, NORMS))
+            if (self.decoder, self.decoder_norm) == ("upernet", "instancenorm"):
+                raise ValueError(
+                    "decoder=upernet pools to single pixels, which decoder_norm=instancenorm cannot normalise: set "
+                    "decoder_norm to batchnorm or identity"
+                )
 
     def network(self, bands: int, classes: int) -> SegmentationModel:
         """Builds encoder, decoder and head with random weights.
@@ -110,7 +121,7 @@ class Backbone:
         if self.decoder_channels is not None:
             options[self._channel_keyword] = self.decoder_channels
         if self.decoder_norm is not None:
-            options["decoder_use_norm"] = self.decoder_norm
+            options["decoder_use_norm"] = NORMS[self.decoder_norm]
         try:
             network = smp.create_model(
                 self.decoder, self.encoder, encoder_weights=None, in_channels=bands, classes=classes, **options

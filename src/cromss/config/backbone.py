@@ -29,7 +29,7 @@ DecoderChannels = Annotated[
     Channels | Annotated[list[Channels], Field(min_length=1)] | None,
     Means("a whole number, or a list of whole numbers, of at least 1, or null"),
 ]
-Norm = Annotated[str, OneOf(NORMS)] | None
+Norm = Annotated[str, OneOf(tuple(NORMS))] | None
 Momentum = Annotated[float, Field(gt=0, le=1)] | None
 Origin = Annotated[str, OneOf((NONE, *ORIGINS))]
 Amount = Annotated[str, AfterValidator(_amount), Means("one of encoder, encoder+N, encoder+decoder, all")]

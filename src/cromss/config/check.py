@@ -130,6 +130,8 @@ def _check_processes(cfg: DictConfig) -> Iterator[str]:
     settings = cfg.trainer
     if settings.accelerator == "cpu" and not (isinstance(settings.devices, int) and settings.devices > 0):
         yield f"trainer.devices={settings.devices} names GPUs, and trainer.accelerator=cpu: set trainer.devices=1"
+    if settings.accelerator == "cpu" and settings.precision == "16-mixed":
+        yield "trainer.precision=16-mixed needs a GPU, and trainer.accelerator=cpu: set trainer.precision=bf16-mixed"
 
 
 def _check_test(cfg: DictConfig) -> Iterator[str]:

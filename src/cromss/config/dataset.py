@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from cromss.class_names import MOST_CLASSES, check_class_names
 from cromss.config.settings import OPTIONAL, Count, CountOrZero, Means, OneOf, PathText, Seed, Settings, Share
 from cromss.dataset.bands import NORMALISATIONS, SUBSETS
+from cromss.dataset.imagery.units import AUTO, UNITS
 from cromss.dataset.own_statistics import STATISTICS
 from cromss.dataset.reference_formats import FORMATS
 from cromss.dataset.synthetic import NoiseRates, SceneRates
@@ -164,10 +165,10 @@ class Files(Settings):
 class Units(Settings):
     """Units of the images per modality."""
 
-    s1: Annotated[str, OneOf(UNITS["s1"])]
+    s1: Annotated[str, OneOf((AUTO, *UNITS["s1"]))]
     """Units of Sentinel-1; ``auto`` judges the values."""
 
-    s2: Annotated[str, OneOf(UNITS["s2"])]
+    s2: Annotated[str, OneOf((AUTO, *UNITS["s2"]))]
     """Units of Sentinel-2; ``auto`` judges the values."""
 
 

@@ -13,7 +13,9 @@ Part = Annotated[dict[str, Any], Means("keys with values, among them _target_")]
 Rate = Annotated[float, Field(ge=0, le=100)]
 Seconds = Annotated[float, Field(gt=0, le=1e7)]
 Gamma = Annotated[float, Field(gt=0, le=1)]
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "bf16-true", "64-true")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+"""Those of Lightning in which weights, losses and metrics stay float32 or wider."""
+
 STRATEGIES = (
     "auto",
     *(
