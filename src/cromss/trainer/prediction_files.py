@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import lightning as L
 import numpy as np
@@ -24,6 +26,10 @@ PROFILES: Mapping[str, Mapping[str, Any]] = {
     "tif": {"driver": "GTiff", "compress": "deflate", "nodata": IGNORE_INDEX},
 }
 """File ending -> what rasterio needs to write it."""
+
+
+_LONGEST_STEM = 120
+"""Bytes; file systems take 255 with branch, ending and what a partial file is called."""
 
 
 class PredictionFiles(L.Callback):
@@ -73,7 +79,7 @@ class PredictionFiles(L.Callback):
             for location, labels in zip(batch.locations, maps, strict=True):
                 if location >= 0:
                     grid = _moved(reader.grid(location), top, left)
-                    name = f"{reader.location_id(location)}_{branch}.{self.kind}".replace("/", "_")
+                    name = f"{file_stem(reader.location_id(location))}_{branch}.{self.kind}"
                     write_file(self.folder / name, self._encoded(labels, grid))
 
     def _encoded(self, labels: np.ndarray, grid: Mapping[str, Any]) -> bytes:
@@ -86,6 +92,25 @@ class PredictionFiles(L.Callback):
                 map_.write_colormap(1, dict(enumerate(self.palette)))
                 map_.update_tags(1, **{f"CLASS_{c}": name for c, name in enumerate(self.classes)})
             return file.read()
+
+
+def file_stem(location_id: str) -> str:
+    """A file name for a location: its id where that can be one, and another name for every other id.
+
+    What a file name cannot hold is written as ``%2F``; what is too long ends in ``%-`` and a checksum.
+    """
+    stem = "".join(
+        character
+        if character.isprintable() and character not in "%/\\"
+        else quote(character.encode("utf-8", "backslashreplace"), safe="")
+        for character in location_id
+    )
+    if stem.startswith("."):
+        stem = f"%2E{stem[1:]}"
+    if len(stem.encode()) <= _LONGEST_STEM:
+        return stem
+    digest = hashlib.sha256(location_id.encode("utf-8", "backslashreplace")).hexdigest()[:16]
+    return f"{stem.encode()[: _LONGEST_STEM - 32].decode(errors='ignore')}%-{digest}"
 
 
 def _moved(grid: Mapping[str, Any] | None, top: int, left: int) -> Mapping[str, Any]:
