@@ -305,12 +305,13 @@ def test_what_cannot_be_tested_says_why(here, capfd, overrides, message):
 
 
 def test_a_pretraining_is_tested_as_it_was_trained_and_not_as_a_fine_tuning(here, capfd):
-    folder = here("pretrained", *SMALL, "trainer.epochs=1", "trainer.progress_bar=false", "fusion=late")
-    alone = ["trainer.test_only=true", f"trainer.checkpoint={folder}/checkpoints/last.ckpt", "trainer.wandb=disabled"]
+    folder = here("pretrained", *SMALL, "trainer.epochs=1", "trainer.progress_bar=false")
+    alone = ["trainer.test_only=true", f"trainer.checkpoint={folder}/checkpoints/last.ckpt", "trainer.workers=0"]
+    alone += ["trainer.wandb=disabled", "trainer.progress_bar=false"]
     with pytest.raises(SystemExit):
         here("test", "trainer=finetune", *alone)
     said = capfd.readouterr().err
-    assert "it was trained with fusion=late, dataset.modality=s1 and s2, and this test asks for fusion=single" in said
+    assert "it was trained with fusion=mid, dataset.modality=s1 and s2, and this test asks for fusion=single" in said
     assert "such as trainer=finetune" in said
     assert "backbone.weights=cromss" in said
     assert list(results(here("again", *alone))["scores"]) == ["s1", "s2", "fused"]
