@@ -163,3 +163,12 @@ def test_files_of_one_band_go_by_their_own_name(modality, stem, band):
 @given(st.sampled_from(["s1", "s2"]), st.text(max_size=40))
 def test_any_text_is_a_known_band_or_none(modality, text):
     assert band_of(modality, text) in (None, *KNOWN[modality])
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("text", [",", " ", "(", "9", "B4 ", "_", "sentinel-", "vv-", "1 nm"])
+def test_a_description_of_megabytes_is_unknown_at_once(text):
+    for modality in KNOWN:
+        with pytest.raises(ValueError, match="not known as"):
+            name_bands(modality, [text * 1_000_000 + "x"] * len(KNOWN[modality]))
+        assert band_of_file(modality, text * 1_000_000) is None

@@ -88,6 +88,8 @@ def band_of(modality: str, name: str) -> str | None:
         modality: ``"s1"`` or ``"s2"``.
         name: A band description, or the name of a file with one band, without its ending.
     """
+    if len(name) > _LONGEST:
+        return None
     return _radar_band(name) if modality == "s1" else _optical_band(name)
 
 
@@ -99,9 +101,14 @@ def band_of_file(modality: str, stem: str) -> str | None:
         stem: Name of the file without its ending, e.g. ``T32UPU_20180505T103021_B04_10m`` or ``site7_B04``.
     """
     # Of one's own files the beginning is free, as long as the end is the name of a band.
+    if len(stem) > _LONGEST:
+        return None
     end = re.fullmatch(r".*[_-]([bB]\d{1,2}[aA]?|[vV][vVhH])(?:_\d+m)?", stem)
     return band_of(modality, stem) or (band_of(modality, end[1]) if end else None)
 
+
+_LONGEST = 255
+"""Characters of a name, as of a file's; a description of megabytes is not looked at."""
 
 _EXAMPLES = {"s1": "Sigma0_VV_db or Gamma0_VH", "s2": "B04, B4_10m, red, nir08 or swir16"}
 
@@ -161,7 +168,7 @@ _EXTRAS = re.compile(
 )
 """Names, without separators, of what is no band of a sensor: angles, quality layers, masks, terrain."""
 
-_COUNTER = re.compile(r"(?:band|layer|lyr|channel|ch|image|raster|gr[ae]y|x)?[ ._-]*(?P<number>\d+)", re.IGNORECASE)
+_COUNTER = re.compile(r"(?:band|layer|lyr|channel|ch|image|raster|gr[ae]y|x)?[ ._-]*(?P<number>\d{1,4})", re.IGNORECASE)
 """Names that only count, which programs write where there are none."""
 
 _NUMBER_OR_POSITION = re.compile(r"band[ ._-]*(?:9|1[0-3])", re.IGNORECASE)
@@ -200,7 +207,7 @@ def _words(name: str) -> list[str]:
 
 
 def _is_extra(name: str) -> bool:
-    return _EXTRAS.fullmatch("".join(_words(name))) is not None
+    return len(name) <= _LONGEST and _EXTRAS.fullmatch("".join(_words(name))) is not None
 
 
 def _without_counters(told: Sequence[str]) -> list[str]:

@@ -195,10 +195,10 @@ def _of_tags(tags: Mapping[str, str]) -> tuple[int, str] | None:
             "s2_offset=0"
         )
     for told, offset in offsets.items():
-        return offset, told
+        return offset, shown(told)
     for name, value in tags.items():
         if name.lower() in ("processing_baseline", "processingbaseline", "s2:processing_baseline"):
-            return _of_baseline(value), f"{name}={value}"
+            return _of_baseline(value), shown(f"{name}={value}")
     return None
 
 
