@@ -12,9 +12,14 @@ ROOT = Path(__file__).resolve().parents[1]
 SMALL = ["dataset.locations=12", "dataset.size=40", "dataset.crop=32", "trainer=smoke", "trainer.wandb=disabled"]
 
 
+def latest(overrides):
+    """Of a key that is given twice the last value alone, as the program itself refuses two."""
+    return list({text.partition("=")[0] if "=" in text else text: text for text in overrides}.values())
+
+
 def start(*command, cwd, cache, **options):
     """Starts ``train.py`` or ``-m <module>`` in folder `cwd`, with the embedded dataset cached in `cache`."""
-    program = [str(ROOT / "train.py"), *command[1:]] if command[0] == "train.py" else list(command)
+    program = [str(ROOT / "train.py"), *latest(command[1:])] if command[0] == "train.py" else list(command)
     return subprocess.Popen(
         [sys.executable, *program],
         cwd=cwd,
@@ -29,7 +34,7 @@ def start(*command, cwd, cache, **options):
 def run_forked(*overrides):
     """Runs ``train.py`` in this process, which `multiprocessing` started; its own processes are started as usual."""
     multiprocessing.set_start_method("fork", force=True)
-    sys.argv = ["train.py", *overrides]
+    sys.argv = ["train.py", *latest(overrides)]
     runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
 
 

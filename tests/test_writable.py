@@ -17,6 +17,6 @@ def test_a_folder_that_cannot_be_written_is_named_before_anything_else(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     monkeypatch.setattr("sys.argv", ["train.py", *flags, f"{key}={folder}"])
-    with pytest.raises(SystemExit, match=f"^{folder} cannot be written .*say {key}=FOLDER$"):
+    with pytest.raises(SystemExit, match=f"^{folder} cannot be written .*set {key}=FOLDER$"):
         main()
     assert "Traceback" not in capfd.readouterr().err

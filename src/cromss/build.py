@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from cromss.config.instantiation import instantiate
 from cromss.dataset.augment import HALVINGS
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.dataset.reader import LocationReader

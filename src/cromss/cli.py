@@ -21,7 +21,10 @@ from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from cromss.config import UserError, quote_paths, suggest_keys
+from cromss.command import interrupted_as, mistakes_shown, one_sentence, prepare_arguments
+from cromss.config import UserError, suggest_keys
+from cromss.config.paths import HELP as PATHS_HELP
+from cromss.config.paths import TRAIN, output_folder, typed_overrides
 from cromss.paths import config_dir
 from cromss.resolvers import register_resolvers
 from cromss.sweep.lock import TakenError, hold
@@ -33,26 +36,8 @@ log = logging.getLogger(__name__)
 # At import: a job of a sweep that starts in another process resolves the folders' names there.
 register_resolvers()
 
-PATHS = (
-    "dataset.path",
-    "dataset.train_path",
-    "dataset.test_path",
-    "dataset.cache",
-    "backbone.weights_path",
-    "backbone.weights_cache",
-    "weights_folder",
-    "trainer.resume",
-    "trainer.checkpoint",
-    "hydra.run.dir",
-    "hydra.sweep.dir",
-)
-"""Keys whose values are paths."""
-
 _MOST_ALIKE = 8
 """Options of a group that begin alike and are still listed one by one."""
-
-_composed: list[bool] = []
-"""Not empty once a config could be composed: trouble that comes later is not a mistyped key."""
 
 HELP = """\
 Pretrain satellite segmentation encoders on noisy labels (CromSS), fine-tune and test them.
@@ -71,6 +56,7 @@ Examples:
       backbone.weights=cromss backbone.weights_path=CHECKPOINT           # few exact labels, on a pretrained encoder
   python train.py -m selection.prop=0.3,0.5,0.7 seed=1,2,3       # a sweep
 
+{paths}
 More programs: python -m cromss.prepare (stores), .predict (a scene to a map), .report (tables), .backbone.export
 All keys of a run:    python train.py --cfg job [overrides]
 Hydra's own options:  python train.py --hydra-help
@@ -80,20 +66,12 @@ Hydra's own options:  python train.py --hydra-help
 def main() -> None:
     """Runs `train.py`: composes the config from the command line, then starts the run or the sweep."""
     if {"--help", "-h"} & set(sys.argv[1:]):
-        sys.stdout.write(HELP.format(groups=_groups(config_dir())))
+        sys.stdout.write(HELP.format(groups=_groups(config_dir()), paths=PATHS_HELP))
         return
-    _composed.clear()
-    sys.argv[1:] = quote_paths(sys.argv[1:], PATHS)
-    try:
+    # Within the training `run` has better words.
+    with interrupted_as("Stopped before the training began."), one_sentence(_unknown_key):
+        prepare_arguments(TRAIN)
         _train()
-    except SystemExit as end:
-        if end.code and not _composed:
-            sys.stderr.writelines(f"{sentence}\n" for sentence in _unknown_keys(sys.argv[1:]))
-        raise
-    except KeyboardInterrupt:
-        # Within the training `run` has better words.
-        sys.stderr.write("\nStopped before the training began.\n")
-        sys.exit(130)
 
 
 def _groups(root: Path) -> str:
@@ -125,13 +103,15 @@ def _families(names: list[str]) -> list[str]:
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")
 def _train(cfg: DictConfig) -> float:
     """One run; the return value is for sweepers."""
-    _composed.append(True)
-    hydra_config = HydraConfig.get()
-    folder = Path(hydra_config.runtime.output_dir)
+    with mistakes_shown():
+        return _run(cfg)
+
+
+def _run(cfg: DictConfig) -> float:
+    mode, folder, overrides = HydraConfig.get().mode, output_folder(), typed_overrides()
     try:
         # First of all: the rest takes seconds to import, in which another job could come.
-        overrides = list(hydra_config.overrides.task)
-        single = as_single_run(folder, overrides) if hydra_config.mode == RunMode.MULTIRUN else nullcontext()
+        single = as_single_run(folder, overrides) if mode == RunMode.MULTIRUN else nullcontext()
         with hold(folder), single:
             if other := taken_by(folder):
                 raise TakenError(folder, other)
@@ -143,7 +123,7 @@ def _train(cfg: DictConfig) -> float:
                 log.debug("The run ended with an error", exc_info=True)
                 raise UserError(_message(error)) from error
     except TakenError as taken:
-        if hydra_config.mode == RunMode.MULTIRUN:
+        if mode == RunMode.MULTIRUN:
             log.info("Left alone: %s", taken)
             return math.nan
         raise UserError(str(taken)) from taken
@@ -159,17 +139,17 @@ def _message(error: Exception) -> str:
     )
 
 
-def _unknown_keys(arguments: list[str]) -> list[str]:
-    """Suggestions for keys that do not exist; none where the config could be composed or was never the trouble."""
-    overrides = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
+def _unknown_key(key: str) -> str:
+    """What to type instead of a key that does not exist, among those of the groups that were chosen."""
+    overrides = [argument for argument in sys.argv[1:] if "=" in argument and not argument.startswith("-")]
     GlobalHydra.instance().clear()
     try:
         parsed = zip(overrides, OverridesParser.create().parse_overrides(overrides), strict=True)
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
             options = GlobalHydra.instance().config_loader().get_group_options
             groups = [typed for typed, override in parsed if options(override.key_or_group)]
-            chosen = [group for group in groups if "," not in group]
-            return suggest_keys(compose("config", chosen), [typed for typed in overrides if typed not in groups])
+            known = compose("config", [group for group in groups if "," not in group])
     except HydraException:
-        # The message that Hydra gave already names the group or the syntax at fault.
-        return []
+        with initialize_config_dir(str(config_dir()), version_base="1.3"):
+            known = compose("config")
+    return next(iter(suggest_keys(known, [f"{key}="])), f"There is no key {key}: see `python train.py --cfg job`")

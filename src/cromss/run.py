@@ -15,13 +15,14 @@ import lightning as L
 import wandb
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from hydra.utils import instantiate
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from omegaconf import DictConfig
 
 from cromss.build import build, check_monitors
 from cromss.config import check
+from cromss.config.instantiation import instantiate
+from cromss.config.paths import output_folder, typed_overrides
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.io.atomic import write_file
 from cromss.recompose import Composed, as_trained
@@ -89,13 +90,12 @@ def run(cfg: DictConfig) -> float:
         ValueError: Settings, data, weights or a checkpoint that do not fit; nothing has been trained or written by then
             but the config itself.
     """
-    hydra = HydraConfig.get()
-    folder = Path(hydra.runtime.output_dir)
-    composed = Composed(cfg, hydra.runtime.choices, list(hydra.overrides.task))
+    folder = output_folder()
+    composed = Composed(cfg, HydraConfig.get().runtime.choices, typed_overrides())
     if cfg.trainer.test_only is True and cfg.trainer.checkpoint is not None:
         composed = as_trained(composed)
     # What a sweep varies was checked as a whole before its runs started.
-    said = [] if hydra.mode == RunMode.MULTIRUN else composed.overrides
+    said = [] if HydraConfig.get().mode == RunMode.MULTIRUN else composed.overrides
     check(composed.cfg, devices=False, overrides=said)
     if cfg.trainer.resume == "auto" and (record := finished(folder, composed.resolved)) is not None:
         log.info("%s is finished: %s %s", folder, record.monitor, record.score)

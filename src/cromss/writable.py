@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from cromss.io.own_files import LinkError
 from cromss.runs.links import check_no_links
@@ -17,14 +19,18 @@ class WritableFolder(Callback):
 
     def on_run_start(self, config: Any, **kwargs: Any) -> None:
         """Looks at the folder of a run."""
-        _check(Path(str(config.hydra.run.dir)), "hydra.run.dir")
+        _check(config, "hydra.run.dir")
 
     def on_multirun_start(self, config: Any, **kwargs: Any) -> None:
         """Looks at the folder of a sweep."""
-        _check(Path(str(config.hydra.sweep.dir)), "hydra.sweep.dir")
+        _check(config, "hydra.sweep.dir")
 
 
-def _check(folder: Path, key: str) -> None:
+def _check(config: Any, key: str) -> None:
+    try:
+        folder = Path(str(OmegaConf.select(config, key)))
+    except OmegaConfBaseException:
+        return  # Hydra tells what is wrong when it makes the folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
         check_no_links(folder)
@@ -36,5 +42,5 @@ def _check(folder: Path, key: str) -> None:
         # Hydra makes a warning of any error in a callback, and goes on.
         raise SystemExit(
             f"{folder} cannot be written ({error.strerror}): free space, start from a folder that can be written, or "
-            f"say {key}=FOLDER"
+            f"set {key}=FOLDER"
         ) from error

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from backbones import backbone_of
 from cromss.backbone import load_weights
 from cromss.backbone.export import export_encoder, run
+from cromss.command import checked_settings
 from cromss.fusion import MidFusion, SingleFusion, build
 from entrypoint import ROOT
 from helpers.hostile import JSON_TEXTS, json_bytes, mutations
@@ -160,8 +161,8 @@ def test_nothing_is_written_over_unless_asked(tiny, tmp_path):
         ({"checkpoint": None}, "checkpoint=… is missing"),
         ({"out": None}, "out=… is missing"),
         ({"modality": None}, "modality=… is missing"),
-        ({"modality": "s3"}, "modality='s3' is unknown: choose one of s1, s2, common"),
-        ({"origin": "none"}, "origin='none' is unknown: choose one of cromss, moco"),
+        ({"modality": "s3"}, "modality=s3 must be one of s1, s2, common"),
+        ({"origin": "none"}, "origin=none must be one of cromss, moco"),
         ({"overwrite": "yes"}, "overwrite=yes must be true or false"),
         ({}, "a.ckpt is no file"),
     ],
@@ -169,7 +170,7 @@ def test_nothing_is_written_over_unless_asked(tiny, tmp_path):
 def test_mistakes_on_the_command_line(tmp_path, changes, message):
     settings = OPTIONS | {"checkpoint": str(tmp_path / "a.ckpt"), "out": str(tmp_path / "b"), "modality": "s2"}
     with pytest.raises(ValueError, match=message):
-        run(settings | changes)
+        run(checked_settings("export", "cromss.backbone.export", settings | changes))
 
 
 def test_the_command_line(tiny, tmp_path):

@@ -4,7 +4,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from cromss.config import UserError, check, quote_paths, suggest_keys
+from cromss.config import UserError, check, suggest_keys
 from cromss.paths import config_dir
 from cromss.resolvers import register_resolvers, run_folder, run_name
 
@@ -174,19 +174,6 @@ def test_unknown_keys_get_suggestions():
     assert sentence.startswith("There is no key selection.prp: did you mean selection.prop")
     (sentence,) = suggest_keys(composed(), ["prop=0.5"])
     assert "selection.prop" in sentence
-
-
-def test_paths_are_quoted_where_the_grammar_needs_it():
-    typed = ["dataset.path=~/x", "trainer.resume=outputs/seed=1,a=2/last.ckpt", "dataset.path=plain", "seed=~1"]
-    typed += ["dataset.path='~/own quotes'"]
-    quoted = quote_paths(typed, ("dataset.path", "trainer.resume"))
-    assert quoted == [
-        "dataset.path='~/x'",
-        "trainer.resume='outputs/seed=1,a=2/last.ckpt'",
-        "dataset.path=plain",
-        "seed=~1",
-        "dataset.path='~/own quotes'",
-    ]
 
 
 @pytest.mark.parametrize(

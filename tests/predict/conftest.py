@@ -1,6 +1,7 @@
 import pytest
 
 from cromss.predict.__main__ import main
+from entrypoint import latest
 
 
 @pytest.fixture
@@ -9,7 +10,7 @@ def predict(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     def call(*overrides):
-        monkeypatch.setattr("sys.argv", ["predict", "progress_bar=false", *overrides])
+        monkeypatch.setattr("sys.argv", ["predict", *latest(["progress_bar=false", *overrides])])
         main()
 
     return call

@@ -10,6 +10,7 @@ import rasterio.shutil
 import torch
 
 from cromss.dataset.bands import BANDS
+from entrypoint import latest
 from scenes import CORNER, pixels, trained, write_scene
 
 
@@ -20,7 +21,7 @@ def refused(predict, tmp_path, capfd):
     def call(*overrides):
         before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()}
         with pytest.raises(SystemExit) as end:
-            predict("out=map.tif", *overrides)
+            predict(*latest(["out=map.tif", *overrides]))
         assert end.value.code == 1
         assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*") if path.is_file()} == before
         said = capfd.readouterr().err
@@ -42,19 +43,19 @@ def two(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["checkpoint=null", "s1=s1.tif"], "checkpoint=… is missing"),
-        ([], "a scene is missing: say s1=FILE, s2=FILE or both"),
+        (["checkpoint=null", "s1=s1.tif"], "null is no file"),
+        ([], "a scene is missing: set s1=FILE, s2=FILE or both"),
         (["s1=s1.tif", "window=100"], "window=100 must be a multiple of 32"),
         (["s1=s1.tif", "overlap=1"], "overlap=1 must be a share of a window in [0, 0.9]"),
         (["s1=s1.tif", "batch_size=0"], "batch_size=0 must be"),
         (["s1=s1.tif", "align=off"], "align=off must be true or false"),
-        (["s1=s1.tif", "precision=half"], "precision=half must be float32 or bfloat16"),
+        (["s1=s1.tif", "precision=half"], "precision=half must be one of float32, bfloat16"),
         (["s1=s1.tif", "device=tpu"], "device=tpu must be auto, cpu, cuda"),
         (["s1=s1.tif", "device=cuda:99"], "say device=cpu"),
         (["s1=s1.tif", "s2_offset=some"], "s2_offset=some must be a whole number"),
-        (["s1=s1.tif", "units.s1=feet"], "units.s1='feet' is unknown: choose one of auto, db"),
-        (["s1=s1.tif", "units=db"], "units=db must name those of s1 and s2"),
-        (["s1=s1.tif", "units.s2=[1]"], "units.s2=[1] is unknown"),
+        (["s1=s1.tif", "units.s1=feet"], "units.s1=feet must be one of auto, db"),
+        (["s1=s1.tif", "units=db"], "units=db must be keys with values: s1, s2"),
+        (["s1=s1.tif", "units.s2=[1]"], "units.s2=[1] must be one of auto, dn"),
         (["s1=s1.tif", "out=map.jpg"], "maps are GeoTIFFs: let it end in .tif"),
         (["s1=s1.tif", "out=nowhere/map.tif"], "there is no folder nowhere"),
         (["s1=s1.tif", "out=s1.tif", "overwrite=true"], "would write over s1.tif, which is read"),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from cromss.command import checked_settings
 from cromss.paths import config_dir
 from cromss.report import __main__ as command
 from cromss.report.__main__ import run
@@ -26,12 +27,12 @@ def settings(invent, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"table": "nol"}, "table=nol is unknown: choose one of dfc2020, dw, osm"),
-        ({"format": "html"}, "format=html is unknown: choose one of text, csv, markdown, latex"),
+        ({"table": "nol"}, "table=nol must be one of dfc2020, dw, osm, null"),
+        ({"format": "html"}, "format=html must be one of text, csv, markdown, latex"),
         ({"runs": "nowhere"}, "runs=nowhere is no folder: name the one below which runs lie"),
         ({"runs": ["outputs", "nowhere"]}, "runs=nowhere is no folder"),
-        ({"runs": []}, r"runs=\[\] names no folder"),
-        ({"runs": None}, "runs=None names no folder"),
+        ({"runs": []}, r"runs=\[\] must be a path, or a list of at least 1"),
+        ({"runs": None}, "runs=… is missing"),
         ({"overwrite": "yes"}, "overwrite=yes must be true or false"),
         ({"out": "nowhere/a.txt"}, "out=nowhere/a.txt: there is no folder nowhere"),
         ({"out": "outputs"}, "out=outputs is a folder: name a file in it"),
@@ -39,7 +40,7 @@ def settings(invent, tmp_path, monkeypatch):
 )
 def test_mistakes_say_what_is_allowed(settings, changes, message):
     with pytest.raises(ValueError, match=message):
-        run(settings | changes)
+        run(checked_settings("report", "cromss.report", settings | changes))
 
 
 def test_a_file_is_replaced_only_when_asked(settings, tmp_path):

@@ -9,6 +9,7 @@ import torch
 
 from cromss.cli import main as train
 from cromss.report.__main__ import main as report
+from entrypoint import latest
 from helpers.published import FILES, published_lmdbs
 from weights_files import published
 
@@ -25,7 +26,7 @@ def here(tmp_path, monkeypatch):
 
 
 def call(program, monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["program", *arguments])
+    monkeypatch.setattr(sys, "argv", ["program", *latest(arguments)])
     program()
 
 

@@ -243,20 +243,22 @@ def test_unusable_data_never_cost_the_store_that_they_were_to_replace(
         (["folder.s2_offset=none"], "s2_offset=none: null, 0, or what is to be taken off"),
         (["folder.classes=9"], "classes=9 must be a list of class names"),
         (["folder.labels=null"], "labels=None must be a file name"),
-        (["folder.truth=3"], "truth=3 must be a file name, or null"),
         (["folder.files=s1.tif"], "files=s1.tif: name a file for s1 and s2"),
         (["+folder.label=dw.tif"], "source=folder has no option label: there are files, labels, truth, classes"),
-        (["compression=zstd"], "compression=zstd must name fields, e.g. compression.labels=zstd"),
-        (["source=[folder]"], "source=['folder'] is unknown: choose one of ssl4eo_s12, dw"),
-        (["source=Folder"], "source=Folder is unknown: choose one of ssl4eo_s12, dw"),
+        (["compression=zstd"], "compression=zstd must be keys with values: s1, s2, labels, truth"),
+        (["source=[folder]"], "source=[folder] must be one of ssl4eo_s12, dw"),
+        (["source=Folder"], "source=Folder must be one of ssl4eo_s12, dw"),
+        (["quantise=maybe", "quantise=true"], "quantise=maybe and quantise=true set quantise more than once"),
     ],
 )
 def test_a_setting_of_the_wrong_kind_is_named(arguments, words, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
-    assert call(prepare.main, "prepare", "source=folder", "path=data", "out=store", *arguments) == 1
+    source = [] if arguments[0].startswith("source=") else ["source=folder"]
+    assert call(prepare.main, "prepare", *source, "path=data", "out=store", *arguments) == 1
     said = capfd.readouterr().err
     assert words in said
     assert "Traceback" not in said
+    assert "HYDRA_FULL_ERROR" not in said
     assert list(tmp_path.iterdir()) == []
 
 

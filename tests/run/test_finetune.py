@@ -17,7 +17,7 @@ from cromss.dataset.classes import CLASSES
 from cromss.dataset.geotiff import opened
 from cromss.dataset.reference import open_reference
 from cromss.dataset.store import StoreWriter
-from entrypoint import SMALL, metrics
+from entrypoint import SMALL, latest, metrics
 from helpers.published import published_lmdbs
 from places import random_places
 from shared import REAL_PLACES, needs_shared
@@ -45,7 +45,7 @@ def here(tmp_path, cache, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
 
     def call(name, *overrides):
-        monkeypatch.setattr("sys.argv", ["train.py", *overrides, f"hydra.run.dir={name}"])
+        monkeypatch.setattr("sys.argv", ["train.py", *latest([*overrides, f"hydra.run.dir={name}"])])
         main()
         return tmp_path / name
 

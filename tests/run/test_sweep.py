@@ -10,7 +10,7 @@ import pytest
 
 from cromss.cli import main
 from cromss.report.status import status
-from entrypoint import SMALL, finish, metrics, start
+from entrypoint import SMALL, finish, latest, metrics, start
 
 ONE = [*SMALL, "trainer.limit_batches=1", "trainer.epochs=1"]
 
@@ -136,7 +136,7 @@ def test_a_sweep_that_cannot_run_is_refused_before_anything_is_submitted(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr("sys.argv", ["train.py", "-m", *SMALL, *overrides])
+    monkeypatch.setattr("sys.argv", ["train.py", *latest(["-m", *SMALL, *overrides])])
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 1

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from cromss.cli import main
-from entrypoint import SMALL, finish, metrics, start
+from entrypoint import SMALL, finish, latest, metrics, start
 
 
 def test_a_run_leaves_everything_that_it_names(train, tmp_path):
@@ -82,7 +82,7 @@ MISTAKES = [
     ([*SMALL, "++trainer.accumulate_grad_batches=4"], "There is no key trainer.accumulate_grad_batches"),
     ([*SMALL, "~trainer.epochs"], "trainer.epochs has no value"),
     ([*SMALL, "dataset.modality=s1"], "dataset.modality=s1 has no effect"),
-    ([*SMALL, "fusion=lat"], "Could not find 'fusion/lat'"),
+    ([*SMALL, "fusion=lat"], "fusion=lat is unknown: choose one of early, late, mid, single"),
     ([*SMALL, "selection.prop=1.5"], "selection.prop=1.5 must be a number in [0, 1]"),
     ([*SMALL, "dataset.crop=48"], "dataset.crop=48"),
     ([*SMALL, "fusion=single"], "set selection=none"),
@@ -102,7 +102,7 @@ def test_a_mistake_ends_at_once_with_a_reason(overrides, message, tmp_path, cach
     # In this process, as the imports alone take seconds.
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
-    monkeypatch.setattr("sys.argv", ["train.py", *overrides])
+    monkeypatch.setattr("sys.argv", ["train.py", *latest(overrides)])
     with pytest.raises(SystemExit) as end:
         main()
     assert end.value.code == 1

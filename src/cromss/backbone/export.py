@@ -11,18 +11,16 @@ from safetensors.torch import save
 
 from cromss.backbone.diagnose import resnet_name
 from cromss.backbone.first_layer import source_bands
-from cromss.backbone.load import check_known, choose_encoder
-from cromss.backbone.origins import ORIGINS, find
+from cromss.backbone.load import choose_encoder
+from cromss.backbone.origins import find
 from cromss.backbone.part import first_convolution, plain, shapes
 from cromss.backbone.weights_file import EXPORTED, FORMAT, UNKNOWN, open_weights
-from cromss.command import as_path, check_new_file, check_switches, given, run_command
+from cromss.command import as_path, check_new_file, run_command
+from cromss.config.paths import EXPORT
 from cromss.dataset.own_statistics import PUBLISHED
 from cromss.io.atomic import write_file
-from cromss.types import BRANCHES
 
 log = logging.getLogger(__name__)
-
-_PROGRAM = "cromss.backbone.export"
 
 
 def export_encoder(
@@ -79,7 +77,7 @@ def export_encoder(
 
 def main() -> None:
     """Runs the command line."""
-    run_command("export", run, paths=("checkpoint", "out"), interrupted="nothing was written.")
+    run_command("export", "cromss.backbone.export", run, EXPORT, interrupted="nothing was written.")
 
 
 def run(settings: Any) -> None:
@@ -89,11 +87,7 @@ def run(settings: Any) -> None:
         ValueError: A setting is missing or unknown, or see `export_encoder`.
         OSError: `out` cannot be written.
     """
-    checkpoint, out = (str(given(settings, key, _PROGRAM)) for key in ("checkpoint", "out"))
-    check_known("modality", given(settings, "modality", _PROGRAM), BRANCHES)
-    check_known("origin", settings["origin"], tuple(ORIGINS))
-    check_switches(settings, ["overwrite"])
-    target = as_path(out)
+    checkpoint, target = str(settings["checkpoint"]), as_path(settings["out"])
     options = {key: settings[key] for key in ("modality", "origin", "sha256", "overwrite")}
     metadata = export_encoder(checkpoint, target, **options)
     described = "  ".join(f"{key}={value}" for key, value in metadata.items() if key != EXPORTED)

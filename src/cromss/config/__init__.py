@@ -2,6 +2,6 @@
 
 from cromss.config.check import check
 from cromss.config.errors import UserError
-from cromss.config.overrides import check_given_once, quote_paths, suggest_keys
+from cromss.config.overrides import check_given_once, suggest_keys
 
-__all__ = ["UserError", "check", "check_given_once", "quote_paths", "suggest_keys"]
+__all__ = ["UserError", "check", "check_given_once", "suggest_keys"]

@@ -1,9 +1,9 @@
-"""The words of a command line: paths that need quotes, keys given twice, and keys that do not exist."""
+"""The words of a command line: keys given twice, and keys that do not exist."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -13,25 +13,6 @@ from cromss.config.settings import did_you_mean
 
 _WITH_VALUE = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--info", "-i")
 """Hydra's own options that are followed by a value."""
-
-
-def quote_paths(arguments: Sequence[str], keys: Collection[str]) -> list[str]:
-    """Quotes paths such as ``~/data`` or ``runs/seed=1``, which Hydra's grammar does not take as they are.
-
-    Args:
-        arguments: As typed.
-        keys: Those whose values are paths.
-
-    Returns:
-        The arguments as Hydra takes them.
-    """
-    quoted = []
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        # A quote or bracket of the user's own stays as it is.
-        plain = key in keys and re.match(r"[^'\"{\[]*[~=]", value)
-        quoted.append(f"{key}='{value}'" if plain else argument)
-    return quoted
 
 
 def key_of(override: str) -> str:

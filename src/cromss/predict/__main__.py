@@ -4,38 +4,37 @@ from __future__ import annotations
 
 import logging
 import math
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from cromss.command import as_path, check_new_file, run_command
-from cromss.dataset.imagery.offset import LARGEST_OFFSET
-from cromss.dataset.imagery.units import check_setting
-from cromss.types import MODALITIES
+from cromss.config.paths import PREDICT
 
 log = logging.getLogger(__name__)
 
-SWITCHES = ("align", "probabilities", "confidence", "preview", "overwrite", "progress_bar")
+IMAGES = ("s1", "s2")
+"""Keys of the images of a scene."""
+
 USUAL_WINDOW = 256
 
 
 def main() -> None:
     """Runs the command line."""
     interrupted = "no map was written. The same command starts again."
-    run_command("predict", run, paths=("checkpoint", *MODALITIES, "out"), interrupted=interrupted)
+    run_command("predict", "cromss.predict", run, PREDICT, interrupted)
 
 
 def run(settings: Any) -> None:
-    """Does what `conf/predict.yaml`, as a plain dict, says.
+    """Does what `conf/predict.yaml`, as a plain dict that fits `cromss.config.programs.Predict`, says.
 
     Raises:
-        ValueError: A setting is missing or out of range, or checkpoint and scene do not go together; nothing has been
+        ValueError: A scene is missing, or checkpoint and scene do not go together; nothing has been
             written by then.
         OSError: The disk is full or cannot be written.
     """
-    if problems := list(_problems(settings)):
-        raise ValueError("\n".join(["This scene cannot be mapped:", *(f"  - {problem}" for problem in problems)]))
+    if all(settings[modality] is None for modality in IMAGES):
+        raise ValueError("a scene is missing: set s1=FILE, s2=FILE or both")
     # All that is quick and can be wrong is wrong before torch is there.
     import rasterio
     import torch
@@ -47,7 +46,7 @@ def run(settings: Any) -> None:
     from cromss.predict.opening import check_values, open_scene
 
     targets = _targets(settings)
-    paths = {modality: as_path(settings[modality]) for modality in MODALITIES if settings[modality] is not None}
+    paths = {modality: as_path(settings[modality]) for modality in IMAGES if settings[modality] is not None}
     network = load_network(as_path(settings["checkpoint"]))
     branches = network.branches(paths.keys(), settings["branch"])
     network.net.to(_device(settings["device"], torch.cuda.device_count()))
@@ -79,50 +78,6 @@ def run(settings: Any) -> None:
         mapper.write(scene, targets)
     for name, path in targets.items():
         log.info("%-14s %s", name, path)
-
-
-def _problems(settings: Mapping[str, Any]) -> Iterator[str]:
-    for key in ("checkpoint", "out"):
-        if settings[key] is None:
-            yield f"{key}=… is missing; `python -m cromss.predict --help` shows examples"
-    if all(settings[modality] is None for modality in MODALITIES):
-        yield "a scene is missing: say s1=FILE, s2=FILE or both"
-    for key in SWITCHES:
-        if not isinstance(settings[key], bool):
-            yield f"{key}={settings[key]} must be true or false"
-    window = settings["window"]
-    if window is not None and (not isinstance(window, int) or window < 32 or window % 32):
-        yield f"window={window} must be a multiple of 32 px, which encoders can halve, or null"
-    overlap = settings["overlap"]
-    if not isinstance(overlap, int | float) or not 0 <= overlap <= 0.9:
-        yield f"overlap={overlap} must be a share of a window in [0, 0.9]"
-    for key in ("batch_size", "cache_mb"):
-        value = settings[key]
-        if (key, value) != ("cache_mb", None) and not (_is_whole(value) and value >= 1):
-            yield f"{key}={value} must be a whole number of at least 1"
-    offset = settings["s2_offset"]
-    if offset is not None and not (_is_whole(offset) and 0 <= offset <= LARGEST_OFFSET):
-        yield f"s2_offset={offset} must be a whole number, 0 or 1000, or null: it is taken off"
-    yield from _problems_of_units(settings["units"])
-    if settings["precision"] not in ("float32", "bfloat16"):
-        yield f"precision={settings['precision']} must be float32 or bfloat16"
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", str(settings["device"])):
-        yield f"device={settings['device']} must be auto, cpu, cuda, or cuda: and a number"
-
-
-def _problems_of_units(units: Any) -> Iterator[str]:
-    if not isinstance(units, Mapping) or set(units) != set(MODALITIES):
-        yield f"units={units} must name those of {' and '.join(MODALITIES)}: set units.s1=… or units.s2=…"
-        return
-    for modality, unit in units.items():
-        try:
-            check_setting(modality, unit)
-        except ValueError as error:
-            yield str(error)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _targets(settings: Mapping[str, Any]) -> dict[str, Path]:

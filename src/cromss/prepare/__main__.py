@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cromss.command import as_path, check_switches, choose, given, run_command
+from cromss.command import as_path, choose, given, run_command
+from cromss.config.paths import PREPARE
 from cromss.dataset.reader import LocationReader
 from cromss.dataset.shard_folder import MANIFEST
 from cromss.prepare import SOURCES, verify
@@ -27,7 +28,8 @@ _PLACES: Mapping[str, tuple[str, ...]] = {"ssl4eo_s12": ("labels", "ids")}
 
 def main() -> None:
     """Runs the command line."""
-    run_command("prepare", run, paths=("path", "out"), interrupted="what is complete stays; the same command goes on.")
+    interrupted = "what is complete stays; the same command resumes."
+    run_command("prepare", "cromss.prepare", run, PREPARE, interrupted, sweeps=True)
 
 
 def run(settings: Any) -> None:
@@ -37,16 +39,13 @@ def run(settings: Any) -> None:
         ValueError: A setting is missing or unknown, the source cannot be read, or `verify` found damage.
         OSError: The disk is full, or a path cannot be written.
     """
-    check_switches(settings, ["quantise", "overwrite", "retry", "accept_missing"])
-    if not isinstance(settings["compression"], Mapping):
-        raise ValueError(f"compression={settings['compression']} must name fields, e.g. compression.labels=zstd")
-    choose("action", settings["action"], ACTIONS)(settings)
+    ACTIONS[settings["action"]](settings)
 
 
 def _convert(settings: Mapping[str, Any]) -> None:
     choose("source", settings["source"], SOURCES)
     out = _given(settings, "out")
-    part, workers, per_shard = _part(settings), _workers(settings["workers"]), _per_shard(settings)
+    part, workers, per_shard = _part(settings), _workers(settings["workers"]), settings["locations_per_shard"]
     reader = _reader(settings)
     options = {"source": settings["source"], **settings[settings["source"]]}
     check_space(reader, out, settings["quantise"], settings["compression"], part.of)
@@ -69,7 +68,7 @@ def _convert(settings: Mapping[str, Any]) -> None:
 def _plan(settings: Mapping[str, Any]) -> None:
     choose("source", settings["source"], SOURCES)
     out = _given(settings, "out")
-    workers, per_shard = _workers(settings["workers"]), _per_shard(settings)
+    workers, per_shard = _workers(settings["workers"]), settings["locations_per_shard"]
     reader = _reader(settings)
     found = estimate(reader, out, settings["quantise"], settings["compression"], workers, _part(settings).of, per_shard)
     log.info("%s", found)
@@ -154,16 +153,7 @@ def _part(settings: Mapping[str, Any]) -> Part:
 def _workers(value: Any) -> int:
     if value == "auto":
         return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"workers={value} must be auto or a whole number from 1")
-    return value
-
-
-def _per_shard(settings: Mapping[str, Any]) -> int:
-    value = settings["locations_per_shard"]
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"locations_per_shard={value} must be a whole number from 1")
-    return value
+    return int(value)
 
 
 def _given(settings: Mapping[str, Any], key: str) -> Any:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cromss.command import as_path, check_new_file, check_switches, choose, run_command
+from cromss.command import as_path, check_new_file, run_command
+from cromss.config.paths import REPORT
 from cromss.report.formats import FORMATS
 from cromss.report.output import check_outside_runs, deliver
 from cromss.report.page import check_page_folder, is_page_folder, write_page
@@ -16,7 +17,7 @@ from cromss.report.table import make_overview, make_report
 
 def main() -> None:
     """Runs the command line."""
-    run_command("report", run, paths=("runs", "out", "status", "sweep"), interrupted="nothing was written.")
+    run_command("report", "cromss.report", run, REPORT, interrupted="nothing was written.")
 
 
 def run(settings: Any) -> None:
@@ -26,7 +27,6 @@ def run(settings: Any) -> None:
         ValueError: A setting is missing or unknown, settings do not go together, or `out` exists.
         OSError: `out` cannot be written.
     """
-    check_switches(settings, ["overwrite"])
     asked = [key for key in ("table", "status", "wandb") if settings[key] is not None]
     if len(asked) > 1:
         given = " ".join(f"{key}={settings[key]}" for key in asked)
@@ -44,8 +44,8 @@ def run(settings: Any) -> None:
 
 
 def _table(settings: Any) -> None:
-    table = None if settings["table"] is None else choose("table", settings["table"], TABLES)
-    render = choose("format", settings["format"], FORMATS)
+    table = None if settings["table"] is None else TABLES[settings["table"]]
+    render = FORMATS[settings["format"]]
     out = _new_file(settings)
     found = find_runs(_folders(settings["runs"]))
     deliver(render(make_overview(found) if table is None else make_report(table, found)), out)
@@ -89,8 +89,6 @@ def _new_file(settings: Any) -> Path | None:
 
 
 def _folders(value: Any) -> list[Path]:
-    if value is None or value == []:
-        raise ValueError(f"runs={value} names no folder: say runs=FOLDER, or runs=[FOLDER,FOLDER]")
     return [as_path(entry) for entry in (value if isinstance(value, list) else [value])]
 
 

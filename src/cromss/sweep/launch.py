@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
 
+from cromss.config import UserError
 from cromss.runs.links import check_no_links
 from cromss.runs.settings_files import save_sweep_settings
 from cromss.sweep.lock import one_at_a_time
@@ -62,7 +64,28 @@ def launch(launcher: Any, start: Start, jobs: Sequence[Overrides], first: int) -
         wait = start(lacking) if lacking else dict
     results |= wait()
     _conclude(folder, runs, results)
-    return [results[run.number] for run in runs]
+    return [_as_told(results[run.number]) for run in runs]
+
+
+class _Told(JobReturn):
+    """The result of a run that failed by a mistake of the user, of which `_conclude` has told.
+
+    Hydra asks for the value of every run, and would tell of the mistake again, in lines of its own.
+    """
+
+    @property
+    def return_value(self) -> Any:
+        raise SystemExit(1)
+
+    @return_value.setter
+    def return_value(self, value: Any) -> None:
+        self._return_value = value
+
+
+def _as_told(result: JobReturn) -> JobReturn:
+    if not isinstance(result._return_value, UserError) or os.environ.get("HYDRA_FULL_ERROR") == "1":
+        return result
+    return _Told(overrides=result.overrides, status=result.status, _return_value=result._return_value)
 
 
 def settle(run: PlannedRun, state: RunState) -> JobReturn | None:

@@ -12,6 +12,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import read_write
 
+from cromss.config.paths import uninterpolated
+
 _OF_A_GROUP = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 """Variables that Lightning sets for the processes of a training, and in the first of them, too."""
 
@@ -33,7 +35,7 @@ def as_single_run(folder: Path, overrides: Sequence[str]) -> Iterator[None]:
     run: Any = HydraConfig.get().run
     typed, before = sys.argv, {name: os.environ.get(name) for name in _OF_A_GROUP}
     with read_write(run):
-        run.dir = str(folder)
+        run.dir = uninterpolated(str(folder))
     sys.argv = [typed[0], *overrides]
     try:
         yield

@@ -1,0 +1,252 @@
+"""Paths on a command line: taken literally, whatever characters they hold."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
+
+from cromss.config.errors import UserError
+
+
+@dataclass(frozen=True)
+class PathKey:
+    """What the value of a path key may be beside one path.
+
+    Attributes:
+        null: Whether ``null`` unsets it; a file of that name is meant where it exists, and is ``./null`` otherwise.
+        words: Values with a meaning of their own, such as ``auto``; files of these names are ``./auto``.
+        several: Whether ``[A,B]`` is a list of paths, unless a file has that name.
+        parts: Names of ``{s1: A, s2: B}`` where paths may differ by modality.
+        expand: Whether ``~/`` is replaced here, as Hydra itself takes the value for a path.
+    """
+
+    null: bool = False
+    words: tuple[str, ...] = ()
+    several: bool = False
+    parts: tuple[str, ...] = ()
+    expand: bool = False
+
+
+_PATH = PathKey()
+_OPTIONAL = PathKey(null=True)
+_HYDRA = {"hydra.run.dir": PathKey(expand=True), "hydra.sweep.dir": PathKey(expand=True)}
+_FILES = ("s1", "s2")
+_LMDBS = PathKey(parts=(*_FILES, "labels"))
+
+TRAIN: Mapping[str, PathKey] = {
+    "dataset.path": _LMDBS,
+    "dataset.train_path": _PATH,
+    "dataset.test_path": _OPTIONAL,
+    "dataset.cache": _PATH,
+    "dataset.files": PathKey(parts=_FILES),
+    **{f"dataset.files.{name}": _OPTIONAL for name in _FILES},
+    "dataset.labels": _OPTIONAL,
+    "dataset.truth": _OPTIONAL,
+    "backbone.weights_path": PathKey(null=True, parts=_FILES),
+    **{f"backbone.weights_path.{name}": _OPTIONAL for name in _FILES},
+    "backbone.weights_cache": _PATH,
+    "weights_folder": _PATH,
+    "trainer.resume": PathKey(words=("auto", "null")),
+    "trainer.checkpoint": _OPTIONAL,
+    **_HYDRA,
+}
+"""Path keys of ``train.py``."""
+
+PREDICT: Mapping[str, PathKey] = {"checkpoint": _PATH, "s1": _OPTIONAL, "s2": _OPTIONAL, "out": _PATH, **_HYDRA}
+"""Path keys of ``cromss.predict``."""
+
+PREPARE: Mapping[str, PathKey] = {
+    "path": PathKey(null=True, parts=_LMDBS.parts),
+    "out": _OPTIONAL,
+    "ssl4eo_s12.labels": _OPTIONAL,
+    "ssl4eo_s12.ids": _OPTIONAL,
+    "folder.files": PathKey(parts=_FILES),
+    **{f"folder.files.{name}": _OPTIONAL for name in _FILES},
+    "folder.labels": _OPTIONAL,
+    "folder.truth": _OPTIONAL,
+    **{f"download.{group}tiles": _OPTIONAL for group in ("", "dw.", "osm.")},
+    **{f"download.{group}.url": _PATH for group in ("dw", "osm")},
+    "download.osm.legend": PathKey(null=True, several=True),
+    **_HYDRA,
+}
+"""Path keys of ``cromss.prepare``."""
+
+REPORT: Mapping[str, PathKey] = {
+    "runs": PathKey(several=True),
+    "out": _OPTIONAL,
+    "status": _OPTIONAL,
+    "sweep": _OPTIONAL,
+    **_HYDRA,
+}
+"""Path keys of ``cromss.report``."""
+
+EXPORT: Mapping[str, PathKey] = {"checkpoint": _PATH, "out": _PATH, **_HYDRA}
+"""Path keys of ``cromss.backbone.export``."""
+
+HELP = """\
+Paths are taken literally, whatever characters they hold; ~/ is the home folder. Exceptions:
+  key=null               unsets a key whose default is null: a file of that name is ./null
+  runs=[A,B]             is a list where a key takes several paths, and no file is called so
+  -m key=A,B             in a sweep commas separate paths: quote one that holds a comma, key="'A,B'"
+  key="'...'"            quotes of your own, within those of the shell, hand the value to Hydra's grammar
+"""
+"""For the help of all programs."""
+
+
+def literal_paths(arguments: Sequence[str], keys: Mapping[str, PathKey]) -> list[str]:
+    """Quotes the paths of a command line, so that Hydra and OmegaConf hand them over as they were typed.
+
+    What needs no quotes gets none, and quoting a second time changes nothing: processes that a program starts have its
+    quoted arguments.
+
+    Args:
+        arguments: As typed.
+        keys: Path keys of the program.
+
+    Returns:
+        The arguments as Hydra takes them.
+
+    Raises:
+        UserError: A path is not UTF-8, or begins with ``~/`` and there is no home folder.
+    """
+    sweep = is_sweep(arguments)
+    quoted = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        kind = keys.get(key.lstrip("+"))
+        if kind is None or not equals or not value:
+            quoted.append(argument)
+        elif sweep and not key.startswith("hydra."):
+            quoted.append(f"{key}={_swept(key, value, kind)}")
+        else:
+            quoted.append(f"{key}={_written(key, value, kind)}")
+    return quoted
+
+
+def is_sweep(arguments: Sequence[str]) -> bool:
+    """Whether a command line asks for several runs, so that commas separate values."""
+    return any(argument in ("-m", "--multirun", "hydra.mode=MULTIRUN") for argument in arguments)
+
+
+_FUNCTION = re.compile(r"(?:choice|shuffle|sort|tag|glob|range|interval)\s*\(.*\)", re.DOTALL)
+"""Hydra's functions over the values of a sweep."""
+
+_QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
+_ELEMENT = re.compile(rf"\s*({_QUOTED}|\[[^\[\]]*\]|\{{[^{{}}]*\}}|[^,]*?)\s*(?:,|\Z)", re.DOTALL)
+
+
+def _swept(key: str, value: str, kind: PathKey) -> str:
+    if _FUNCTION.fullmatch(value):
+        return value
+    return ",".join(_written(key, element, kind) for element in _elements(value))
+
+
+def _elements(text: str) -> list[str]:
+    """Splits at commas, but for those within quotes or brackets that begin and end an element."""
+    elements, position = [], 0
+    while position <= len(text):
+        match = _ELEMENT.match(text, position)
+        assert match is not None  # the last alternative takes anything
+        elements.append(match[1])
+        if match.end() == len(text) and not match[0].endswith(","):
+            break
+        position = match.end()
+    return elements
+
+
+def _written(key: str, text: str, kind: PathKey) -> str:
+    """One value, in Hydra's grammar."""
+    if text in kind.words:
+        return text
+    if not os.path.lexists(_expanded(text)):
+        if (text == "null" and kind.null) or re.fullmatch(_QUOTED, text, re.DOTALL):
+            return text
+        if kind.several and text[0] == "[" and text[-1] == "]":
+            return f"[{','.join(_element(key, element, kind) for element in _elements(text[1:-1]) if element)}]"
+        if (parts := _parts(text, kind.parts)) is not None:
+            return f"{{{','.join(f'{name}:{_element(key, path, kind)}' for name, path in parts)}}}"
+    return text if _is_plain(text) and text == _path(key, text, kind) else _quoted(key, text, kind)
+
+
+def _parts(text: str, names: tuple[str, ...]) -> list[tuple[str, str]] | None:
+    """Names and paths of ``{s1: A, s2: B}``; None where it is a path."""
+    if not names or text[0] != "{" or text[-1] != "}":
+        return None
+    found = [re.fullmatch(r"(\w+)\s*:\s*(.+)", element, re.DOTALL) for element in _elements(text[1:-1])]
+    parts = [(match[1], match[2]) for match in found if match is not None and match[1] in names]
+    return parts if len(parts) == len(found) else None
+
+
+def _element(key: str, text: str, kind: PathKey) -> str:
+    """One of several paths."""
+    kept = re.fullmatch(_QUOTED, text, re.DOTALL) or (text == "null" and kind.null)
+    return text if kept else _quoted(key, text, kind)
+
+
+def _quoted(key: str, text: str, kind: PathKey) -> str:
+    # Hydra: backslashes count only before a quote, and the end is one.
+    meant = uninterpolated(_path(key, text, kind))
+    escaped = re.sub(r"(\\*)('|\Z)", lambda match: match[1] * 2 + match[2].replace("'", r"\'"), meant)
+    return f"'{escaped}'"
+
+
+def _path(key: str, text: str, kind: PathKey) -> str:
+    """The path that is meant, in characters that all later readers take for themselves."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{key}={text!a} is not UTF-8: rename the file, or link to it by another name") from None
+    if text == "???":
+        return "./???"  # to OmegaConf, a value that is missing
+    if text[0] == "~":
+        expanded = _expanded(text)
+        if expanded == text and text.partition("/")[0] == "~":
+            raise UserError(f"{key}={text} needs a home folder, and there is none: set HOME, or give the whole path")
+        if expanded == text:
+            return f"./{text}"  # no user has that name
+        return expanded if kind.expand else text
+    return text
+
+
+def _expanded(text: str) -> str:
+    """With the home folder for ``~/``; as it is where no user has that name, or this one has no home."""
+    try:
+        return str(Path(text).expanduser())
+    except RuntimeError:
+        return text
+
+
+def _is_plain(text: str) -> bool:
+    """Whether Hydra reads the text as itself."""
+    if "${" in text:
+        return False
+    try:
+        return text == OverridesParser.create().parse_override(f"key={text}").value()
+    except HydraException:
+        return False
+
+
+def uninterpolated(text: str) -> str:
+    """The text whose value in a config is `text`: OmegaConf looks up ``${...}``, and counts backslashes before it."""
+    return re.sub(r"(\\*)\$\{", lambda match: rf"{match[1] * 2}\${{", text)
+
+
+def output_folder() -> Path:
+    """The folder of the run of this process, absolute; Hydra keeps it as a path, in which ``${x}`` is text."""
+    runtime: Any = OmegaConf.to_container(HydraConfig.get().runtime, resolve=False)
+    return Path(runtime["output_dir"])
+
+
+def typed_overrides() -> list[str]:
+    """What the command line of this run said, as it was said: with references, not with what they refer to."""
+    overrides: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
+    return list(overrides)
