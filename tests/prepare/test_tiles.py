@@ -136,7 +136,7 @@ def test_dfc2020_cut(tmp_path):
 
 @pytest.mark.parametrize(("side", "padding"), [(510, 1), (512, 0)])
 def test_patches_are_those_of_the_padded_tile_from_offset_1(tmp_path, side, padding):
-    image = np.arange(2 * side * side, dtype=np.float32).reshape(2, side, side) + 1
+    image = -1 - np.linspace(0, 30, 2 * side * side, dtype=np.float32).reshape(2, side, side)
     expected = write_tile(tmp_path, side=side, change={"s1": image})
     reader = dw(tmp_path, cut=102)
     assert (len(reader), reader.info.size) == (25, (102, 102))
@@ -271,23 +271,28 @@ DAMAGES = {
     "size": (changed("s1", pixels("s1", 8, 8)), "s1_b.tif is 8 x 8 px: 12 x 12 are needed; fetch or make it again"),
     "type": (changed("s1", arrays()["s1"].astype(np.float64)), "s1_b.tif is float64: s1 is float32 here"),
     "type of labels": (changed("dw", arrays()["dw"].astype(np.uint16)), "dw_b.tif is uint16: labels is uint8 here"),
-    "bands": (changed("s2", arrays()["s2"][:12]), r"s2_b.tif has 12 bands .*s2 has 13 \(B1 B2 "),
+    "bands": (changed("s2", arrays()["s2"][:12]), r"s2_b.tif: it has 12 bands without names, and s2 has 13 \(B1 B2 "),
     "other bands": (
         changed("s2", arrays()["s2"][:3], names=["B4", "B3", "B2"]),
         "s2_b.tif holds bands B4 B3 B2: the first tile has B1 B2",
     ),
-    "bands of labels": (changed("dw", arrays()["dw"].repeat(2, 0)), "dw_b.tif has 2 bands: labels have one"),
+    "bands of labels": (
+        changed("dw", arrays()["dw"].repeat(2, 0)),
+        "dw_b.tif has 2 bands of uint8: labels are one band",
+    ),
     "coordinate system": (
         changed("s2", crs="EPSG:32633"),
         "s2_b.tif and .*s1_b.tif differ in CRS: EPSG:32633 and EPSG:32632: bring them to one grid",
     ),
     "grid": (changed("dw", corner=(CORNER[0] + 10, CORNER[1])), "dw_b.tif and .*s1_b.tif differ in transform"),
-    "no number": (changed("s1", with_pixel("s1", np.nan)), "s1_b.tif, season 0, band VH holds NaN or infinite"),
-    "nodata": (
-        changed("s1", with_pixel("s1", -9999), nodata=-9999),
-        "s1_b.tif: 1 of 144 pixels have the value -9999, which it declares as nodata: fill them",
+    "units": (
+        changed("s1", 10 ** (arrays()["s1"] / 10)),
+        "s1_b.tif: values .* seems to be backscatter in linear units; dB is needed: convert the file",
     ),
-    "nothing seen": (changed("s1", np.zeros((2, SIDE, SIDE), np.float32)), "s1_b.tif: all pixels are 0"),
+    "nothing seen": (
+        changed("s1", np.zeros((2, SIDE, SIDE), np.float32)),
+        "s1_b.tif: no pixel is known, so nothing was seen",
+    ),
 }
 
 
@@ -303,6 +308,26 @@ def test_a_damaged_tile_fails_and_no_other(tmp_path, change, words):
     with pytest.raises(ValueError, match=words):
         reader.read_labels(1)
     reader.read_images(0, 0, "s2")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        changed("s1", with_pixel("s1", np.nan)),
+        changed("s1", with_pixel("s1", -9999), nodata=-9999),
+        changed("s1", with_pixel("s1", -9999)),
+    ],
+    ids=["no number", "nodata", "not declared"],
+)
+def test_an_unknown_pixel_has_no_label(tmp_path, change):
+    expected = write_tile(tmp_path, "b")["dw"].copy()
+    change(tmp_path)
+    reader = dw(tmp_path)
+    labels = reader.read_labels(0)
+    assert labels[0, 2, 3] == 255
+    labels[0, 2, 3] = expected[0, 2, 3] - 1
+    np.testing.assert_array_equal(labels, expected - 1)
+    assert reader.read_images(0, 0, "s1")[1, 2, 3] == np.float32(BANDS["s1"][1].mean)
 
 
 def test_the_first_tile_may_be_damaged_and_some_has_to_be_readable(tmp_path):

@@ -302,6 +302,14 @@ def test_paths_that_the_grammar_of_overrides_does_not_take_are_taken(tmp_path, m
     assert len(open_store(tmp_path / "run=1 (x)")) == PLACES
 
 
+def test_a_store_inside_its_source_is_refused(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    write_places(tmp_path / "data")
+    assert call(prepare.main, "prepare", "source=folder", "path=data", "out=data/store") == 1
+    assert "out=data/store lies in path=data" in capfd.readouterr().err
+    assert not Path("data/store").exists()
+
+
 def folder_reader(path):
     return FolderReader(path, {"s1": "s1.tif", "s2": "s2.tif"}, "dw.tif", None, list(NINE), 0, {})
 

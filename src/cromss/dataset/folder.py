@@ -196,6 +196,13 @@ class FolderReader:
         missing = [problem for problem in problems if problem.endswith(" is missing")]
         if missing:
             yield "Files of other names (capitals count) are told by the settings files, labels and truth"
+        if units := [
+            modality for modality in self._files if any(f"set units.{modality}=" in text for text in problems)
+        ]:
+            yield (
+                f"Units are dataset.units.{units[0]} in training and folder.units.{units[0]} in prepare, for all "
+                "locations; locations in other units are to be converted or left out"
+            )
         for modality, name in self._files.items():
             if len(self._files) > 1 and any(problem.endswith(f"/{name} is missing") for problem in missing):
                 yield (

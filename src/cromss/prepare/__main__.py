@@ -45,6 +45,7 @@ def run(settings: Any) -> None:
 def _convert(settings: Mapping[str, Any]) -> None:
     choose("source", settings["source"], SOURCES)
     out = _given(settings, "out")
+    _check_apart(settings, out)
     part, workers, per_shard = _part(settings), _workers(settings["workers"]), settings["locations_per_shard"]
     reader = _reader(settings)
     options = {"source": settings["source"], **settings[settings["source"]]}
@@ -112,6 +113,13 @@ def _reader(settings: Mapping[str, Any]) -> LocationReader:
             f"source={settings['source']} has no option {', '.join(unknown)}: there are {', '.join(allowed)}"
         )
     return open_source(_given(settings, "path"), **options)
+
+
+def _check_apart(settings: Mapping[str, Any], out: Path) -> None:
+    """ValueError where a store would lie in the folder that it is made of, and be read as a location of it."""
+    path = _given(settings, "path")
+    if out.resolve().is_relative_to(path.resolve()):
+        raise ValueError(f"out={out} lies in path={path}, which is read: choose a folder outside of it")
 
 
 def _tell(outcome: Outcome, out: Path, accept_missing: bool) -> None:

@@ -7,12 +7,11 @@ bits, uncompressed, in strips. Those are read here; every other TIFF goes to GDA
 from __future__ import annotations
 
 import struct
-import warnings
 from typing import NamedTuple
 
 import numpy as np
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import MemoryFile
+
+from cromss.dataset.geotiff import opened_bytes
 
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _STRIPS, _SAMPLES, _LENGTHS, _FORMAT = 256, 257, 258, 259, 273, 277, 279, 339
 _SCALE, _TIEPOINT, _MATRIX, _GEO_KEYS, _GEO_NUMBERS, _GEO_TEXT, _NODATA = (
@@ -112,19 +111,11 @@ def _place(tags: dict[int, bytes]) -> bytes:
 def _read_by_gdal(data: bytes, where: str) -> Band:
     if not data:
         raise ValueError(f"{where} is empty: fetch it again")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with MemoryFile(data) as file, file.open() as source:
-                if source.count != 1 or source.dtypes[0] != "uint8":
-                    raise ValueError(
-                        f"{where} has {source.count} bands of {source.dtypes[0]}: one band of uint8 is published"
-                    )
-                pixels = source.read(1)
-                _check_nodata(pixels, source.nodata, where)
-    except RasterioError as error:
-        reason = error.__cause__ or error
-        raise ValueError(f"{where} cannot be read ({reason}): it is truncated, damaged or no TIFF") from error
+    with opened_bytes(data, where) as source:
+        if source.count != 1 or source.dtypes[0] != "uint8":
+            raise ValueError(f"{where} has {source.count} bands of {source.dtypes[0]}: one band of uint8 is published")
+        pixels = source.read(1)
+        _check_nodata(pixels, source.nodata, where)
     # The file opened, so its tags can be read; a compressed one says where it lies in the same way.
     return Band(pixels, _place(_plain_tags(data)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -72,6 +73,8 @@ class FolderFiles:
 
     def read(self, index: int, name: str) -> bytes:
         """All bytes of a file; see `RawFiles`."""
+        if not Path(name).is_file():
+            raise OSError(errno.EINVAL, "it is no regular file")
         return Path(name).read_bytes()
 
 

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from cromss.dataset.bands import BANDS
-from cromss.dataset.checks import check_finite
-from cromss.dataset.folder import band_names_of
 from cromss.dataset.geotiff import Header, grid_difference, header_of, opened
+from cromss.dataset.imagery.image import Image, alpha_bands, open_image
+from cromss.dataset.imagery.labels import check_label_file, read_codes
+from cromss.dataset.imagery.units import AUTO
 from cromss.dataset.reader import ModalityInfo
 from cromss.dataset.reference_formats import LABELS
 from cromss.prepare.tile_files import Tile
 from cromss.prepare.tile_layouts import TileLayout
+from cromss.types import IGNORE_INDEX
 
 _CURE = "fetch or make it again, or remove the tile"
+
+
+class TileHeader(NamedTuple):
+    """What a file of a tile says of itself, and the published names of its bands, none for labels."""
+
+    header: Header
+    bands: tuple[str, ...]
 
 
 def first_readable(tiles: Iterable[Tile], layout: TileLayout) -> tuple[dict[str, tuple[str, ...]], int]:
@@ -28,19 +39,18 @@ def first_readable(tiles: Iterable[Tile], layout: TileLayout) -> tuple[dict[str,
         except ValueError as error:
             problem = problem or error
             continue
-        names = {part: band_names_of(part, headers[part]) for part in BANDS}
-        ordered = {part: tuple(band.name for band in BANDS[part] if band.name in names[part]) for part in BANDS}
-        return ordered, headers[LABELS].size[0]
+        ordered = {part: tuple(band.name for band in BANDS[part] if band.name in headers[part].bands) for part in BANDS}
+        return ordered, headers[LABELS].header.size[0]
     raise ValueError(f"none of the tiles can be read. The first: {problem}")
 
 
-def read_headers(tile: Tile, layout: TileLayout) -> dict[str, Header]:
-    """Part -> header of its file; ValueError unless they are of the layout and on one grid."""
-    headers: dict[str, Header] = {}
+def read_headers(tile: Tile, layout: TileLayout) -> dict[str, TileHeader]:
+    """Part -> what its file says; ValueError unless all are of the layout and on one grid."""
+    headers: dict[str, TileHeader] = {}
     for part, file in tile.files.items():
         headers[part] = _header(file, part, layout)
         beside = next(iter(headers))
-        if difference := grid_difference(headers[part], headers[beside]):
+        if difference := grid_difference(headers[part].header, headers[beside].header):
             raise ValueError(f"{file} and {tile.files[beside]} differ in {difference}: bring them to one grid")
     return headers
 
@@ -54,63 +64,64 @@ def read_tile(tile: Tile, layout: TileLayout, modalities: Mapping[str, ModalityI
         modalities: Which bands are wanted, in which order.
 
     Returns:
-        Modality -> ``(K, H, W)`` in raw units, and ``labels`` -> see `read_labels`.
+        Modality -> ``(K, H, W)`` in raw units, and ``labels`` -> see `read_labels`; what is unknown in a modality has
+        no label.
 
     Raises:
         ValueError: A file is not as it should be; it is named with what was found and what is needed.
     """
     headers = read_headers(tile, layout)
-    pixels = {part: _read_image(tile.files[part], part, headers[part], modalities[part].bands) for part in modalities}
-    return {**pixels, LABELS: read_labels(tile.files[LABELS], layout)}
+    labels = read_labels(tile.files[LABELS], layout)
+    pixels = {}
+    for part, wanted in modalities.items():
+        pixels[part], known = _read_image(tile.files[part], part, headers[part].bands, wanted.bands)
+        labels[~known] = IGNORE_INDEX
+    return {**pixels, LABELS: labels}
 
 
 def read_labels(file: Path, layout: TileLayout) -> np.ndarray:
     """Labels of a tile, uint8 ``(H, W)``: a class from 0, or 255; ValueError where the file is not of the layout."""
     _header(file, LABELS, layout)
-    with opened(file) as source:
-        stored = source.read(1)
+    stored, known = read_codes(file)
     classes = np.full(256, -1 if layout.others is None else layout.others, np.int16)
     classes[list(layout.remap)] = list(layout.remap.values())
-    labels = classes[stored]
+    labels = np.where(known, classes[stored], IGNORE_INDEX)
     if (labels < 0).any():
         values = np.unique(stored[labels < 0])[:10].tolist()
         raise ValueError(f"{file}: label values {values} are none of {sorted(layout.remap)}: {_CURE}")
     return labels.astype(np.uint8)
 
 
-def _header(file: Path, part: str, layout: TileLayout) -> Header:
-    with opened(file) as source:
-        header = header_of(source)
+def _opened(file: Path, modality: str) -> AbstractContextManager[Image]:
+    return open_image(file, modality, units=AUTO, s2_offset=None, unknown_offset=0)
+
+
+def _header(file: Path, part: str, layout: TileLayout) -> TileHeader:
+    bands: tuple[str, ...] = ()
+    if part == LABELS:
+        with opened(file) as source:
+            header = header_of(source)
+            check_label_file(file, header, tuple(alpha_bands(source)))
+    else:
+        with _opened(file, part) as image:
+            header, bands = image.header, image.bands
     if header.dtype != layout.dtypes[part]:
         raise ValueError(f"{file} is {header.dtype}: {part} is {layout.dtypes[part]} here; {_CURE}")
-    if part == LABELS and header.bands != 1:
-        raise ValueError(f"{file} has {header.bands} bands: labels have one; {_CURE}")
-    if part != LABELS and not band_names_of(part, header):
-        known = [band.name for band in BANDS[part]]
-        raise ValueError(
-            f"{file} has {header.bands} bands described as {header.names}: {part} has {len(known)} "
-            f"({' '.join(known)}), and others or another order are told by these descriptions; {_CURE}"
-        )
     height, width = header.size
     side = layout.size or height
     if (height, width) != (side, side):
         raise ValueError(f"{file} is {width} x {height} px: {side} x {side} are needed; {_CURE}")
-    return header
+    return TileHeader(header, bands)
 
 
-def _read_image(file: Path, modality: str, header: Header, wanted: tuple[str, ...]) -> np.ndarray:
-    stored = band_names_of(modality, header)
+def _read_image(
+    file: Path, modality: str, stored: tuple[str, ...], wanted: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray]:
     if set(stored) != set(wanted):
         raise ValueError(f"{file} holds bands {' '.join(stored)}: the first tile has {' '.join(wanted)}; {_CURE}")
-    with opened(file) as source:
-        image = source.read([stored.index(name) + 1 for name in wanted])
-        nodata = source.nodata
-    check_finite(str(file), image[None], wanted)
-    if nodata is not None and (missing := int((image == nodata).any(axis=0).sum())):
-        raise ValueError(
-            f"{file}: {missing} of {image[0].size} pixels have the value {nodata:g}, which it declares as nodata: "
-            "fill them, or remove the tile"
-        )
-    if modality == "s1" and not image.any():
-        raise ValueError(f"{file}: all pixels are 0, so nothing was seen: {_CURE}")
-    return image
+    with _opened(file, modality) as image:
+        image.judge(can_tell=False)
+        pixels, known = image.read(bands=wanted)
+    if not known.any():
+        raise ValueError(f"{file}: no pixel is known, so nothing was seen: {_CURE}")
+    return pixels, known

@@ -174,10 +174,13 @@ class Image:
                 plane[~known] = _QUANTISED_MEAN if self.quantised else band.mean
         return image, known
 
-    def judge(self) -> None:
+    def judge(self, can_tell: bool = True) -> None:
         """Looks at pixels here and there, whether they are what they are taken for: units, and the offset of S2.
 
         Warns where the order of bands without names seems to be another one.
+
+        Args:
+            can_tell: Whether there is a setting by which the user can tell the units, for the message.
 
         Raises:
             ValueError: They are not; the message names the file, what is there and the setting that helps.
@@ -188,7 +191,7 @@ class Image:
         bands = known_bands(self.modality, self.bands)
         found = verdict(self.modality, values, bands, self.quantised)
         try:
-            check_units(self.modality, found, self.units, self.told, values)
+            check_units(self.modality, found, self.units, self.told, values, can_tell)
         except ValueError as error:
             raise ValueError(f"{self.path}: {error}") from error
         if self.quantised:

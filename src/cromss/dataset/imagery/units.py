@@ -126,7 +126,9 @@ def _quantised_verdict(modality: str, middle: np.ndarray, high: np.ndarray, band
     return QUANTISED if sum(value < _BELOW_ZERO for value in restored) < max(1, len(bands) / 4) else None
 
 
-def check_units(modality: str, found: str | None, units: str, told: bool, values: np.ndarray) -> None:
+def check_units(
+    modality: str, found: str | None, units: str, told: bool, values: np.ndarray, can_tell: bool = True
+) -> None:
     """Compares a verdict with the units that an image is read in.
 
     Args:
@@ -135,6 +137,7 @@ def check_units(modality: str, found: str | None, units: str, told: bool, values
         units: Units that the values are taken to be in.
         told: Whether the user told these units.
         values: ``(K, n)`` that the verdict was made of, for the message.
+        can_tell: Whether there is a setting by which the user can tell them.
 
     Raises:
         ValueError: They differ. What the user calls published units is believed.
@@ -147,10 +150,12 @@ def check_units(modality: str, found: str | None, units: str, told: bool, values
     low, middle, high = np.percentile(finite, (1, 50, 99))
     seems = f"which seems to be {UNITS[modality][found]}" if found else f"which fits none of {_listed(modality)}"
     needed = UNITS[modality][units]
-    cure = f"units.{modality}={found}" if found else f"units.{modality}=… to what they are, or convert the file"
+    cure = f"set units.{modality}={found or '…'}" if can_tell else "convert the file"
+    if can_tell and not found:
+        cure += " to what they are, or convert the file"
     raise ValueError(
         f"values of 1 % / 50 % / 99 % of the pixels are {low:.4g} / {middle:.4g} / {high:.4g}, {seems}; {needed} "
-        f"{'was told' if told else 'is needed'}: set {cure}"
+        f"{'was told' if told else 'is needed'}: {cure}"
     )
 
 

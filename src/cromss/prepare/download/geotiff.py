@@ -62,7 +62,9 @@ def read_picture(content: bytes, what: str) -> NDArray[np.uint8]:
         # Only its colours are asked for: where it lies is known.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            with MemoryFile(content) as memory, memory.open() as file:
+            # Whatever else a server sends may describe files of this computer, as a VRT does.
+            driver = "PNG" if content.startswith(b"\x89PNG") else "GTiff"
+            with MemoryFile(content) as memory, memory.open(driver=driver) as file:
                 bands = file.read()
                 palette = file.colormap(1) if bands.shape[0] == 1 and file.colorinterp[0].name == "palette" else None
         except RasterioIOError as error:
