@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -324,14 +323,3 @@ def _subfolders(path: Path) -> list[str]:
     if not path.is_dir():
         raise ValueError(f"{path} {'is no folder' if path.exists() else 'does not exist'}: check the path")
     return sorted(child.name for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))
-
-
-def band_names_of(modality: str, header: Header) -> tuple[str, ...]:
-    """Names of the bands in file order, from their descriptions or from their number; empty where neither tells."""
-    known = [band.name for band in BANDS[modality]]
-    # B04 and b4 are common for B4.
-    told = [re.sub("^B0", "B", (name or "").upper()) for name in header.names]
-    if set(told) <= set(known) and len(set(told)) == header.bands:
-        return tuple(told)
-    # One name that is known speaks against the usual order: another band stands among them.
-    return tuple(known) if header.bands == len(known) and set(told).isdisjoint(known) else ()
