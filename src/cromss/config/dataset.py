@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from matplotlib.colors import is_color_like
 from pydantic import AfterValidator, Field
 
 from cromss.class_names import MOST_CLASSES, check_class_names
@@ -25,8 +26,16 @@ def _class_names(names: Any) -> Any:
 
 
 Classes = Annotated[Any, AfterValidator(_class_names), Means(f"a list of 2 to {MOST_CLASSES} distinct class names")]
+
+
+def _colour(text: str) -> str:
+    if not is_color_like(text):
+        raise ValueError("must be a colour")
+    return text
+
+
 Colours = Annotated[
-    list[Annotated[str, Field(pattern="^#[0-9a-fA-F]{6}$")]], Means("a list of colours as '#419bdf', one per class")
+    list[Annotated[str, AfterValidator(_colour)]], Means("a list of colours as '#419bdf' or red, one per class")
 ]
 Bands = Annotated[Any, OneOf(tuple(int(name) if name.isdigit() else name for name in SUBSETS))]
 Modality = Annotated[str, OneOf(MODALITIES)]
