@@ -475,8 +475,13 @@ def _published(value: float, units: str) -> float:
 
 def _probes(height: int, width: int) -> list[tuple[int, int, int, int]]:
     """Left, top, width and height of the samples."""
-    shares = np.linspace(0, 1, _PROBES) if max(height, width) > _LARGE else (0.25, 0.75)
+    shares = np.linspace(0, 1, _PROBES)
+    pairs = [(down, across) for down in shares for across in shares]
+    if max(height, width) <= _LARGE:
+        # Reading decodes whole blocks, so that few places cost a fraction.
+        pairs = [(0.25, 0.25), (0.75, 0.75)]
     side_x, side_y = min(_PROBE, width), min(_PROBE, height)
-    rows = dict.fromkeys(round(share * (height - side_y)) for share in shares)
-    columns = dict.fromkeys(round(share * (width - side_x)) for share in shares)
-    return [(left, top, side_x, side_y) for top in rows for left in columns]
+    places = dict.fromkeys(
+        (round(across * (width - side_x)), round(down * (height - side_y))) for down, across in pairs
+    )
+    return [(left, top, side_x, side_y) for left, top in places]
