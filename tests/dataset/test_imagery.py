@@ -11,7 +11,7 @@ from rasterio import Affine
 
 from cromss.dataset.bands import BANDS, quantise
 from cromss.dataset.folder import FolderReader
-from cromss.dataset.geotiff import GEOTIFF, NAMED_BY_USER, opened, opened_bytes
+from cromss.dataset.geotiff import NAMED_BY_USER, opened_bytes
 from cromss.dataset.imagery.image import open_image
 from cromss.dataset.imagery.labels import read_labels
 from shared import REAL_PLACES, needs_shared
@@ -331,12 +331,6 @@ def test_a_pipe_does_not_hang(tmp_path, name):
 def test_members_of_archives_are_geotiffs(content):
     with pytest.raises(ValueError, match="here cannot be read"), opened_bytes(content, "here"):
         pass
-
-
-def test_the_network_is_off(tmp_path):
-    file = write(tmp_path / "s2.tif", values("s2").astype(np.uint16))
-    with opened(file, GEOTIFF):
-        assert rasterio.env.getenv()["CPL_VSIL_CURL_ALLOWED_FILENAME"] == "none"
 
 
 def folder_reader(path, **changes):

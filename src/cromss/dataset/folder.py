@@ -13,7 +13,7 @@ import numpy as np
 
 from cromss.class_names import check_class_names
 from cromss.dataset.bands import BANDS
-from cromss.dataset.geotiff import Header, grid_difference, header_of, opened
+from cromss.dataset.geotiff import Header, absent, grid_difference, header_of, opened
 from cromss.dataset.imagery.image import Image, alpha_bands, open_image
 from cromss.dataset.imagery.labels import check_label_file, read_labels
 from cromss.dataset.imagery.units import AUTO, check_setting
@@ -321,5 +321,5 @@ def _check_settings(files: Any, labels: Any, truth: Any, classes: Any, s2_offset
 
 def _subfolders(path: Path) -> list[str]:
     if not path.is_dir():
-        raise ValueError(f"{path} {'is no folder' if path.exists() else 'does not exist'}: check the path")
+        raise ValueError(f"{path} is no folder: check the path" if path.exists() else absent(path))
     return sorted(child.name for child in path.iterdir() if child.is_dir() and not child.name.startswith("."))

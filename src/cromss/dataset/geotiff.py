@@ -1,23 +1,37 @@
 """The one way in which rasters are opened, what they say of themselves, and whether two of them lie on one grid.
 
 A file that somebody else made is opened by the driver that it was meant for, GeoTIFF or JPEG 2000. A VRT or another
-description that points elsewhere would have GDAL read other files of this computer, or addresses in the network, so
-one is opened only where its user named it.
+description that points elsewhere would have GDAL read other files of this computer, so one is opened only where its
+user named it. No file makes GDAL reach the network: only an address that the user named is read, see `opened`.
 """
 
 from __future__ import annotations
 
 import logging
+import os
+import re
 import stat
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
-from rasterio.io import MemoryFile
+from cromss.io.redact import redact
+
+# Options set by `rasterio.Env` hold in one thread only, those of the environment in every thread and worker process.
+# GDAL registers its drivers when the first file is opened, which is later than this import.
+os.environ |= {
+    "CPL_VSIL_CURL_ALLOWED_FILENAME": "none",
+    "GDAL_SKIP": "HTTP,WMS,WCS,WMTS,OGCAPI,DAAS,EEDA,EEDAI,PLMOSAIC,STACIT,STACTA,netCDF,Zarr,MRF,GTI",
+    "GDAL_VRT_ENABLE_PYTHON": "NO",
+}
+for _name, _seconds in (("GDAL_HTTP_CONNECTTIMEOUT", "15"), ("GDAL_HTTP_TIMEOUT", "60")):
+    os.environ.setdefault(_name, _seconds)
+
+import rasterio  # noqa: E402
+from rasterio.errors import NotGeoreferencedWarning, RasterioError  # noqa: E402
+from rasterio.io import MemoryFile  # noqa: E402
 
 # What GDAL says of a failure stands in the error that is raised as well.
 for _name in ("rasterio._env", "rasterio._err"):
@@ -41,6 +55,7 @@ _MAGIC = {
     b"\xffO\xffQ": "JP2OpenJPEG",
 }
 _HEAD = 1024
+_LARGEST_VRT = 64 * 10**6
 
 _RASTERS_BESIDE = (".msk", ".ovr")
 """Endings of files beside a raster that GDAL opens by whatever driver fits."""
@@ -62,8 +77,16 @@ _TEXTS_BESIDE = (
 )
 """Endings, added to the name or in place of its ending, of files that GDAL reads beside a raster."""
 
-_OFFLINE = {"CPL_VSIL_CURL_ALLOWED_FILENAME": "none"}
-"""GDAL reads no address in the network but this one, which is none."""
+_ADDRESS = re.compile(r"(?:/vsicurl/)?(https?):/+(.+)", re.IGNORECASE)
+"""A web address, whose slashes `pathlib.Path` reduces to one."""
+
+_IN_ARCHIVE = re.compile(r"(/vsi(?:zip|tar|gzip))/(.+)")
+"""How GDAL calls members of archives."""
+
+_ELSEWHERE = re.compile(r"(?:[a-z][a-z0-9+.-]+:/|/vsi[a-z0-9_]+(?:/|$)).*", re.IGNORECASE)
+"""Addresses, and names of GDAL's virtual files."""
+
+_POINTS_TO_NETWORK = re.compile(rb"<Source(?:Filename|Dataset)[^>]*>[^<]*(?:://|/vsi(?!zip|tar|gzip))", re.IGNORECASE)
 
 _SAME_GRID = 1e-3
 """Pixels by which corners may differ between files on one grid: less than any resampling would show."""
@@ -96,28 +119,34 @@ def opened(file: Path, drivers: Sequence[str] = GEOTIFF) -> Iterator[rasterio.Da
     """Opens a file to read from.
 
     Args:
-        file: Path on this computer.
+        file: Path on this computer. With `NAMED_BY_USER` also a web address, or a member of an archive as GDAL calls
+            it: ``/vsizip/``, ``/vsitar/`` or ``/vsigzip/`` and the path.
         drivers: GDAL names of the formats that it may have: `GEOTIFF`, `RASTERS` or `NAMED_BY_USER`.
 
     Raises:
         ValueError: It is missing, is no regular file, has another format, is damaged, or points to other files. The
             message names it.
     """
-    driver = _driver_of(file, drivers)
-    trusted = driver == "VRT"
+    remote = _remote_name(file) if drivers == NAMED_BY_USER else None
+    driver = _driver_of(file, drivers) if remote is None else ""
     try:
-        with warnings.catch_warnings():
+        with ExitStack() as stack:
             # Patches without georeference are fine, as long as all files of a location are alike.
+            stack.enter_context(warnings.catch_warnings())
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            if not trusted:
+            if remote is not None:
+                source = stack.enter_context(_opened_remote(remote))
+            elif driver == "VRT":
+                _check_sources(file)
+                source = stack.enter_context(rasterio.open(file, driver=driver))
+            else:
                 _check_beside(file)
-            with rasterio.Env(**({} if trusted else _OFFLINE)), rasterio.open(file, driver=driver) as source:
-                if not trusted:
-                    _check_overviews(file, source)
-                yield source
+                source = stack.enter_context(rasterio.open(file, driver=driver))
+                _check_overviews(file, source)
+            yield source
     except RasterioError as error:
-        reason = error.__cause__ or error
-        raise ValueError(f"{file} cannot be read ({reason}): it is truncated, damaged or no GeoTIFF") from error
+        shown, reason = redact(remote or str(file)), redact(str(error.__cause__ or error))
+        raise ValueError(f"{shown} cannot be read ({reason}): it is truncated, damaged or no GeoTIFF") from error
 
 
 @contextmanager
@@ -128,7 +157,7 @@ def opened_bytes(data: bytes, where: str) -> Iterator[rasterio.DatasetReader]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.Env(**_OFFLINE), MemoryFile(data) as file, file.open(driver=GEOTIFF[0]) as source:
+            with MemoryFile(data) as file, file.open(driver=GEOTIFF[0]) as source:
                 _check_overviews(Path(where), source)
                 yield source
     except RasterioError as error:
@@ -167,12 +196,61 @@ def grid_difference(one: Header, other: Header) -> str:
     return ""
 
 
+def absent(path: Path) -> str:
+    """What to say of a path where there is nothing."""
+    if _ELSEWHERE.fullmatch(str(path)):
+        address = re.sub(r"^([\w+.-]+:)/+", r"\1//", redact(str(path)))
+        return f"{address} is no path on this computer: fetch it, and give the path of what was fetched"
+    return f"{path} does not exist: check the path"
+
+
+def _remote_name(file: Path) -> str | None:
+    """What GDAL calls an address or a member of an archive; None for a path."""
+    if file.exists():
+        return None
+    name = str(file)
+    if address := _ADDRESS.fullmatch(name):
+        return f"/vsicurl/{address[1]}://{address[2]}"
+    if (member := _IN_ARCHIVE.fullmatch(name)) and "/vsi" not in f"/{member[2]}":
+        # Of the two slashes before an absolute path, `pathlib.Path` kept one.
+        absolute = any(parent.is_file() for parent in Path("/", member[2], "member").parents)
+        return f"{member[1]}/{'/' if absolute else ''}{member[2]}"
+    return None
+
+
+@contextmanager
+def _opened_remote(name: str) -> Iterator[rasterio.DatasetReader]:
+    """Opens an address or a member of an archive that the user named.
+
+    Of the network this one file can be read, and nothing beside it. Once it is open it is read in any thread.
+    """
+    allowed = {"CPL_VSIL_CURL_ALLOWED_FILENAME": name} if name.startswith("/vsicurl/") else {}
+    with rasterio.Env(**allowed, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+        is_jpeg = re.search(r"\.jp2(?:\?|$)", name, re.IGNORECASE)
+        source = rasterio.open(name, driver="JP2OpenJPEG" if is_jpeg else "GTiff")
+    with source:
+        _check_overviews(Path(name), source)
+        yield source
+
+
+def _check_sources(file: Path) -> None:
+    """ValueError where a VRT points into the network, which could not be read."""
+    size = file.stat().st_size
+    if size > _LARGEST_VRT:
+        raise ValueError(f"{file} has {size / 1e6:,.0f} MB: a VRT has at most {_LARGEST_VRT // 10**6} MB")
+    if _POINTS_TO_NETWORK.search(file.read_bytes()):
+        raise ValueError(
+            f"{file} points into the network, where only an address that is named on the command line is read: fetch "
+            "these files, or give the address of the image itself"
+        )
+
+
 def _driver_of(file: Path, drivers: Sequence[str]) -> str:
     """Driver for a file by its first bytes, which no other driver is asked for."""
     try:
         mode = file.stat().st_mode
     except OSError as error:
-        raise ValueError(f"{file} is missing") from error
+        raise ValueError(absent(file) if _ELSEWHERE.fullmatch(str(file)) else f"{file} is missing") from error
     if not stat.S_ISREG(mode):
         raise ValueError(f"{file} is no regular file")
     try:
@@ -186,6 +264,8 @@ def _driver_of(file: Path, drivers: Sequence[str]) -> str:
     if driver not in drivers:
         meant = " or ".join({"GTiff": "GeoTIFF", "JP2OpenJPEG": "JPEG 2000"}.get(name, name) for name in drivers)
         found = "a VRT, which points to other files" if driver == "VRT" else f"no {meant}"
+        if head.startswith((b"PK\3\4", b"\x1f\x8b")):
+            found = "an archive, which has to be unpacked first"
         raise ValueError(f"{file} cannot be read: it is {found}; {meant} is needed here")
     return driver
 
