@@ -400,6 +400,18 @@ def test_units_that_differ_from_the_other_locations_are_named(tmp_path):
     assert "p2/" not in str(caught.value)
 
 
+def test_a_folder_whose_values_clearly_carry_an_offset_has_to_be_told_so(tmp_path):
+    plain = values("s2").astype(np.uint16)
+    plain[10] = 12  # what the atmosphere leaves of B10
+    write(tmp_path / "a" / "s2.tif", plain + 1000)
+    write(tmp_path / "a" / "dw.tif", LABELS[None].astype(np.uint8))
+    with pytest.raises(ValueError, match=r"(?s)as nothing tells of one.*dataset\.s2_offset.*folder\.s2_offset"):
+        folder_reader(tmp_path, files={"s2": "s2.tif"})
+    for offset, expected in ((1000, plain), (0, plain + 1000)):
+        reader = folder_reader(tmp_path, files={"s2": "s2.tif"}, s2_offset=offset)
+        np.testing.assert_array_equal(reader.read_images(0, 0, "s2"), expected)
+
+
 def test_types_and_descriptions_may_differ_between_locations(tmp_path):
     order = [band.name for band in BANDS["s2"]]
     for number, (dtype, turn) in enumerate([(np.uint16, 1), (np.int16, -1), (np.float32, 1)]):

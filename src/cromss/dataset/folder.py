@@ -42,12 +42,13 @@ class FolderReader:
         classes: Class names.
         s2_offset: Taken off the S2 values, which do not fall below 0: 1000 for products of processing baseline 04.00
             and newer that still carry it, else 0. None asks the metadata of each file, and takes 0 where they tell
-            nothing.
+            nothing and the values do not clearly carry it.
         units: Modality -> a key of `cromss.dataset.imagery.units.UNITS`, or ``"auto"``; one left out is ``"auto"``.
 
     Raises:
         ValueError: A setting is not allowed, a folder or file is absent or unreadable, files of a location differ in
-            grid, locations differ in size, seasons or bands, bands cannot be told, or values seem to be in other units.
+            grid, locations differ in size, seasons or bands, bands cannot be told, or values seem to be in other units
+            or to carry another offset.
     """
 
     def __init__(
@@ -201,6 +202,11 @@ class FolderReader:
             yield (
                 f"Units are dataset.units.{units[0]} in training and folder.units.{units[0]} in prepare, for all "
                 "locations; locations in other units are to be converted or left out"
+            )
+        if any("set s2_offset=" in text for text in problems):
+            yield (
+                "The offset is dataset.s2_offset in training and folder.s2_offset in prepare, for all locations; "
+                "locations with another one are to be converted or left out"
             )
         for modality, name in self._files.items():
             if len(self._files) > 1 and any(problem.endswith(f"/{name} is missing") for problem in missing):

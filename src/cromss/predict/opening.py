@@ -59,7 +59,7 @@ def open_scene(
             if extras := [extra for raster in image.rasters for extra in raster.extras]:
                 log.info("%s: %s left out, as no band of %s", paths[modality], ", ".join(extras), modality)
             if image.offset.told_by is not None:
-                log.info("S2 values carry an offset of %+d, as %s says", *image.offset)
+                log.info("S2 values carry an offset of %+d, as %s says", *image.offset[:2])
         files = [Path(file) for image in images.values() for raster in image.rasters for file in raster.source.files]
         yield Scene(layers, header, files)
 

@@ -107,7 +107,7 @@ def test_the_user_decides_and_without_anybody_who_knows_is_asked(tmp_path):
     tags = [{"PROCESSING_BASELINE": "05.09"}]
     assert find_offset(tmp_path, tags, quantised=False, given=0) == Offset(0, None)
     assert find_offset(tmp_path, tags, quantised=True, given=None) == Offset(0, None)
-    assert find_offset(tmp_path, tags, quantised=False, given=None) == (1000, "PROCESSING_BASELINE=05.09")
+    assert find_offset(tmp_path, tags, quantised=False, given=None) == Offset(1000, "PROCESSING_BASELINE=05.09")
     with pytest.raises(ValueError, match="set s2_offset=1000 if .* s2_offset=0 if not"):
         find_offset(tmp_path, [{}], quantised=False, given=None)
     with pytest.raises(ValueError, match="tell of different offsets"):
@@ -180,6 +180,25 @@ def test_real_values_speak_against_a_wrong_offset_only(location, without, caplog
         # Without B10, and without water, nothing in a scene has to be dark.
         if offset or without is None or location == "282D_485L_3_3":
             assert ("s2_offset=0 if" if offset else "s2_offset=1000 if") in caplog.text
+
+
+@needs_shared
+@pytest.mark.parametrize("location", ["282D_485L_3_3", "609U_541L_3_0", "637U_59R_1_3"])
+@pytest.mark.parametrize("offset", [Offset(0, None, assumed=True), Offset(0, "baseline 02.06")])
+def test_an_offset_that_all_of_b10_carries_is_refused_unless_the_user_tells(location, offset, caplog):
+    values = real(location)
+    with caplog.at_level(logging.WARNING):
+        check_offset(Path("s2.tif"), offset, NAMES, values)
+        assert not caplog.records
+        with pytest.raises(ValueError, match=r"nearly all of B10.*set s2_offset=1000 .*s2_offset=0 if not"):
+            check_offset(Path("s2.tif"), offset, NAMES, values + 1000)
+        # A sheet of high clouds, or no B10: nobody knows.
+        clouds = values + 1000 + 600 * (np.array(NAMES) == "B10")[:, None]
+        check_offset(Path("s2.tif"), offset, NAMES, clouds)
+        without = np.array(NAMES) != "B10"
+        check_offset(Path("s2.tif"), offset, [name for name in NAMES if name != "B10"], (values + 1000)[without])
+    assert all("set s2_offset=1000 if so" in record.getMessage() for record in caplog.records)
+    assert caplog.records
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,7 @@ class Image:
         Warns where the order of bands without names seems to be another one.
 
         Args:
-            can_tell: Whether there is a setting by which the user can tell the units, for the message.
+            can_tell: Whether there are settings by which the user can tell units and offset, for the message.
 
         Raises:
             ValueError: They are not; the message names the file, what is there and the setting that helps.
@@ -198,7 +198,7 @@ class Image:
             return
         published = to_published(values, self.units)
         if self.modality == "s2" and not self._removes_offset:
-            check_offset(self.path, self.offset, self.bands, published)
+            check_offset(self.path, self.offset, self.bands, published, can_tell)
         if any(raster.assumed for raster in self.rasters) and (
             doubt := doubt_order(self.modality, published.astype(np.float64) - self.offset.value)
         ):
@@ -465,7 +465,7 @@ def _usable(path: Path, scale: float, offset: float) -> tuple[float, float]:
 def _offset(path: Path, rasters: Sequence[Raster], quantised: bool, given: int | None, unknown: int | None) -> Offset:
     tags = [raster.source.tags() for raster in rasters]
     if given is None and unknown is not None and all(detect_offset(path, one) is None for one in tags):
-        given = unknown
+        return Offset(0 if quantised else unknown, None, assumed=True)
     return find_offset(path, tags, quantised, given)
 
 

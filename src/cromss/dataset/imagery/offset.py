@@ -39,15 +39,25 @@ _BELOW = 0.9
 _IMPOSSIBLE = 0.8
 """Share of the offset that a tenth of the values which carry it never fall below: a reflectance of -0.02."""
 
+_CLOUDS = 1.3
+"""B10 of at most 300 is common, and more, half of a scene long, means clouds: published values are 22 +- 51."""
+
 _FEWEST = 100
 """Known pixels below which values prove nothing."""
 
 
 class Offset(NamedTuple):
-    """What is to be taken off S2 values, and what told it; None where the user did."""
+    """What is to be taken off S2 values.
+
+    Attributes:
+        value: What is taken off.
+        told_by: What told it; None where the user did, or nobody.
+        assumed: Whether nobody told it.
+    """
 
     value: int
     told_by: str | None
+    assumed: bool = False
 
 
 def find_offset(path: Path, tags: Iterable[Mapping[str, str]], quantised: bool, given: int | None) -> Offset:
@@ -86,43 +96,41 @@ def find_offset(path: Path, tags: Iterable[Mapping[str, str]], quantised: bool, 
     return Offset(*told)
 
 
-def check_offset(path: Path, offset: Offset, names: Sequence[str], values: np.ndarray) -> None:
+def check_offset(path: Path, offset: Offset, names: Sequence[str], values: np.ndarray, can_tell: bool = True) -> None:
     """Holds an offset against the values.
 
-    Warns where the values speak against what the user set, or probably against what metadata say.
+    Warns where the values speak against what the user set, or probably against what metadata say or what is assumed.
 
     Args:
         path: What messages call the image.
         offset: What is to be taken off.
         names: Published names of the K bands.
         values: ``(K, N)`` values of known pixels in raw units, from which nothing has been taken off.
+        can_tell: Whether there is a setting by which the user can tell the offset, for the message.
 
     Raises:
-        ValueError: Metadata tell of an offset that the values cannot carry.
+        ValueError: The values clearly contradict what metadata tell, or what is assumed as nobody tells.
     """
     if values.shape[1] < _FEWEST:
         return
     bands = dict(zip(names, values, strict=True))
-    if not offset.value:
-        if evidence := _carried(bands):
-            log.warning(
-                "%s: %s, as if its values carried the offset of +1000, and s2_offset is 0%s: set s2_offset=1000 if "
-                "they do",
-                path,
-                evidence,
-                _as_told(offset),
-            )
-        return
-    evidence, certain = _missing(bands, offset.value)
+    find = _missing if offset.value else _carried
+    evidence, certain = find(bands, offset.value or OFFSET)
     if not evidence:
         return
-    said = f"{path}: {evidence}, as if an offset of {offset.value:+d}{_as_told(offset)} had been taken off already"
-    if certain and offset.told_by is not None:
-        raise ValueError(f"{said}: {ASK}")
-    log.warning("%s: set s2_offset=0 if it has", said)
+    if offset.value:
+        said = f"{path}: {evidence}, as if an offset of {offset.value:+d}{_as_told(offset)} had been taken off already"
+    else:
+        said = f"{path}: {evidence}, as if its values carried the offset of {OFFSET:+d}, and s2_offset is 0"
+        said += _as_told(offset)
+    if certain and (offset.told_by is not None or offset.assumed):
+        raise ValueError(f"{said}: {ASK if can_tell else 'bring the file to values without it'}")
+    log.warning("%s: %s", said, f"set s2_offset={0 if offset.value else OFFSET} if so")
 
 
 def _as_told(offset: Offset) -> str:
+    if offset.assumed:
+        return ", as nothing tells of one"
     return "" if offset.told_by is None else f", which {offset.told_by} tells of,"
 
 
@@ -140,17 +148,19 @@ def _missing(bands: Mapping[str, np.ndarray], offset: int) -> tuple[str, bool]:
     return "", False
 
 
-def _carried(bands: Mapping[str, np.ndarray]) -> str:
-    """What speaks for values that carry the offset of products; empty where it is not clear."""
+def _carried(bands: Mapping[str, np.ndarray], offset: int) -> tuple[str, bool]:
+    """What speaks for values that carry the offset, and whether nothing else explains it."""
     lowest = {name: float(np.percentile(values, 1)) for name, values in bands.items()}
-    if min(lowest.values()) < _BELOW * OFFSET:
-        return ""
+    if min(lowest.values()) < _BELOW * offset:
+        return "", False
     if "B10" in bands:
-        return f"nearly all of B10 lies above {lowest['B10']:g}"
-    # Without B10 a bright desert has no dark values either, but none that end just above 1000.
+        # Only high clouds that cover everything, which nobody labels, shine in B10, and hardly as evenly.
+        even = float(np.median(bands["B10"])) < _CLOUDS * offset
+        return f"nearly all of B10 lies above {lowest['B10']:g}", even
+    # Without B10 a bright desert has no dark values either, but none that end just above the offset.
     darkest = min(lowest, key=lambda name: lowest[name])
-    is_edge = lowest[darkest] < 1.1 * OFFSET
-    return f"its darkest band, {darkest}, begins at {lowest[darkest]:g}" if is_edge else ""
+    is_edge = lowest[darkest] < 1.1 * offset
+    return (f"its darkest band, {darkest}, begins at {lowest[darkest]:g}", False) if is_edge else ("", False)
 
 
 def detect_offset(path: Path, tags: Mapping[str, str]) -> tuple[int, str] | None:
