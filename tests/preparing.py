@@ -6,6 +6,7 @@ import lmdb
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from cromss.command import checked_settings
 from cromss.paths import config_dir
 from cromss.prepare.__main__ import run
 from cromss.resolvers import register_resolvers
@@ -17,7 +18,7 @@ def prepared(*overrides):
     """Does what ``python -m cromss.prepare`` does with these overrides."""
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         cfg = compose("prepare", [str(override) for override in overrides])
-    run(OmegaConf.to_container(cfg, resolve=True))
+    run(checked_settings("prepare", "cromss.prepare", OmegaConf.to_container(cfg, resolve=True)))
 
 
 def content(store):

@@ -209,6 +209,11 @@ BOMBS = {
     "depth": b"\x80\x04" + b"]" * 100_000 + b"a" * 99_999 + b".",
     "tuples in tuples": b"\x80\x04N" + b"\x86" * 100_000 + b".",
     "doubled again and again": b"\x80\x04]" + b"2e" * 100 + b"h\x00" * 500 + b".",
+    "pairs of pairs": b"\x80\x04)" + b"2\x86" * 60 + b".",
+    "pairs of pairs by the memo": b"\x80\x04)\x94"
+    + b"".join(b"h%ch%c\x86\x94" % (place, place) for place in range(60))
+    + b".",
+    "pairs of pairs as a key": b"\x80\x04})" + b"2\x86" * 60 + b"K\x01s.",
     "many places": b"\x80\x04N" + b"\x94" * 1_000_000 + b".",
     "bytes after its end": PIXELS + b".ab",
     "no end": PIXELS,
@@ -232,6 +237,19 @@ def test_any_bytes_are_plain_data_or_a_sentence(program, place):
     for data in (program, valid[:place] + program, valid[:place] + program + valid[place:]):
         with contextlib.suppress(ValueError):
             load_plain(data)
+
+
+@pytest.mark.parametrize("stored", [b"x" * 10_000, (1, 2), None, "no underscore \x1b[2J" * 1000, 5.5, -(10**40)])
+def test_an_id_of_another_kind(tmp_path, stored):
+    values = nol_values(count=1)
+    data, shape, _ = values["labels"]["0"]
+    values["labels"]["0"] = (data, shape, stored)
+    if type(stored) is int:
+        pytest.skip("any number is an id") if abs(stored) < 10**9 else None
+    with pytest.raises(ValueError, match=r"the id .* is none of this kind|not a pickle|belong") as caught:
+        open_reference(write_nol(tmp_path, values), "nol").location_id(0)
+    assert len(str(caught.value)) < 700
+    assert "\x1b" not in str(caught.value)
 
 
 INTEGERS = [np.int64(-3), np.uint8(200), np.int32(2**30), np.array(-2, ">i4")[()]]

@@ -1,6 +1,7 @@
 """Bounded plain data: what is read, and what is refused in one sentence."""
 
 import os
+import time
 
 import pytest
 from pydantic import Field
@@ -93,3 +94,11 @@ def test_a_pipe_a_folder_and_a_large_file_are_refused_before_they_are_read(tmp_p
 def test_messages_show_no_control_characters_and_no_endless_values():
     assert shown("\x1b[2J") == "\\x1b[2J"
     assert len(shown("x" * 10_000)) < 200
+
+
+def test_very_many_keys_of_which_the_last_is_there_twice():
+    begun = time.monotonic()
+    keys = b",".join(b'"%d": 0' % number for number in range(200_000))
+    with pytest.raises(NotPlainError, match="names the key 199999 twice"):
+        read_json(b'{%s, "199999": 0}' % keys)
+    assert time.monotonic() - begun < 5

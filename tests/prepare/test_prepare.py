@@ -179,12 +179,12 @@ def test_the_command_line_from_another_directory(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"action": "check"}, "action=check is unknown: choose one of convert, verify, plan, stats, download"),
+        ({"action": "check"}, "action=check must be one of convert, plan, verify, stats, download"),
         (
             {"source": "tar", "out": "store"},
-            "source=tar is unknown: choose one of ssl4eo_s12, dw, osm, dfc2020",
+            "source=tar must be one of ssl4eo_s12, dw, osm, dfc2020",
         ),
-        ({}, "source=None is unknown: choose one of ssl4eo_s12"),
+        ({}, "source=null is unknown: choose one of ssl4eo_s12"),
         ({"source": "reference", "path": "absent"}, "out=… is missing"),
         ({"source": "reference", "out": "store"}, "path=… is missing"),
         ({"source": "reference", "path": "absent", "out": "store"}, "absent does not exist"),

@@ -16,6 +16,8 @@ import pytest
 from cromss.dataset.reader import DatasetInfo, ModalityInfo
 from cromss.dataset.shard_folder import read_entries
 from cromss.dataset.store import open_store
+from cromss.io import atomic
+from cromss.io.signals import EndedBySignal
 from cromss.prepare.shards import Part, prepare
 from entrypoint import finish, start
 from preparing import content, prepared, statuses
@@ -114,6 +116,119 @@ def test_overwrite_replaces_the_store_at_the_end(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     with pytest.raises(ValueError, match="replaces a store as a whole"):
         written(Numbered(7), tmp_path / "out", overwrite=True, part=Part(0, 2))
+
+
+class Died(BaseException):
+    """Stands for a kill: once raised, whatever would change a file raises it again."""
+
+
+def dies_at(step, monkeypatch, can_exchange, replace):
+    """Replaces a store by a process that dies at the call of that number that changes files; whether it did."""
+    calls = 0
+
+    def dying(function):
+        def called(*arguments, **named):
+            nonlocal calls
+            calls += 1
+            if calls >= step:
+                raise Died
+            return function(*arguments, **named)
+
+        return called
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "getpid", lambda: 2**22 + 1)  # above the highest, so none that is alive
+        if not can_exchange:
+            patched.setattr(atomic, "_renameat2", None)
+        for owner, name in ((Path, "rename"), (Path, "unlink"), (Path, "touch"), (shutil, "rmtree")):
+            patched.setattr(owner, name, dying(getattr(owner, name)))
+        if can_exchange:
+            patched.setattr(atomic, "exchange", dying(atomic.exchange))
+        try:
+            replace()
+        except Died:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+def test_a_kill_at_any_step_of_a_replacement_costs_no_store(tmp_path, monkeypatch, can_exchange):
+    written(Numbered(2), tmp_path / "old", per_shard=2)
+    written(Numbered(3), tmp_path / "new", per_shard=2)
+    found = []
+    for step in range(1, 20):
+        place = tmp_path / str(step)
+        shutil.copytree(tmp_path / "old", place / "out")
+        # Complete, so that nothing is left but to replace.
+        shutil.copytree(tmp_path / "new", place / ".out.new")
+
+        def replace(place=place):
+            written(Numbered(3), place / "out", per_shard=2, overwrite=True)
+
+        died = dies_at(step, monkeypatch, can_exchange, replace)
+        found.append(len(open_store(place / "out")))
+        if not (place / ".out.new" / "plan.json").exists():
+            shutil.rmtree(place / ".out.new", ignore_errors=True)
+        if found[-1] == 3:
+            # Whichever command comes next puts away what is left.
+            with pytest.raises(ValueError, match="locations: 3 there, 2 now"):
+                written(Numbered(2), place / "out", per_shard=2)
+        else:
+            replace()
+        assert [child.name for child in place.iterdir()] == ["out"]
+        assert len(open_store(place / "out")) == 3
+        assert not (place / "out" / ".moving").exists()
+        if not died:
+            break
+    assert not died
+    assert {2, 3} == set(found)
+    assert len(found) > 4
+
+
+def test_a_signal_while_the_old_store_is_removed_leaves_nothing_hidden(tmp_path, monkeypatch):
+    written(Numbered(2), tmp_path / "out", per_shard=2)
+    shutil.copytree(tmp_path / "out", tmp_path / ".out.new")
+    removed = []
+
+    def interrupted(path, **named):
+        removed.append(path)
+        if len(removed) == 2:  # the first is what archives would have been unpacked to
+            raise EndedBySignal(signal.SIGTERM)
+        rmtree(path, **named)
+
+    rmtree = shutil.rmtree
+    monkeypatch.setattr(shutil, "rmtree", interrupted)
+    with pytest.raises(EndedBySignal):
+        written(Numbered(2), tmp_path / "out", per_shard=2, overwrite=True)
+    assert [child.name for child in tmp_path.iterdir()] == ["out"]
+    assert sorted(child.name for child in (tmp_path / "out").iterdir()) == [
+        ".lock",
+        "00000.json",
+        "00000.lmdb",
+        "manifest.csv",
+        "plan.json",
+    ]
+
+
+def test_another_replacement_under_way_names_the_folder_to_remove(tmp_path):
+    written(Numbered(2), tmp_path / "out", per_shard=2)
+    written(Numbered(3), tmp_path / ".out.new", per_shard=2)
+    with pytest.raises(ValueError, match=r"out.new was begun .*\n.*locations: 3 there, 2 now\n.*remove that folder"):
+        written(Numbered(2), tmp_path / "out", per_shard=2, overwrite=True)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_lock_that_leads_elsewhere_is_refused(tmp_path, kind):
+    (tmp_path / "out").mkdir()
+    lock = tmp_path / "out" / ".lock"
+    if kind == "link":
+        lock.symlink_to(tmp_path / "elsewhere")
+    else:
+        os.mkfifo(lock)
+    with pytest.raises(ValueError, match=r".lock is a link or no regular file"):
+        written(Numbered(2), tmp_path / "out")
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_store_is_not_replaced_by_one_that_lacks_locations(tmp_path):
@@ -245,7 +360,7 @@ def test_a_run_that_is_asked_to_end_leaves_whole_shards_and_no_process(tmp_path,
         os.kill(running.pid, number)
     ended = finish(running, check=False)
     assert ended.returncode == 128 + number
-    assert "the same command goes on" in ended.stderr
+    assert "the same command resumes" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert "leak" not in ended.stderr
     assert not list((tmp_path / "out").glob(".*partial*"))

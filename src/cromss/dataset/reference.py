@@ -262,4 +262,6 @@ def _location_id(content: tuple[Any, ...], ids: str, index: int) -> str:
     if ids == "filename" and isinstance(stored, str) and "_" in stored:
         # s1_… and s2_… of one tile differ in their first word alone.
         return stored.split("_", 1)[1].removesuffix(".tif")
-    raise ValueError(f"the id {shown(repr(stored))} is none of this kind")
+    # Of other types, which may be gigabytes long as text, the name has to do.
+    found = shown(repr(stored)) if isinstance(stored, int | str) else f"of type {type(stored).__name__}"
+    raise ValueError(f"the id {found} is none of this kind")

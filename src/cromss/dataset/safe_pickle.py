@@ -2,7 +2,8 @@
 
 A pickle is a program that names functions and calls them. Here none can be named but the two with which NumPy pickles
 an integer scalar, and those are replaced by stand-ins that only decode eight bytes. Before it runs, the program is read
-through: it has few instructions, and none claims more bytes, or a higher place in the memo, than such data need.
+through: it has few instructions, none claims more bytes, or a higher place in the memo, than such data need, and few
+take a value a second time.
 """
 
 from __future__ import annotations
@@ -45,6 +46,8 @@ def load_plain(data: bytes | memoryview) -> Any:
 
 
 _MOST_INSTRUCTIONS = 256
+_MOST_REPEATED = 8
+"""A pair of a value with itself, of which a pair is made, and so on, is as long as 2 to the power of its levels."""
 _MOST_DIGITS = 64
 _LONGEST_LINE = 1024
 _OPCODES = {ord(opcode.code): opcode for opcode in pickletools.opcodes}
@@ -55,6 +58,7 @@ _LENGTH_BYTES = {
     pickletools.TAKEN_FROM_ARGUMENT8U: 8,
 }
 _PLACES = {"BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET"}
+_REPEATING = {"DUP", "GET", "BINGET", "LONG_BINGET"}
 _NUMBERS = {"LONG1", "LONG4"}
 
 
@@ -62,13 +66,14 @@ def _check_program(data: memoryview) -> None:
     """Reads through the instructions of a pickle, without a copy of what they carry.
 
     Lengths are believed by the unpickler, which takes memory for them before it looks what is there; the memo is as
-    long as its highest place; and nested or repeated instructions take stack and time without need of bytes.
+    long as its highest place; nested or repeated instructions take stack and time without need of bytes; and what is
+    made of the same value again and again takes no end of time to compare or to print.
 
     Raises:
         UnpicklingError: There are too many instructions, one is unknown or claims too much, or it does not end with
             the last byte.
     """
-    position = 0
+    position = repeated = 0
     for _ in range(_MOST_INSTRUCTIONS):
         if position >= len(data):
             raise pickle.UnpicklingError("it breaks off")
@@ -76,6 +81,9 @@ def _check_program(data: memoryview) -> None:
         if opcode is None:
             raise pickle.UnpicklingError(f"it holds the unknown instruction {data[position]:#x}")
         position += 1
+        repeated += opcode.name in _REPEATING
+        if repeated > _MOST_REPEATED:
+            raise pickle.UnpicklingError(f"it takes values a second time more than {_MOST_REPEATED} times")
         if opcode.name == "STOP":
             if position < len(data):
                 raise pickle.UnpicklingError(f"{len(data) - position} bytes follow its end")

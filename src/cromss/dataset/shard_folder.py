@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Annotated, Any, Literal, NamedTuple, cast, get_args
 from pydantic import Field
 
 from cromss.io.atomic import write_file
+from cromss.io.cells import csv_cell
 from cromss.io.plain import Limits, NotPlainError, Record, parse, read_file, read_json, shown
 
 PLAN = "plan.json"
@@ -27,6 +29,7 @@ VERSION = 1
 Status = Literal["done", "failed", "absent"]
 _HEADER = ("id", "status", "shard", "reason")
 _LONGEST_TEXT = 4096
+_MOST_SHARDS = 10**6
 _LARGE = Limits(size=2**30, values=2 * 10**7)
 """Some hundred bytes for each of several million locations."""
 
@@ -107,15 +110,18 @@ def read_plan(folder: Path) -> Plan | None:
         ValueError: It cannot be read, or is of a newer version.
     """
     file = folder / PLAN
-    if not file.exists():
+    if not os.path.lexists(file):
         return None
     try:
         saved = parse(_SavedPlan, read_json(read_file(file, _LARGE), _LARGE), _LARGE)
         if saved.version > VERSION:
             raise ValueError(f"it is of version {saved.version}, this cromss reads up to {VERSION}; update cromss")
+        plan = Plan(saved.locations, saved.per_shard, saved.settings)
+        if plan.shards > _MOST_SHARDS:
+            raise NotPlainError(f"it names {plan.shards} shards, more than the {_MOST_SHARDS} that a store can have")
     except (ValueError, OSError) as error:
         raise ValueError(f"{file} cannot be read ({error}): prepare the store again") from error
-    return Plan(saved.locations, saved.per_shard, saved.settings)
+    return plan
 
 
 def shard_path(folder: Path, shard: int) -> Path:
@@ -136,7 +142,7 @@ def read_entries(folder: Path, shard: int) -> list[Entry] | None:
         ValueError: The file is damaged.
     """
     file = folder / f"{shard:05d}.json"
-    if not file.exists():
+    if not os.path.lexists(file):
         return None
     try:
         saved = parse(_SavedEntries, read_json(read_file(file, _LARGE), _LARGE), _LARGE)
@@ -164,8 +170,13 @@ def save_manifest(folder: Path, decided: Iterable[tuple[int | None, Entry]]) -> 
     rows = csv.writer(table, lineterminator="\n")
     rows.writerow(_HEADER)
     for shard, entry in decided:
-        rows.writerow([_savable(entry.location_id), entry.status, shard, _savable(entry.reason)])
+        rows.writerow([cell_of(entry.location_id), entry.status, shard, cell_of(entry.reason)])
     write_file(folder / MANIFEST, table.getvalue().encode())
+
+
+def cell_of(text: str) -> Any:
+    """An id or a reason as the table of all locations has it: nothing that a spreadsheet would compute."""
+    return csv_cell(_savable(text))
 
 
 def read_manifest(folder: Path) -> list[Entry]:
@@ -190,7 +201,11 @@ def read_manifest(folder: Path) -> list[Entry]:
 
 def lacking(folder: Path, plan: Plan) -> list[int]:
     """The shards that are not complete."""
-    return [shard for shard in range(plan.shards) if read_entries(folder, shard) is None]
+    there = {child.name for child in folder.iterdir()}
+    # Most are told by the list alone, where a plan names many more shards than there are.
+    return [
+        shard for shard in range(plan.shards) if f"{shard:05d}.json" not in there or read_entries(folder, shard) is None
+    ]
 
 
 def all_entries(folder: Path, plan: Plan) -> Iterator[tuple[int, Entry]]:

@@ -112,6 +112,8 @@ def remove_leftovers(target: Path) -> None:
     What was about to be replaced comes back where it has no successor.
     """
     restore(target)
+    if not target.parent.is_dir():
+        return
     roles = "partial|replaced" if target.exists() else "partial"
     for child, pid in _under_way(target, roles):
         if not _is_alive(pid):
@@ -152,7 +154,12 @@ def _discard(old: Path, target: Path) -> None:
     # Under the name of something unfinished, so that half of it never comes back.
     with contextlib.suppress(OSError):
         old = old.rename(sibling(target, "partial"))
-    _remove(old)
+    try:
+        _remove(old)
+    except BaseException:
+        # Ctrl-C or a signal: half of it is of no use to anybody.
+        _remove(old)
+        raise
 
 
 def _remove(path: Path) -> None:

@@ -12,6 +12,7 @@ import math
 import os
 import re
 import stat
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -285,9 +286,13 @@ def _finite(digits: str) -> float:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     content = dict(pairs)
     if len(content) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise NotPlainError(f"it names the key {shown(next(key for key in keys if keys.count(key) > 1))} twice")
+        raise NotPlainError(f"it names the key {shown(_first_repeated([key for key, _ in pairs]))} twice")
     return content
+
+
+def _first_repeated(keys: list[str]) -> str:
+    counts = Counter(keys)
+    return next(key for key in keys if counts[key] > 1)
 
 
 def _one_line(error: BaseException) -> str:
@@ -304,7 +309,7 @@ class _PlainLoader(yaml.CSafeLoader):
                 f"it has the key {shown(next(k for k in keys if type(k) is not str))}, which is not a string"
             )
         if len(set(keys)) < len(keys):
-            raise NotPlainError(f"it names the key {shown(next(key for key in keys if keys.count(key) > 1))} twice")
+            raise NotPlainError(f"it names the key {shown(_first_repeated(keys))} twice")
         return super().construct_mapping(node, deep=deep)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from cromss.io.own_files import open_own
+
 _LOCK = ".lock"
 
 
@@ -17,10 +19,10 @@ def hold(folder: Path, shards: Iterable[int]) -> Iterator[None]:
     Locks of this kind work between hosts that share a disk, where that disk supports them at all.
 
     Raises:
-        ValueError: Another run holds one of them.
+        ValueError: Another run holds one of them, or the file is a link to somewhere else.
         OSError: The folder cannot be written.
     """
-    with (folder / _LOCK).open("ab") as file:
+    with open_own(folder / _LOCK) as file:
         for shard in shards:
             try:
                 fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, shard)

@@ -24,7 +24,7 @@ from cromss.dataset.shard_folder import (
     shard_path,
 )
 from cromss.dataset.store_writer import check_target
-from cromss.io.atomic import move_into_place, restore
+from cromss.io.atomic import move_into_place, remove_leftovers
 from cromss.prepare.locks import hold
 from cromss.prepare.pool import ShardWriter, write_all
 from cromss.prepare.raw_files import SPOOL
@@ -118,11 +118,11 @@ def prepare(
     absent = getattr(reader, "absent", {})
     decided = {**settings, "quantise": quantised, "compression": dict(compression), "info": asdict(reader.info)}
     plan = Plan(len(reader), per_shard, {**decided, "first": reader.location_id(0)})
-    folder = _folder(out, overwrite)
     _check_part(part, plan, overwrite)
+    folder = _folder(out, overwrite)
     with ExitStack() as held:
         mine = range(part.number, plan.shards, part.of)
-        _begin(folder, plan)
+        _begin(folder, plan, overwrite)
         held.enter_context(hold(folder, mine))
         to_do = [shard for shard in mine if _is_to_do(folder, shard, retry)]
         if to_do:
@@ -138,26 +138,36 @@ def prepare(
             _finish(folder, plan, absent, outcome)
             if folder != out and (accept_missing or not outcome.problems):
                 (folder / _MOVING).touch()
-                move_into_place(folder, out)
-                (out / _MOVING).unlink(missing_ok=True)
+                try:
+                    move_into_place(folder, out)
+                finally:
+                    _settle(out)
     return outcome
 
 
 def _folder(out: Path, overwrite: bool) -> Path:
     """Where to write: a store that is to be replaced stands until its successor is complete."""
-    restore(out)
-    successor = out.with_name(f".{out.name}.new")
-    if (out / _MOVING).exists():
-        # A run was killed when the two were exchanged and the old one was not yet removed.
-        shutil.rmtree(successor, ignore_errors=True)
-        (out / _MOVING).unlink()
+    remove_leftovers(out)
+    _settle(out)
     if out.exists() and overwrite:
         if not (out.is_dir() and read_plan(out)):
             check_target(out, overwrite)
-        return successor
+        return _successor(out)
     if out.exists() and not (out.is_dir() and (read_plan(out) or not _visible(out))):
         raise ValueError(f"{out} exists: choose another place, or replace it with overwrite=true")
     return out
+
+
+def _successor(out: Path) -> Path:
+    """Where a store is written that is to replace the one at `out`."""
+    return out.with_name(f".{out.name}.new")
+
+
+def _settle(out: Path) -> None:
+    """Removes the store that was replaced, where a run ended when the two were exchanged and it still had a name."""
+    if (out / _MOVING).exists():
+        shutil.rmtree(_successor(out), ignore_errors=True)
+        (out / _MOVING).unlink()
 
 
 def _visible(folder: Path) -> list[Path]:
@@ -175,7 +185,7 @@ def _check_part(part: Part, plan: Plan, overwrite: bool) -> None:
         )
 
 
-def _begin(folder: Path, plan: Plan) -> None:
+def _begin(folder: Path, plan: Plan, overwrite: bool) -> None:
     """Writes the plan, or compares it with the one that a run before this began."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -190,9 +200,10 @@ def _begin(folder: Path, plan: Plan) -> None:
     different = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
     if different:
         listed = "\n  ".join(f"{key}: {theirs.get(key)} there, {ours.get(key)} now" for key in different)
+        cure = "remove that folder" if overwrite else "replace it with overwrite=true"
         raise ValueError(
             f"{folder} was begun from another source or with other settings:\n  {listed}\n"
-            "Go on with those, choose another place, or replace it with overwrite=true"
+            f"Resume with those, choose another location, or {cure}"
         )
 
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from cromss.dataset.bands import BANDS
 from cromss.dataset.checks import check_finite, check_labels
-from cromss.dataset.shard_folder import MANIFEST, read_manifest, read_plan
+from cromss.dataset.shard_folder import MANIFEST, cell_of, read_manifest, read_plan
 from cromss.dataset.statistics import Statistics
 from cromss.dataset.store import Store, open_store
 
@@ -93,15 +93,16 @@ def verify(path: str | Path, most: int) -> Damages:
     if not damages.total:
         # Of a damaged store they cannot be those of its values.
         seen.check(damages)
-    if stored is not None and stored != list(ids):
-        lost, added = set(stored) - set(ids), set(ids) - set(stored)
+    there = [cell_of(location_id) for location_id in ids]
+    if stored is not None and stored != there:
+        lost, added = set(stored) - set(there), set(there) - set(stored)
         names = ", ".join(sorted(lost | added)[:5]) or "their order"
         damages.add(f"{path}: the manifest and the store disagree in {len(lost) + len(added)} locations: {names}")
     return damages
 
 
 def _check_manifest(path: Path, damages: Damages) -> list[str] | None:
-    """Names of the locations that a folder of shards says it holds, in order; None where there is no manifest."""
+    """The ids that a folder of shards says it holds, as cells, in order; None where there is no manifest."""
     plan = read_plan(path) if path.is_dir() else None
     if plan is None:
         return None

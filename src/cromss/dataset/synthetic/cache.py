@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from cromss.dataset.convert import convert
 from cromss.dataset.store import Store, open_store
 from cromss.dataset.synthetic.reader import SyntheticReader
+from cromss.io.own_files import open_own
 
 log = logging.getLogger(__name__)
 
@@ -83,6 +84,6 @@ def _plain(node: Mapping[str, Any]) -> Any:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Of several processes that start at once, one generates and the others wait for it."""
-    with path.with_name(f".{path.name}.lock").open("w") as lock:
+    with open_own(path.with_name(f".{path.name}.lock")) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
