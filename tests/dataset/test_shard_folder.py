@@ -56,6 +56,15 @@ def forms(document, canary):
     return [text for text in [*texts, *JSON_TEXTS.values()] if text is not None]
 
 
+def complaint(read, folder):
+    """What the ValueError says that reading ends in; empty where there is none."""
+    try:
+        read(folder)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 @pytest.mark.parametrize(
     ("name", "document", "read"),
     [(PLAN, PLANNED, read_plan), ("00000.json", ENTRIES, lambda folder: read_entries(folder, 0))],
@@ -67,13 +76,10 @@ def test_every_value_of_a_plan_or_of_entries_may_be_anything(folder, tmp_path, n
     accepted = []
     for text in texts:
         (folder / name).write_bytes(text)
-        try:
-            read(folder)
-        except ValueError as error:
-            assert name in str(error)
-            assert len(str(error)) < 1000
-        else:
-            accepted.append(text)
+        said = complaint(read, folder)
+        assert not said or name in said
+        assert len(said) < 1000
+        accepted += [] if said else [text]
     assert whole not in texts
     assert 0 < len(accepted) < 0.7 * len(texts)
     for text in accepted:

@@ -3,6 +3,7 @@ import io
 import logging
 import resource
 import tarfile
+import tracemalloc
 
 import pytest
 
@@ -46,7 +47,52 @@ def spooled(tmp_path, odd, pack=True):
     return [key for key in keys if not key.startswith("~")]
 
 
+def pax(records):
+    """A PAX header with these records, without a look at what they are."""
+    body = b""
+    for key, value in records.items():
+        record = b" %s=%s\n" % (key, value)
+        # The length counts its own digits.
+        length = next(total for digits in range(1, 8) if len(str(total := len(record) + digits)) == digits)
+        body += b"%d" % length + record
+    return extended(body)
+
+
+def extended(body, kind=tarfile.XHDTYPE):
+    return member("pax", len(body), kind).tobuf(tarfile.GNU_FORMAT) + body.ljust(-(-len(body) // 512) * 512, b"\0")
+
+
+PIECES = b"1000000000\n" + b"0\n" * 5_000_000
+"""How a sparse member of the version 1.0 begins: the number of its pieces, and where they lie."""
+
 ODD = {
+    "sparse 1.0": (
+        pax(
+            {
+                b"GNU.sparse.major": b"1",
+                b"GNU.sparse.minor": b"0",
+                b"GNU.sparse.name": b"s1/0000005/x/B.tif",
+                b"GNU.sparse.realsize": b"%d" % 2**40,
+            }
+        )
+        + member("GNUSparseFile.0/B.tif", len(PIECES)).tobuf(tarfile.USTAR_FORMAT)
+        + PIECES.ljust(-(-len(PIECES) // 512) * 512, b"\0"),
+        "B.tif (it is sparse",
+    ),
+    "sparse 0.1": (
+        pax({b"GNU.sparse.size": b"%d" % 2**40, b"GNU.sparse.map": b"0,x"}) + plain(member("s1/0000005/x/B.tif")),
+        "B.tif (it is sparse",
+    ),
+    "size in pax": (
+        pax({b"size": b"%d" % (2**24 + 512)})
+        + member("s1/0000005/x/B.tif", 0).tobuf(tarfile.USTAR_FORMAT)
+        + bytes(2**24 + 512),
+        "B.tif (it has 16777728 bytes",
+    ),
+    "not UTF-8 in pax": (
+        pax({b"path": b"s1/0000005/\xff/B.tif"}) + plain(member("x")),
+        "its name is not printable",
+    ),
     "sparse": (sparse("s1/0000005/x/B.tif", 2**40), "B.tif (it is sparse, of 1099511627776 bytes)"),
     "long": (plain(member(f"s1/0000005/{'x' * 600}/B.tif")), "more than 511 bytes"),
     "not UTF-8": (plain(member("s1/0000005/x\udcff/B.tif")), "s1/0000005/x\\udcff/B.tif (its name is not printable"),
@@ -89,24 +135,18 @@ def test_a_location_of_many_files_is_bounded(tmp_path, caplog):
     assert "2 members are left out" in caplog.text
 
 
-def pax(records):
-    """A PAX header with these records, without a look at what they are."""
-    body = b""
-    for key, value in records.items():
-        record = b" %s=%s\n" % (key, value)
-        length = len(record) + len(str(len(record) + 3))
-        body += b"%d" % length + record
-    return plain(member("pax", len(body), tarfile.XHDTYPE), body.ljust(0))[:512] + body.ljust(
-        -(-len(body) // 512) * 512, b"\0"
-    )
-
-
 BREAKING = {
     "header of a terabyte": member("x", 2**40, tarfile.XHDTYPE).tobuf(tarfile.GNU_FORMAT) + bytes(2**20),
     "name of a gigabyte": member("x", 2**30, tarfile.GNUTYPE_LONGNAME).tobuf(tarfile.GNU_FORMAT) + bytes(2**20),
     "negative size": member("s1/0000005/x/B.tif", -512).tobuf(tarfile.GNU_FORMAT),
     "headers of headers": member("x", 0, tarfile.XHDTYPE).tobuf(tarfile.GNU_FORMAT) * 2000,
-    "odd sparse size": pax({b"GNU.sparse.size": b"abc", b"GNU.sparse.map": b"1,x"}) + plain(member("s1/5/x/B.tif")),
+    "digits without end": extended(b"1" * 2**17),
+    "odd size": pax({b"size": b"abc"}) + plain(member("s1/5/x/B.tif")),
+    "negative size in a record": pax({b"size": b"-5"}) + plain(member("s1/5/x/B.tif")),
+    "size of 2^80": pax({b"size": b"%d" % 2**80}) + plain(member("s1/5/x/B.tif")),
+    "a record of no length": extended(b"0 a=b\n"),
+    "a record that is longer than its header": extended(b"999999 a=b\n"),
+    "a record without a value": extended(b"6 abc\n"),
     "cut": member("s1/0000005/x/B.tif", 2**20).tobuf(tarfile.GNU_FORMAT),
 }
 
@@ -119,6 +159,19 @@ def test_an_archive_that_cannot_be_read_on_keeps_what_came_before(tmp_path, capl
     assert keys[-1:] == ["s1/0000005/20200114T100000/vv"]
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000  # KiB
     assert len(keys) == 2 or "breaks off after s1/0000005" in caplog.text
+
+
+def test_headers_for_the_whole_archive_are_not_kept(tmp_path):
+    headers = b"".join(
+        extended(b"100013 %05d=" % number + b"x" * 99_999 + b"\n", tarfile.XGLTYPE)
+        + plain(member(f"s1/0000005/x/{number}.tif"))
+        for number in range(300)
+    )
+    tracemalloc.start()
+    assert len(spooled(tmp_path, headers)) == 302
+    # 30 MB of headers, beside what the test itself holds.
+    assert tracemalloc.get_traced_memory()[1] - 2 * len(headers) < 20e6
+    tracemalloc.stop()
 
 
 def test_a_pass_that_left_a_damaged_spool_begins_again(tmp_path):

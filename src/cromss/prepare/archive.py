@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self, cast
 
 from isal import igzip_lib, igzip_threaded
 from tqdm import tqdm
@@ -25,7 +25,8 @@ LONGEST_KEY = 511
 
 # What is lost at most before the place where an archive breaks.
 _BLOCK_BYTES = 2**18
-_MOST_HEADER_BYTES = 2**20
+_MOST_HEADER_BYTES = 2**17
+_MOST_DIGITS = 12
 _MOST_NAMED = 20
 # Their content is read before a member is seen: names that are too long for a header, and more about a member.
 _HEADERS = (
@@ -77,6 +78,47 @@ class _BoundedMember(tarfile.TarInfo):
         if member.type == tarfile.GNUTYPE_SPARSE and buf[_EXTENDED]:
             raise tarfile.ReadError(f"the member {shown(member.name)} is sparse, in more than four pieces")
         return member
+
+    def _proc_pax(self, archive: Any) -> tarfile.TarInfo:
+        """Takes name and size of the next member from an extended header.
+
+        That of `tarfile` looks for a record in time that grows with the square of the header, keeps all that headers
+        for the whole archive hold, and reads the list of a sparse member's pieces, of whatever length, into memory.
+        """
+        this: Any = self
+        records = _records(archive.fileobj.read(this._block(self.size))[: self.size])
+        member: Any = this.fromtarfile(archive)
+        if self.type == tarfile.XGLTYPE:
+            return cast("tarfile.TarInfo", member)
+        if any(key.startswith(b"GNU.sparse.") for key in records):
+            member.sparse = []
+        if (name := records.get(b"GNU.sparse.name", records.get(b"path"))) is not None:
+            member.name = name.decode("utf-8", "surrogateescape").rstrip("/")
+        if (digits := records.get(b"size")) is not None:
+            member.size = _number(digits)
+            archive.offset = member.offset_data + (member._block(member.size) if member.isreg() else 0)
+        return cast("tarfile.TarInfo", member)
+
+
+def _records(header: bytes) -> dict[bytes, bytes]:
+    """Key -> value of an extended header, whose records are ``length key=value``; ReadError where it has others."""
+    records = {}
+    place = 0
+    while place < len(header):
+        start = header.find(b" ", place, place + _MOST_DIGITS) + 1
+        end = place + _number(header[place : start - 1]) if start else 0
+        key, equals, value = header[start:end].partition(b"=")
+        if not start < end <= len(header) or not equals or not value.endswith(b"\n"):
+            raise tarfile.ReadError("the extended header of a member is damaged")
+        records[key] = value[:-1]
+        place = end
+    return records
+
+
+def _number(digits: bytes) -> int:
+    if not digits.isdigit() or len(digits) > _MOST_DIGITS:
+        raise tarfile.ReadError(f"an extended header has {shown(repr(digits))} where a number is expected")
+    return int(digits)
 
 
 class Skipped:
