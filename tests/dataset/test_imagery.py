@@ -178,6 +178,23 @@ def test_values_in_no_known_units_are_refused(tmp_path, modality, stored):
         image_of(write(tmp_path / "a.tif", stored.astype(np.float32)), modality)
 
 
+def stretched(image, low, high):
+    return ((image - low) / (high - low) * 255).clip(0, 255).astype(np.uint8)
+
+
+@needs_shared
+@pytest.mark.parametrize("place", ["282D_485L_3_3", "609U_541L_3_0", "637U_59R_1_3"])
+def test_eight_bits_that_are_not_quantised_are_refused(tmp_path, place):
+    with rasterio.open(REAL_PLACES / place / "s2.tif") as source:
+        image = source.read()
+    low, high = np.percentile(image.reshape(13, -1), (2, 98), axis=1)[..., None, None]
+    image_of(write(tmp_path / "quantised.tif", quantise(image, "s2")), "s2")
+    for number, grey in enumerate([stretched(image, low, high), *(stretched(image, 0, top) for top in (3000, 10000))]):
+        with pytest.raises(ValueError, match="fits none of"):
+            image_of(write(tmp_path / f"{number}.tif", grey), "s2")
+        image_of(tmp_path / f"{number}.tif", "s2", units="quantised")
+
+
 def test_told_units_that_the_values_contradict_are_refused(tmp_path):
     with pytest.raises(ValueError, match="seems to be reflectance x 10000"):
         image_of(write(tmp_path / "a.tif", values("s2").astype(np.uint16)), "s2", "reflectance")

@@ -261,7 +261,7 @@ def _driver_of(file: Path, drivers: Sequence[str]) -> str:
     driver = next((driver for magic, driver in _MAGIC.items() if head.startswith(magic)), None)
     if head.lstrip().startswith(b"<VRTDataset"):
         driver = "VRT"
-    if driver not in drivers:
+    if driver is None or driver not in drivers:
         meant = " or ".join({"GTiff": "GeoTIFF", "JP2OpenJPEG": "JPEG 2000"}.get(name, name) for name in drivers)
         found = "a VRT, which points to other files" if driver == "VRT" else f"no {meant}"
         if head.startswith((b"PK\3\4", b"\x1f\x8b")):

@@ -65,8 +65,8 @@ def draw_mosaic(
     for column in range(EXAMPLES):
         chosen = [pairs[column] if column < len(pairs) else None for _, pairs in examples]
         images = [blank_image if pair is None else picture(reader, *pair) for pair in chosen]
-        labels = [blank_labels if pair is None else reader.read_labels(pair[0])[pair[1]] for pair in chosen]
-        panels += [Panel("image", "image", np.stack(images)), Panel("labels", "classes", np.stack(labels))]
+        maps = [blank_labels if pair is None else reader.read_labels(pair[0])[pair[1]] for pair in chosen]
+        panels += [Panel("image", "image", np.stack(images)), Panel("labels", "classes", np.stack(maps))]
     figure = draw_panels(panels, info.classes, colours, _SIDE)
     figure.legends[0].remove()  # too wide for so few columns; the bars show the colours
     labels = class_labels(info.classes)

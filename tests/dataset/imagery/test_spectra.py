@@ -5,8 +5,9 @@ import pytest
 import rasterio
 import yaml
 
-from cromss.dataset.bands import BANDS
+from cromss.dataset.bands import BANDS, quantise
 from cromss.dataset.imagery.spectra import doubt_order
+from cromss.dataset.imagery.units import PUBLISHED, QUANTISED, verdict
 from cromss.dataset.synthetic.reader import SyntheticReader
 from cromss.paths import config_dir
 from shared import REAL_PLACES, needs_shared
@@ -41,6 +42,14 @@ def real(location, modality):
 
 def test_the_embedded_world_is_never_doubted(embedded):
     assert not [found for images in embedded for m in images if (found := doubt_order(m, images[m]))]
+
+
+def test_the_embedded_world_is_in_published_units_and_quantised_ones(embedded):
+    for images in embedded:
+        for modality, image in images.items():
+            bands = BANDS[modality]
+            assert verdict(modality, image, bands, quantised=False) == PUBLISHED[modality]
+            assert verdict(modality, quantise(image[:, None], modality)[:, 0], bands, quantised=True) == QUANTISED
 
 
 def test_most_orders_are_doubted_in_the_embedded_world(embedded):

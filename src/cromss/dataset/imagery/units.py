@@ -97,7 +97,7 @@ def verdict(modality: str, values: np.ndarray, bands: Sequence[Band], quantised:
         return QUANTISED if quantised else PUBLISHED[modality]
     low, middle, high = np.percentile(kept, (5, 50, 90), axis=1)
     if quantised:
-        return _quantised_verdict(modality, middle, high, bands)
+        return _quantised_verdict(modality, low, middle, high, bands)
     return (_radar_verdict if modality == "s1" else _optical_verdict)(low, middle, high)
 
 
@@ -119,11 +119,22 @@ def _radar_verdict(low: np.ndarray, middle: np.ndarray, high: np.ndarray) -> str
     return "db_100" if _HIGHEST_TYPICAL_DB > darkest / 100 > _LOWEST_TYPICAL_DB and darkest < -400 else None
 
 
-def _quantised_verdict(modality: str, middle: np.ndarray, high: np.ndarray, bands: Sequence[Band]) -> str | None:
+def _quantised_verdict(
+    modality: str, low: np.ndarray, middle: np.ndarray, high: np.ndarray, bands: Sequence[Band]
+) -> str | None:
     if modality == "s1":
         return QUANTISED if high.max() > 2 else None
-    restored = [band.low + value * (band.high - band.low) / 255 for band, value in zip(bands, middle, strict=True)]
-    return QUANTISED if sum(value < _BELOW_ZERO for value in restored) < max(1, len(bands) / 4) else None
+    # No reflectance is negative, and so the mean - 2 std, which 0 stands for, is far from what most bands can have.
+    lowest = np.array([min(0, band.low) for band in bands])
+    negative = np.maximum(lowest / 2, _BELOW_ZERO)
+    dark, typical = (
+        np.array([band.low + value * (band.high - band.low) / 255 for band, value in zip(bands, values, strict=True)])
+        for values in (low, middle)
+    )
+    # The atmosphere leaves so little in B10 that any other 8 bits have it near 0, where quantised ones have 100.
+    if any(band.name == "B10" and one < limit for band, one, limit in zip(bands, typical, negative, strict=True)):
+        return None
+    return QUANTISED if np.sum(dark < negative) < max(1, len(bands) / 4) else None
 
 
 def check_units(
