@@ -322,6 +322,17 @@ def test_real_places_in_full_size(tmp_path):
     prepared("action=verify", f"path={tmp_path / 'folder'}")
 
 
+def test_a_band_of_a_billion_pixels_is_refused_before_it_is_read():
+    grid = rasterio.Affine(2, 0, 0, 0, -2, 0)
+    options = {"height": 40_000, "width": 40_000, "count": 1, "dtype": "uint8", "compress": "deflate"}
+    with rasterio.MemoryFile() as memory:
+        with memory.open(driver="GTiff", sparse_ok=True, tiled=True, transform=grid, **options):
+            pass
+        content = memory.read()
+    with pytest.raises(ValueError, match="B4.tif is 40000 x 40000 px, more than"):
+        read_band(content, "B4.tif")
+
+
 def test_a_plain_band_is_read_as_gdal_reads_it(published):
     for file in band_files(published, "s2c", 100):
         np.testing.assert_array_equal(read_band(file.read_bytes(), file.name).pixels, pixels(file))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from cromss.types import IGNORE_INDEX, MODALITIES
 
 LONGEST_ID = 256
 """Bytes of the id of a location, UTF-8."""
+
+MOST_BYTES = 2**31
+"""Of one value of a store, as an array: the season of a modality, or the labels of all seasons."""
 
 DTYPES = ("uint8", "uint16", "float32", "float64")
 """Types that images may have."""
@@ -69,6 +73,16 @@ def check_info(info: DatasetInfo) -> None:
     check_class_names(info.classes)
     if info.seasons < 1 or min(info.size) < 1:
         raise ValueError(f"{info.seasons} seasons of {info.size} px: both have to be positive")
+    largest = {
+        name: len(stored.bands) * prod(info.size) * np.dtype(stored.dtype).itemsize
+        for name, stored in info.modalities.items()
+    }
+    for name, size in {**largest, "labels": info.seasons * prod(info.size)}.items():
+        if size > MOST_BYTES:
+            raise ValueError(
+                f"{name} would take {size} bytes for a location, more than the {MOST_BYTES} that are read at once: cut "
+                "the locations into smaller ones"
+            )
 
 
 def _check_bands(modality: str, names: Sequence[str]) -> None:

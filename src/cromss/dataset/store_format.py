@@ -19,10 +19,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from math import prod
 from typing import Annotated, Any, Literal, NamedTuple
 
-import numpy as np
 import xxhash
 import zstandard
 from pydantic import Field
@@ -36,8 +34,6 @@ FORMAT = "cromss-store"
 VERSION = 1
 META_KEY = b"meta"
 FIELDS = ("s1", "s2", "labels", "truth")
-MOST_BYTES = 2**31
-"""Of one value, as an array: the season of a modality, or the labels of all seasons."""
 MOST_LOCATIONS = 10**8
 """Keys have eight digits."""
 _DIGEST = 8
@@ -176,14 +172,6 @@ def _as_meta(described: _Description) -> Meta:
         statistics=described.statistics,
     )
     check_info(info)
-    height, width = info.size
-    largest = {
-        name: prod((len(stored.bands), height, width, np.dtype(stored.dtype).itemsize))
-        for name, stored in info.modalities.items()
-    }
-    for name, size in {**largest, "labels": info.seasons * height * width}.items():
-        if size > MOST_BYTES:
-            raise ValueError(f"{name} would take {size} bytes, more than the {MOST_BYTES} that are read at once")
     needed = {*info.modalities, "labels", *(["truth"] if info.has_truth else [])}
     if missing := needed - set(described.compression):
         raise ValueError(f"compression does not name {', '.join(sorted(missing))}")

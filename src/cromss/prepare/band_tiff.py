@@ -26,6 +26,8 @@ _SCALE, _TIEPOINT, _MATRIX, _GEO_KEYS, _GEO_NUMBERS, _GEO_TEXT, _NODATA = (
 _TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 12: "d"}
 _HEADER = 8
 _ENTRY = 12
+_MOST_PIXELS = 2**26
+"""Of a compressed band, whose file may be a thousandth of that; published ones have 264 x 264."""
 
 
 class Band(NamedTuple):
@@ -114,6 +116,8 @@ def _read_by_gdal(data: bytes, where: str) -> Band:
     with opened_bytes(data, where) as source:
         if source.count != 1 or source.dtypes[0] != "uint8":
             raise ValueError(f"{where} has {source.count} bands of {source.dtypes[0]}: one band of uint8 is published")
+        if source.width * source.height > _MOST_PIXELS:
+            raise ValueError(f"{where} is {source.width} x {source.height} px, more than the {_MOST_PIXELS} of a band")
         pixels = source.read(1)
         _check_nodata(pixels, source.nodata, where)
     # The file opened, so its tags can be read; a compressed one says where it lies in the same way.

@@ -5,6 +5,7 @@ import pytest
 import rasterio
 from rasterio.warp import transform
 
+from cromss.prepare.download import wms
 from cromss.prepare.download.each import EmptyTileError
 from cromss.prepare.download.geotiff import read_picture
 from cromss.prepare.download.osm import Drawing, fetch_labels, find_colours, to_tile
@@ -259,6 +260,31 @@ def test_pictures_of_all_kinds():
     assert read_picture(content, "it").tolist() == [[[8, 9, 10, 255], [5, 6, 7, 255]]]
     with pytest.raises(ValueError, match="it is no picture: it begins b'<html>'"):
         read_picture(b"<html>", "it")
+
+
+def test_a_picture_of_a_billion_pixels_is_refused_before_it_is_read():
+    with rasterio.MemoryFile() as memory:
+        options = {"height": 40_000, "width": 40_000, "count": 1, "dtype": "uint8", "compress": "deflate"}
+        grid = rasterio.Affine(2, 0, 0, 0, -2, 0)
+        with memory.open(driver="GTiff", sparse_ok=True, tiled=True, transform=grid, **options):
+            pass
+        content = memory.read()
+    assert len(content) < 10**6
+    with pytest.raises(ValueError, match="it has 1 bands of 40000 x 40000 px, more than"):
+        read_picture(content, "it")
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(server, network, monkeypatch):
+    monkeypatch.setattr(wms, "_MOST_BYTES", 10**6)
+
+    class Endless(Wms):
+        def map(self, handler, query):
+            handler.send(bytes(10**7), Content_Type=query["format"])
+
+    server.answer = Endless(server.url, None)
+    service = open_service(server, network)
+    with pytest.raises(RefusedError, match="sends more than 1000000 bytes"):
+        service.map((0, 0, 1, 1), 4, 4)
 
 
 def test_what_is_transparent_is_unmarked(tile, tmp_path):

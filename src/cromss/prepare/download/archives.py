@@ -15,6 +15,7 @@ import pooch
 import requests
 from tqdm import tqdm
 
+from cromss.io.atomic import write_file
 from cromss.io.plain import Limits, read_file
 from cromss.prepare.download.retry import Network, PassingError, redact
 
@@ -114,7 +115,7 @@ def _continue(url: str, partial: Path, timeout: float) -> None:
 
 def _write(response: requests.Response, partial: Path, start: int, total: int | None) -> None:
     with (
-        partial.open("ab" if start else "wb") as file,
+        open(partial, "ab" if start else "wb", opener=_no_link) as file,
         tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=partial.stem, disable=None) as bar,
     ):
         for chunk in response.iter_content(_CHUNK):
@@ -122,6 +123,10 @@ def _write(response: requests.Response, partial: Path, start: int, total: int | 
             bar.update(len(chunk))
         file.flush()
         os.fsync(file.fileno())
+
+
+def _no_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def _total(response: requests.Response) -> int | None:
@@ -144,7 +149,7 @@ def _check_room(partial: Path, start: int, total: int | None) -> None:
 def _remember(response: requests.Response, partial: Path) -> None:
     tag = response.headers.get("ETag", "")
     if tag and not tag.startswith("W/"):
-        _marker(partial).write_text(tag)
+        write_file(_marker(partial), tag.encode())
     else:
         _marker(partial).unlink(missing_ok=True)
 

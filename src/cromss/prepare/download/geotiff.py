@@ -14,6 +14,9 @@ from rasterio.io import MemoryFile
 from cromss.io.atomic import write_file
 from cromss.prepare.download.tiles import Tile
 
+_MOST_VALUES = 4 * 10**8
+"""Of all bands of a picture; the largest tile that may be asked for has 10,000 x 10,000 px."""
+
 
 def save_tile(target: Path, pixels: NDArray, tile: Tile, names: Sequence[str]) -> None:
     """Writes a GeoTIFF on a tile's grid, as a whole.
@@ -65,6 +68,11 @@ def read_picture(content: bytes, what: str) -> NDArray[np.uint8]:
             # Whatever else a server sends may describe files of this computer, as a VRT does.
             driver = "PNG" if content.startswith(b"\x89PNG") else "GTiff"
             with MemoryFile(content) as memory, memory.open(driver=driver) as file:
+                if file.count * file.width * file.height > _MOST_VALUES:
+                    raise ValueError(
+                        f"{what} has {file.count} bands of {file.width} x {file.height} px, more than {_MOST_VALUES} "
+                        "values"
+                    )
                 bands = file.read()
                 palette = file.colormap(1) if bands.shape[0] == 1 and file.colorinterp[0].name == "palette" else None
         except RasterioIOError as error:

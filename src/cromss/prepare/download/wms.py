@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -20,13 +20,16 @@ from cromss.prepare.download.tiles import Box
 
 Answer = TypeVar("Answer")
 _FORMATS = ("image/geotiff", "image/tiff")
+_MOST_BYTES = 2**29
+"""Of an answer: the largest tile that may be asked for takes 400 MB in four bands."""
 
 
-class _RaiseEarly(AuthBase):
-    """Makes errors of answers that OWSLib would take for content (429) or strip of their headers."""
+class _LookedAt(AuthBase):
+    """Makes errors of answers that OWSLib would take for content (429), strip of their headers, or read without end."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.register_hook("response", _raise_passing)
+        request.register_hook("response", _bound)
         return request
 
 
@@ -47,7 +50,7 @@ class MapService:
         self._network, self._url, self._layer = network, url, layer
 
         def opened() -> Any:
-            login = Authentication(auth_delegate=_RaiseEarly())
+            login = Authentication(auth_delegate=_LookedAt())
             try:
                 return WebMapService(url, version="1.1.1", timeout=network.timeout_seconds, auth=login)
             # Some pages are XML in which OWSLib does not find what it expects.
@@ -104,7 +107,7 @@ class MapService:
         url = next((style["legend"] for style in styles if "legend" in style), built)
 
         def fetched() -> bytes:
-            response = requests.get(url, timeout=self._network.timeout_seconds)
+            response = requests.get(url, timeout=self._network.timeout_seconds, auth=_LookedAt())
             response.raise_for_status()
             return response.content
 
@@ -118,6 +121,22 @@ class MapService:
                 raise RefusedError(redact(f"{self._url} refuses: {str(error)[:300]}")) from None
 
         return self._network.ask(self._url, translated)
+
+
+def _bound(response: requests.Response, *_: Any, **__: Any) -> None:
+    """Ends the reading of an answer, which has not begun, where it takes more memory than a map can."""
+    stream = response.raw.stream
+
+    def bounded(*arguments: Any, **named: Any) -> Iterator[bytes]:
+        count = 0
+        for chunk in stream(*arguments, **named):
+            count += len(chunk)
+            if count > _MOST_BYTES:
+                response.close()
+                raise RefusedError(f"{redact(response.url)} sends more than {_MOST_BYTES} bytes")
+            yield chunk
+
+    response.raw.stream = bounded
 
 
 def _raise_passing(response: requests.Response, *_: Any, **__: Any) -> None:
