@@ -151,9 +151,9 @@ def one_sentence(unknown_key: Callable[[str], str]) -> Iterator[None]:
     """
     as_hydra_does = hydra_utils.run_and_report
 
-    def report(call: Callable[[], Any]) -> Any:
+    def report(func: Callable[[], Any]) -> Any:
         try:
-            return call()
+            return func()
         except Exception as error:  # noqa: BLE001  # told or raised again, as Hydra does here
             if _full_errors() or (_is_of_the_work(error) and not isinstance(error, UserError)):
                 return as_hydra_does(functools.partial(_raise, error))

@@ -27,14 +27,14 @@ def _in_sixths(pixels: int) -> int:
     return pixels
 
 
-def _matching(pattern: str, meaning: str) -> Any:
-    """Text of a pattern, with the words that a message has for it."""
-    return Annotated[str, Field(pattern=f"^(?:{pattern})$", max_length=4096), Means(meaning)]
+def _matching(pattern: str) -> Any:
+    """Bounds a text to a pattern."""
+    return Field(pattern=f"^(?:{pattern})$", max_length=4096)
 
 
-Device = _matching(r"auto|cpu|cuda(:\d{1,3})?", "auto, cpu, cuda, or cuda: and a number")
-Sha256 = _matching("[0-9a-fA-F]{64}", "64 hexadecimal digits") | None
-HttpUrl = _matching(r"https?://[^/\s]+\S*", "an address that begins with http:// or https://")
+Device = Annotated[str, _matching(r"auto|cpu|cuda(:\d{1,3})?"), Means("auto, cpu, cuda, or cuda: and a number")]
+Sha256 = Annotated[str, _matching("[0-9a-fA-F]{64}"), Means("64 hexadecimal digits")] | None
+HttpUrl = Annotated[str, _matching(r"https?://[^/\s]+\S*"), Means("an address that begins with http:// or https://")]
 
 
 class Units(Settings):
@@ -121,7 +121,7 @@ class Report(Settings):
     """Whether a file or a page at `out` is replaced."""
     status: PathOrNone
     """Folder of a sweep whose progress is shown instead."""
-    wandb: _matching(r"[^/\s]+(/[^/\s]+)?", "a W&B project, [ENTITY/]PROJECT") | None
+    wandb: Annotated[str, _matching(r"[^/\s]+(/[^/\s]+)?"), Means("a W&B project, [ENTITY/]PROJECT")] | None
     """W&B project for a report there."""
     sweep: PathOrNone
     """Folder or name of the sweep that the report on W&B is about."""
@@ -288,7 +288,7 @@ class Prepare(Settings):
     locations_per_shard: Count
     """Locations that one worker writes at a time."""
     shard: Annotated[
-        CountOrZero | _matching(r"\d{1,9}/\d{1,9}", "") | None,
+        CountOrZero | Annotated[str, _matching(r"\d{1,9}/\d{1,9}")] | None,
         Means("the number of a job from 0, such as 3/64, or null"),
     ]
     """Which of several jobs this is."""
