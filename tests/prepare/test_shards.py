@@ -1,3 +1,5 @@
+import contextlib
+import multiprocessing
 import os
 import random
 import resource
@@ -17,8 +19,9 @@ from cromss.dataset.reader import DatasetInfo, ModalityInfo
 from cromss.dataset.shard_folder import read_entries
 from cromss.dataset.store import open_store
 from cromss.io import atomic
-from cromss.io.signals import EndedBySignal
+from cromss.io.signals import EndedBySignal, ended_by_exception
 from cromss.prepare.shards import Part, prepare
+from cromss.prepare.verify import verify
 from entrypoint import finish, start
 from preparing import content, prepared, statuses
 from raw_layouts import as_tar_gz, random_ssl4eo_s12
@@ -183,6 +186,45 @@ def test_a_kill_at_any_step_of_a_replacement_costs_no_store(tmp_path, monkeypatc
     assert not died
     assert {2, 3} == set(found)
     assert len(found) > 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_replacement_that_is_ended_at_fifty_moments_leaves_one_whole_store(tmp_path, number):
+    written(Numbered(2), tmp_path / "old", per_shard=2)
+    written(Numbered(3), tmp_path / "new", per_shard=2)
+    moments = random.Random(0)
+    out, successor = tmp_path / "place" / "out", tmp_path / "place" / ".out.new"
+
+    def replace():
+        with ended_by_exception():
+            written(Numbered(3), out, per_shard=2, overwrite=True)
+
+    found = []
+    longest = 0.0
+    for attempt in range(52):
+        shutil.rmtree(out.parent, ignore_errors=True)
+        shutil.copytree(tmp_path / "old", out)
+        shutil.copytree(tmp_path / "new", successor)
+        process = multiprocessing.get_context("fork").Process(target=replace)
+        begun = time.monotonic()
+        process.start()
+        if attempt < 2:
+            process.join()
+            longest = time.monotonic() - begun
+        else:
+            time.sleep(moments.uniform(0, longest))
+            os.kill(process.pid, number)
+            process.join()
+        found.append(len(open_store(out)))
+        assert verify(out, 10).total == 0
+        with contextlib.suppress(ValueError):
+            written(Numbered(9), out, per_shard=2)
+        left = {child.name for child in out.parent.iterdir()}
+        # Complete, and not yet in its place: the same command takes it from there.
+        assert left == {"out"} or (left == {"out", ".out.new"} and found[-1] == 2)
+        process.close()
+    assert set(found) == {2, 3}
 
 
 def test_a_signal_while_the_old_store_is_removed_leaves_nothing_hidden(tmp_path, monkeypatch):
