@@ -83,11 +83,15 @@ class Mapper:
             maps = self._maps(scene, work, targets)
             self._report_unknown(scene, self._fill(scene, maps, work))
             written = {name: raw.encode() for name, raw in maps.items()}
+            picture = work / "preview.png"
             if PREVIEW in targets:
-                picture = work / "preview.png"
                 write_preview(scene, written[CLASSES].file, picture, self.network.classes, self.network.colours)
+            for map_ in written.values():
+                map_.sync()
+            # Nothing slow from here on, so that hardly any kill leaves files of two maps. The map itself comes last:
+            # where it is new the others are.
+            if PREVIEW in targets:
                 picture.replace(targets[PREVIEW])
-            # The map comes last: where it stands the others do.
             for name in sorted(written, key=lambda name: name == CLASSES):
                 written[name].move_to(targets[name])
         except torch.OutOfMemoryError as error:

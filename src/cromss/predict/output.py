@@ -93,6 +93,11 @@ class Encoded:
 
     file: Path
 
+    def sync(self) -> None:
+        """Makes it durable, which takes as long as the disk does; `move_to` takes no time after it."""
+        with self.file.open("rb") as file:
+            os.fsync(file.fileno())
+
     def move_to(self, target: Path) -> None:
         """Gives the map its name; one that stands there is replaced at once."""
         # GDAL keeps the names of classes in a file beside a GeoTIFF, which has no place for them.
@@ -103,8 +108,6 @@ class Encoded:
         else:
             # Of a map that is replaced, e.g. its statistics.
             beside.unlink(missing_ok=True)
-        with self.file.open("rb") as file:
-            os.fsync(file.fileno())
         self.file.replace(target)
 
 
