@@ -15,13 +15,25 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
+from cromss.config.paths import TRAIN, uninterpolated
+from cromss.config.trainer import Trainer
 from cromss.io.plain import NotPlainError, literal, shown
 from cromss.io.redact import redact, redact_values
 from cromss.paths import config_dir
 from cromss.trainer.checkpoint_file import load_checkpoint
 
-_NOT_KEPT = ("trainer.checkpoint", "trainer.predictions", "trainer.resume", "trainer.test_only")
-"""Keys that say what one call did, not how the network was trained."""
+_NOT_KEPT = frozenset(
+    f"trainer.{name}"
+    for name in (
+        *("checkpoint", "predictions", "resume", "test_only"),
+        *("accelerator", "devices", "num_nodes", "strategy", "workers", "progress_bar"),
+        *(name for name in Trainer.model_fields if name.startswith("wandb")),
+    )
+)
+"""Keys that say what one call did, on which machine, and to whom it reported: not how the network was trained."""
+
+_WRITTEN = frozenset({"cache", "weights_cache"})
+"""Names of keys for a folder that a run writes to, in any group: that is for the command line to say."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +122,7 @@ def _trained_with(
         key = parsed["key"] if parsed else ""
         if parsed is None or key.split(".")[0].split("/")[0] == "hydra":
             raise NotPlainError(f"its overrides hold {shown(override)}, which no file may ask for")
-        if key in said or key in _NOT_KEPT:
+        if key in said or key in _NOT_KEPT or key.rpartition(".")[2] in _WRITTEN:
             continue
         if key not in groups and "/" not in key:
             keys.append(key)
@@ -151,8 +163,18 @@ def set_trained(cfg: DictConfig, trained: Mapping[str, Any], keys: Sequence[str]
                 continue
             raise NotPlainError(f"it was trained with {shown(key)}=…, a key that this version does not have")
         value = _plain_value(trained, key)
-        _check_fits(key, value, known._get_node(name))
-        OmegaConf.update(cfg, key, value, merge=isinstance(value, Mapping), force_add=group == _TEST)
+        there = _node(cfg, "dataset.reader") if key == _TEST and isinstance(value, Mapping) else known._get_node(name)
+        try:
+            _check_fits(key, value, there)
+        except _UnknownKeyError:
+            if key.split(".")[0] not in optional:
+                raise
+            continue
+        OmegaConf.update(cfg, key, value, merge=isinstance(value, Mapping), force_add=_TEST in (key, group))
+
+
+class _UnknownKeyError(NotPlainError):
+    """A saved value has a key that this version, or an option that was asked for, does not have."""
 
 
 def _node(cfg: DictConfig, key: str) -> Any:
@@ -171,7 +193,21 @@ def _plain_value(trained: Mapping[str, Any], key: str) -> Any:
         if not isinstance(node, Mapping) or name not in node:
             raise NotPlainError(f"its overrides name {shown(key)}, and its config has no such key")
         node = node[name]
+    if key in TRAIN:
+        return _taken_literally(node)
+    if isinstance(node, Mapping):
+        node = {name: child for name, child in node.items() if name not in _WRITTEN}
     return literal(node)
+
+
+def _taken_literally(value: Any) -> Any:
+    """A path, or paths by modality, in which a config resolves nothing."""
+    if isinstance(value, Mapping):
+        literal(list(value))
+        return {name: _taken_literally(path) for name, path in value.items()}
+    if not isinstance(value, str):
+        return literal(value)
+    return "./???" if value == "???" else uninterpolated(value)
 
 
 def _check_fits(key: str, value: Any, there: Any) -> None:
@@ -189,7 +225,9 @@ def _check_fits(key: str, value: Any, there: Any) -> None:
         for name, child in value.items():
             inner: Any = None if is_open else there._get_node(name)
             if inner is None and not (is_open and re.fullmatch(r"[A-Za-z]\w*", name)):
-                raise NotPlainError(f"its config has {shown(f'{key}.{name}')}, a key that this version does not have")
+                raise _UnknownKeyError(
+                    f"its config has {shown(f'{key}.{name}')}, a key that this version does not have"
+                )
             # Such as `_target_`: it says what is called, and stays as this version has it.
             if name.startswith("_") and inner._value() != child:
                 raise NotPlainError(f"its config has {shown(f'{key}.{name}={child}')}, which no file may ask for")

@@ -77,7 +77,9 @@ def test_a_number_that_two_branches_have_is_the_likelier_s():
 
 def test_the_file_s_own_names_come_first():
     plain = WeightsFile("file", None, None, {})
-    run = WeightsFile("file", None, None, {"config": {"dataset": {"bands": "9_rgb_first"}}})
+    run = WeightsFile(
+        "file", None, None, {"state_dict": {}, "epoch": 0, "config": {"dataset": {"bands": "9_rgb_first"}}}
+    )
     assert source_bands(plain, "cromss", "s2", 9) == branch_bands("s2", 9)
     assert source_bands(plain, "satlas", "s2", 9) == branch_bands("s2", "9_rgb_first")
     assert source_bands(run, "cromss", "s2", 9) == branch_bands("s2", "9_rgb_first")

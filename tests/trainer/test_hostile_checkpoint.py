@@ -10,6 +10,8 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hypothesis import given
+from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from cromss.backbone import load_weights
@@ -207,6 +209,47 @@ def test_a_test_is_set_up_by_options_and_values_and_what_is_asked_for_wins(light
     assert as_trained(asked(path, "dataset.test={seed: 5}")).cfg.dataset.test == {"seed": 5}
     assert as_trained(asked(path, "seed=8", "fusion=mid")).cfg.seed == 8
     assert as_trained(asked(path, "dataset=nol", "dataset.path=x")).cfg.dataset.path == "x"
+
+
+def test_a_checkpoint_says_neither_where_a_test_writes_nor_to_whom_it_reports(light, tmp_path, asked):
+    said = {
+        "dataset.cache": "/elsewhere",
+        "backbone.weights_cache": "/elsewhere",
+        "dataset.reader.cache": "/elsewhere",
+        "dataset.test": {"cache": "/elsewhere", "seed": 3},
+        "trainer.wandb": "online",
+        "trainer.wandb_entity": "stranger",
+        "trainer.wandb_project": "stranger",
+        "trainer.devices": 64,
+        "trainer.num_nodes": 64,
+        "trainer.strategy": "ddp",
+    }
+    for key, value in said.items():
+        node = light["config"]
+        for name in key.split(".")[:-1]:
+            node = node[name]
+        node[key.rpartition(".")[2]] = value
+    light["overrides"] = [f"{key}=x" for key in said]
+    ask = asked(written(tmp_path / "a.ckpt", light))
+    composed = as_trained(ask)
+    assert composed.resolved["dataset"].pop("test") == {"seed": 3}
+    expected = ask.resolved
+    assert expected["dataset"].pop("test") is None
+    assert composed.resolved == expected
+    composed = as_trained(asked(tmp_path / "a.ckpt", "dataset.cache=/mine", "trainer.wandb_entity=me"))
+    assert (composed.cfg.dataset.cache, composed.cfg.trainer.wandb_entity) == ("/mine", "me")
+
+
+@given(
+    path=st.text(st.sampled_from("$\\{}:/.?' aé"), max_size=12).map(lambda text: f"${{oc.env:HOME}}{text}${{x}}")
+    | st.sampled_from(["???", "${x}", r"\${x}", r"\\${seed}", "a/${oc.create:{_target_:os.system}}/b"])
+)
+def test_saved_paths_are_taken_literally(path):
+    reader = {"path": "${dataset.path}", "files": "${dataset.files}"}
+    cfg = OmegaConf.create({"dataset": {"path": "???", "files": {"s2": "s2.tif"}, "reader": reader}})
+    set_trained(cfg, {"dataset": {"path": path, "files": {"s2": path}}}, ["dataset.path", "dataset.files"], ())
+    assert Path(cfg.dataset.reader.path) == Path(path)
+    assert Path(cfg.dataset.reader.files.s2) == Path(path)
 
 
 def test_a_part_of_the_users_own_comes_from_the_command_line_alone(light, tmp_path, asked):
