@@ -195,9 +195,15 @@ def test_an_offset_that_cannot_be_taken_off(two, refused, offset):
 def test_what_is_read_is_never_written_over(two, refused, tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "link.tif").symlink_to("s1.tif")
+    (tmp_path / "hard.tif").hardlink_to(tmp_path / "s1.tif")
     (tmp_path / "list.vrt").write_bytes(b"")
     rasterio.shutil.copy(tmp_path / "s1.tif", tmp_path / "list.vrt", driver="VRT")
-    for scene, out in (("s1.tif", "sub/../s1.tif"), ("link.tif", "s1.tif"), ("list.vrt", "s1.tif")):
+    for scene, out in (
+        ("s1.tif", "sub/../s1.tif"),
+        ("link.tif", "s1.tif"),
+        ("s1.tif", "hard.tif"),
+        ("list.vrt", "s1.tif"),
+    ):
         assert "which is read" in refused(*two, f"s1={scene}", f"out={out}", "overwrite=true")
 
 

@@ -101,9 +101,10 @@ def _targets(settings: Mapping[str, Any]) -> dict[str, Path]:
 
 def _check_unread(targets: Iterable[Path], read: Iterable[Path]) -> None:
     """ValueError where a target is one of the files that are read, by whatever name."""
-    files = {file.resolve() for file in read}
+    files = list(read)
     for target in targets:
-        if target.resolve() in files:
+        # A link counts as the file, and so does another name of it.
+        if target.exists() and any(file.exists() and target.samefile(file) for file in files):
             raise ValueError(f"out=… would write over {target}, which is read: choose another out=…")
 
 

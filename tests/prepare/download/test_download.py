@@ -214,3 +214,13 @@ def test_earth_engine_is_needed_by_dw_alone(tmp_path, table, monkeypatch):
     with pytest.raises(ValueError, match=r"pip install 'cromss\[earthengine\]'"):
         download("dw", tmp_path, settings(f"tiles={table}"))
     assert set(DOWNLOADS) == {"dw", "osm", "ssl4eo_s12"}
+
+
+def test_what_a_server_answers_becomes_no_formula(tmp_path):
+    entry = Entry("a", "s2", "failed", "=cmd|'/c calc'!A1")
+    with Manifest(tmp_path / "download.csv") as manifest:
+        manifest.add(entry)
+        assert ",'=cmd" in (tmp_path / "download.csv").read_text()
+    with Manifest(tmp_path / "download.csv") as manifest:
+        assert manifest.get("a", "s2").detail == "'" + entry.detail
+    assert (tmp_path / "download.csv").read_text().count("'=cmd") == 1

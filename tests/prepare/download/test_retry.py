@@ -105,6 +105,7 @@ def test_secrets_are_cut_out():
     assert redact(text) == "404 for url: https://***@host/a?*** (x)"
     assert redact("Max retries exceeded with url: /a?key=abc") == "Max retries exceeded with url: /a?***"
     assert redact("is it?") == "is it?"
+    assert "secret" not in redact("no host http://me:secret/1@host/a;k=secret#token=secret, s3://b/k?secret")
 
 
 def test_no_message_tells_a_secret(network, server, caplog):

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from cromss.io.atomic import write_file
+from cromss.io.cells import csv_cell
 from cromss.io.plain import read_file
 from cromss.prepare.id_table import LARGEST_TABLE
 
@@ -72,7 +73,7 @@ class Manifest:
     def add(self, entry: Entry) -> None:
         """Adds a row, which is on disk when this returns."""
         self._entries[entry.id, entry.part] = entry
-        csv.writer(self._file).writerow((entry.id, entry.part, entry.status, entry.detail))
+        csv.writer(self._file).writerow(_row(entry))
         self._file.flush()
 
     def _write(self) -> None:
@@ -80,7 +81,7 @@ class Manifest:
         text = io.StringIO(newline="")
         rows = csv.writer(text)
         rows.writerow(_HEADER)
-        rows.writerows((entry.id, entry.part, entry.status, entry.detail) for entry in self._entries.values())
+        rows.writerows(map(_row, self._entries.values()))
         write_file(self._path, text.getvalue().encode())
 
 
@@ -120,6 +121,11 @@ class Report:
     def __str__(self) -> str:
         found = ", ".join(f"{count} {status}" for status, count in sorted(self.counts.items())) or "nothing new"
         return f"{found}, {self.skipped} known from before; {self.path} lists all"
+
+
+def _row(entry: Entry) -> tuple[str, str, str, str]:
+    """Cells of a row; what a server answered becomes no formula where the table is opened."""
+    return entry.id, entry.part, entry.status, csv_cell(entry.detail)
 
 
 def _read(path: Path) -> dict[tuple[str, str], Entry]:

@@ -15,6 +15,7 @@ from typing import TypeVar
 from requests import HTTPError, RequestException
 from requests.exceptions import SSLError
 
+from cromss.io.redact import redact as redact_addresses
 from cromss.prepare.download.options import check_number
 
 log = logging.getLogger(__name__)
@@ -120,7 +121,8 @@ def is_passing_status(status: int) -> bool:
 
 def redact(text: str) -> str:
     """A text without what URLs may keep secret in it: user and password, and all of the query."""
-    return re.sub(r"\?[^\s'\"<>)]+", "?***", re.sub(r"//[^/\s@]+@", "//***@", text))
+    # Libraries also tell addresses without their scheme and host.
+    return re.sub(r"\?[^\s'\"<>)]+", "?***", re.sub(r"//[^/\s@]+@", "//***@", redact_addresses(text)))
 
 
 def _is_passing(error: Exception) -> bool:
