@@ -74,6 +74,7 @@ MASK[HOLE] = 0
 HOLES = {
     "S2, 0 declared": ("s2", s2_with(0), {"nodata": 0}),
     "S2, 0 not declared": ("s2", s2_with(0), {}),
+    "S2, 32767 in all bands": ("s2", s2_with(32767, np.int16), {}),
     "S2, 65535 in all bands": ("s2", s2_with(65535), {}),
     "S2, -9999 declared, in one band": ("s2", s2_with(-9999, np.int16, 7), {"nodata": -9999}),
     "S2, -9999 not declared, in one band": ("s2", s2_with(-9999, np.int16, 7), {}),
@@ -176,6 +177,23 @@ def test_other_units_are_refused_and_converted_once_they_are_told(tmp_path, moda
 def test_values_in_no_known_units_are_refused(tmp_path, modality, stored):
     with pytest.raises(ValueError, match="fits none of"):
         image_of(write(tmp_path / "a.tif", stored.astype(np.float32)), modality)
+
+
+def test_values_that_were_scaled_twice_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="fits none of"):
+        image_of(write(tmp_path / "s2.tif", REFLECTANCE, scales=(1e-4,) * 13), "s2")
+
+
+def test_a_sparse_image_of_terabytes_is_refused_at_once(tmp_path):
+    for modality, dtype in (("s2", "uint16"), ("s1", "float32")):
+        file = tmp_path / "a" / f"{modality}.tif"
+        file.parent.mkdir(exist_ok=True)
+        profile = {"count": len(BANDS[modality]), "width": 300_000, "height": 300_000, "dtype": dtype}
+        tiled = {"tiled": True, "blockxsize": 4096, "blockysize": 4096, "SPARSE_OK": "TRUE", "BIGTIFF": "YES"}
+        grid = {"crs": "EPSG:32632", "transform": Affine(10, 0, 500_000, 0, -10, 4_000_000)}
+        rasterio.open(file, "w", driver="GTiff", **grid, **profile, **tiled).close()
+    with pytest.raises(ValueError, match=r"s2\.tif has 300000 x 300000 px"):
+        folder_reader(tmp_path, labels="s1.tif")
 
 
 def stretched(image, low, high):

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from cromss.dataset.reader import DatasetInfo, ModalityInfo
 from cromss.types import IGNORE_INDEX
 
 _MOST_PROBLEMS = 20
+
+_LARGEST = 10**8
+"""Pixels of a location: 13 bands of them are 2.6 GB."""
 
 _KEPT = 32 * 2**20
 """Bytes for what is remembered of unknown pixels."""
@@ -242,6 +246,11 @@ class FolderReader:
         else:
             with self._image(folder, modality) as image:
                 header, bands, quantised = image.header, image.bands, image.quantised
+                if prod(header.size) > _LARGEST:
+                    raise ValueError(
+                        f"{file} has {header.size[1]} x {header.size[0]} px: a location, which is read as a whole, has "
+                        f"at most {_LARGEST / 1e6:g} million: cut it into tiles"
+                    )
                 image.judge()
                 expected = found.bands.setdefault(modality, bands)
                 if set(bands) != set(expected):

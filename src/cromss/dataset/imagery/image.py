@@ -48,6 +48,9 @@ _QUANTISED_MEAN = 127
 _PROBE, _PROBES = 24, 4
 """Pixels on a side of a sample, and samples on a side of a large image, by which its values are judged."""
 
+_SEARCHED, _FEWEST_STRIPS = 2**26, 4
+"""Pixels that are decoded in the search for known ones, and strips of rows, spread over an image, at least."""
+
 _LARGE = 1000
 """Pixels on a side from which an image has parts that differ."""
 
@@ -187,6 +190,7 @@ class Image:
         """
         values = self.sample()
         if not values.size:
+            log.warning("%s: no known pixel was found in it", self.path)
             return
         bands = known_bands(self.modality, self.bands)
         found = verdict(self.modality, values, bands, self.quantised)
@@ -219,7 +223,9 @@ class Image:
         if values.shape[1] < _ENOUGH:
             # What is known lies elsewhere, as in a location at the rim of a scene.
             rows = max(1, _PROBE * _PROBE * _PROBES * _PROBES // width)
-            for top in range(0, height, rows):
+            strips = range(0, height, rows)
+            decoded = width * max(rows, *(raster.source.block_shapes[0][0] for raster in self.rasters))
+            for top in strips[:: max(1, len(strips) // max(_FEWEST_STRIPS, _SEARCHED // decoded))]:
                 values = self._picked(Window(0, top, width, min(rows, height - top)))
                 if values.shape[1] >= _ENOUGH:
                     break

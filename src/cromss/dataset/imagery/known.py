@@ -6,7 +6,7 @@ A pixel is unknown where
 - any band is NaN or infinite,
 - any band holds a value that no measured pixel can have, declared as nodata or not, such as -9999, or
 - all bands hold a value that stands for missing pixels and that a measured pixel can have in one band: the declared
-  nodata, or 0 and 65535 of S2 (0 over dark water in one band is real), or 0 dB of S1, which borders are filled with.
+  nodata, or 0, 32767 and 65535 of S2 (0 over dark water in one band is real), or 0 dB of S1, as at its borders.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 POSSIBLE: Mapping[str, tuple[float, float]] = {"s1": (-80, 60), "s2": (-2000, 65535)}
 """Modality -> values in published units between which a measured pixel lies, the first excluded."""
 
-_FILL: Mapping[str, tuple[float, ...]] = {"s1": (0,), "s2": (0, 65535)}
+_FILL: Mapping[str, tuple[float, ...]] = {"s1": (0,), "s2": (0, 32767, 65535)}
 """Modality -> values that stand for missing pixels where all bands hold them, in the units of the file."""
 
 

@@ -43,6 +43,9 @@ _SENTINEL = -6000
 _LARGEST_SHARE, _LARGEST_PERCENT = 3, 120
 """Clouds and glint reach a reflectance of 2; reflectance x 10000 of the brightest band is higher over any water."""
 
+_DARKEST_SHARE = 0.003
+"""Reflectance that the brightest band of a location exceeds, even over deep water: less has been scaled twice."""
+
 _LARGEST_TYPICAL = 16_000
 """Half of the pixels of a location hardly exceed a reflectance of 1 in any band."""
 
@@ -103,6 +106,8 @@ def verdict(modality: str, values: np.ndarray, bands: Sequence[Band], quantised:
 
 def _optical_verdict(low: np.ndarray, middle: np.ndarray, high: np.ndarray) -> str | None:
     brightest = high.max()
+    if brightest < _DARKEST_SHARE:
+        return None
     for units, largest in (("reflectance", _LARGEST_SHARE), ("percent", _LARGEST_PERCENT)):
         if brightest <= largest:
             # Standardised values lie on both sides of 0.
