@@ -1,4 +1,5 @@
 import hashlib
+import shutil
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import yaml
 from scipy import ndimage
 
+from cromss.dataset import open_synthetic
 from cromss.dataset.synthetic import CLASSES, SyntheticReader, fields, generate_location
 from cromss.dataset.synthetic.label_noise import noisy_labels
 from cromss.dataset.synthetic.measured import REAL_CLASSES
@@ -322,3 +324,30 @@ def test_wrong_parameters_name_the_cure(changed, message):
     arguments = {"index": 0, "seed": 0, "size": 32, "seasons": 1, "noise": 1.0, **RATES, **changed}
     with pytest.raises(ValueError, match=message):
         generate_location(arguments.pop("index"), **arguments)
+
+
+def open_cache(folder):
+    return open_synthetic(folder, locations=1, seed=0, size=40, seasons=1, noise=1.0, **RATES)
+
+
+def test_a_cache_that_is_damaged_names_the_folder_to_remove(tmp_path):
+    store = open_cache(tmp_path).path
+    content = bytearray((store / "data.mdb").read_bytes())
+    for page in range(2, len(content) // 4096):
+        content[4096 * page] ^= 255
+    (store / "data.mdb").write_bytes(content)
+    with pytest.raises(ValueError, match=f"remove {store}, and the next run generates it again"):
+        open_cache(tmp_path)
+    shutil.rmtree(store)
+    assert len(open_cache(tmp_path)) == 1
+
+
+def test_a_lock_of_the_cache_that_leads_elsewhere_is_refused(tmp_path):
+    store = open_cache(tmp_path).path
+    lock = store.with_name(f".{store.name}.lock")
+    lock.unlink()
+    (tmp_path / "precious").write_text("years of work")
+    lock.symlink_to(tmp_path / "precious")
+    with pytest.raises(ValueError, match="is a link or no regular file"):
+        open_cache(tmp_path)
+    assert (tmp_path / "precious").read_text() == "years of work"

@@ -47,7 +47,7 @@ def open_synthetic(
         A store of quantised images, noisy labels and truth.
 
     Raises:
-        ValueError: A parameter is out of range.
+        ValueError: A parameter is out of range, or what the cache holds is damaged.
         OSError: The cache cannot be written.
     """
     parameters = {
@@ -66,7 +66,12 @@ def open_synthetic(
         if not path.exists():
             log.info("generating the embedded dataset, once: %s", path)
             convert(reader, path, quantised=True, compression={"labels": "zstd", "truth": "zstd"}, overwrite=False)
-    return open_store(path)
+    try:
+        return open_store(path)
+    except ValueError as error:
+        raise ValueError(
+            f"{error}. It is the cache of the embedded dataset: remove {path}, and the next run generates it again"
+        ) from error
 
 
 def _digest(parameters: Mapping[str, Any]) -> str:
