@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from omegaconf import ListConfig, OmegaConf
 
 from cromss.io.redact import redact
 from cromss.job_shape import gpus_per_node
+from cromss.paths import config_dir
 from cromss.runs.names import CHECKPOINTS, LAST, RECORD
 from cromss.runs.record import read_record
 from cromss.sweep.lock import holder
 
-_NEXT_KEY = r",(?=[+~]{0,2}[A-Za-z][\w./@]*=)"
-"""What separates overrides: values may hold commas, too."""
+_NEXT_KEY = r",(?=[+~]{{0,2}}(?:{top}|[A-Za-z]\w*[./@][\w./@]*)=)"
+"""What separates overrides, a template for the keys and groups at the top: values, such as addresses, may hold commas
+and ``name=``, too."""
 
 LONGEST_NAME = 120
 """Characters of a run's name; file systems allow 255 for a folder."""
@@ -56,7 +59,7 @@ def run_name(overrides: str) -> str:
         and a long name is cut and ends in a hash of the whole.
     """
     # Addresses may have credentials: two runs that differ in those alone are the same.
-    overrides = ",".join(redact(part) for part in re.split(_NEXT_KEY, overrides))
+    overrides = ",".join(redact(part) for part in re.split(_NEXT_KEY.format(top="|".join(_top_keys())), overrides))
     # Paths last: what an experiment is called must not be cut off behind them.
     parts = sorted(overrides.split(","), key=lambda part: "/" in part)
     shortened = ",".join(_without_folders(part) for part in parts)
@@ -65,6 +68,14 @@ def run_name(overrides: str) -> str:
     lossless = name in (overrides, "defaults") and len(name) <= LONGEST_NAME
     digest = hashlib.sha256(overrides.encode()).hexdigest()[:8]
     return name if lossless else f"{name[:LONGEST_NAME]}-{digest}"
+
+
+@cache
+def _top_keys() -> list[str]:
+    """Groups and keys at the top of the config."""
+    folder = config_dir()
+    keys = [str(key) for key in OmegaConf.load(folder / "config.yaml")]
+    return [*keys, *(path.name for path in folder.iterdir() if path.is_dir())]
 
 
 def run_folder(root: str, overrides: str, resume: str | None) -> str:

@@ -55,6 +55,7 @@ def test_runs_that_differ_in_credentials_alone_have_one_name():
     one, other = (run_name(f"backbone.weights_path=https://u:{word}@h/w.pth?sig={word},seed=1") for word in ("a", "b"))
     assert one == other
     assert "seed=1" in one
+    assert SECRET not in run_name(f"backbone.weights_path=https://h/w?a=b,token={SECRET},{SECRET},seed=1")
     assert one != run_name("backbone.weights_path=https://u:a@h/v.pth?sig=a,seed=1")
 
 
