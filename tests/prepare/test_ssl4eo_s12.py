@@ -108,6 +108,26 @@ def test_labels_are_resampled_to_the_nearest(raw, tmp_path):
     assert (labels[:12, 12:] == 8).all()
 
 
+def test_where_s2_was_not_seen_there_is_no_label(raw, tmp_path):
+    def blank(image):
+        image[:, : image.shape[1] // 2] = 0
+        return image
+
+    files = band_files(raw, "s2c", 107)
+    season = files[0].parent
+    for file in season.glob("*.tif"):
+        rewrite(file, blank)
+    reader = open_ssl4eo_s12(raw, None, raw / "ids.csv", SIZE, 4)
+    index = [reader.location_id(number) for number in range(len(reader))].index("0000107")
+    before = open_ssl4eo_s12(raw, None, raw / "ids.csv", SIZE, 4)
+    for number in range(4):
+        before.read_images(index, number, "s2")
+    labels = reader.read_labels(index)
+    np.testing.assert_array_equal(before.read_labels(index), labels)
+    assert sorted((labels[:, : SIZE // 2] == 255).all(axis=(1, 2)).tolist()) == [False, False, False, True]
+    assert (labels[:, SIZE // 2 :] != 255).all()
+
+
 def test_content_is_the_same_however_it_is_made(published, store, tmp_path):
     archive = as_tar_gz(published, tmp_path / "all.tar.gz", parts=("s1", "s2c", "labels"))
     from_archive(archive, published, tmp_path / "archive", "workers=1")

@@ -24,6 +24,7 @@ from cromss.prepare.band_tiff import Band, read_band
 from cromss.prepare.id_table import read_ids
 from cromss.prepare.raw_files import FolderFiles, Listing, RawFiles, SpooledFiles
 from cromss.prepare.spool import ARCHIVES, spool
+from cromss.types import IGNORE_INDEX
 
 LABEL = "label"
 PARTS: Mapping[str, tuple[str, ...]] = {"s1": ("s1",), "s2": ("s2c", "s2")}
@@ -34,6 +35,9 @@ _PIXEL: Mapping[str, int] = {
     **dict.fromkeys(("B5", "B6", "B7", "B8A", "B11", "B12"), 2),
     **dict.fromkeys(("B1", "B9", "B10"), 6),
 }
+
+_FINE = tuple(name for name, width in _PIXEL.items() if width == 1 and name.startswith("B"))
+"""Bands of S2 at 10 m, which no interpolation touches."""
 
 
 class Ssl4eoReader:
@@ -60,6 +64,7 @@ class Ssl4eoReader:
         self._ids = tuple(table)
         self._table = table
         self._listed: tuple[tuple[str, int], Listing] | None = None
+        self._holes: dict[tuple[int, int], np.ndarray] = {}
         modalities = {
             modality: ModalityInfo(tuple(band.name for band in BANDS[modality]), "uint8", True) for modality in PARTS
         }
@@ -122,10 +127,19 @@ class Ssl4eoReader:
             image[[position for position, _ in planes]] = refine([pixels for _, pixels in planes], self.info.size[0])
         if modality == "s1" and bands is None and not image.any():
             raise ValueError(f"{where}: all pixels are 0, so nothing was seen: leave the location out")
+        if modality == "s2" and set(_FINE) <= set(wanted):
+            self._holes = {key: hole for key, hole in self._holes.items() if key[0] == index}
+            fine = image[[list(wanted).index(name) for name in _FINE]]
+            self._holes[index, season] = np.logical_not(fine.any(axis=0))
         return image
 
     def read_labels(self, index: int) -> np.ndarray:
-        """Noisy labels of all seasons, uint8 ``(T, H, W)``: a class from 0, or 255 where there is none."""
+        """Noisy labels of all seasons, uint8 ``(T, H, W)``: a class from 0, or 255 where there is none.
+
+        There is none where S2 was not seen, which is 0 in all bands of 10 m: a reflectance of 0 is quantised to 10 to
+        51 there.
+        """
+        names = self.info.modalities["s2"].bands
         labels = np.empty((self.info.seasons, *self.info.size), np.uint8)
         for season in range(self.info.seasons):
             folder, files = self._season("labels", index, season)
@@ -137,6 +151,9 @@ class Ssl4eoReader:
             check_labels(where, pixels, len(self.info.classes))
             # Nearest: anything smoother would invent classes at edges.
             labels[season] = np.kron(pixels, np.ones((factor, factor), np.uint8)) if factor > 1 else pixels
+            if (index, season) not in self._holes:
+                self.read_images(index, season, "s2", [names.index(name) for name in _FINE])
+            labels[season][self._holes[index, season]] = IGNORE_INDEX
         return labels
 
     def read_truth(self, index: int) -> np.ndarray:
