@@ -25,11 +25,12 @@ from cromss.config.instantiation import instantiate
 from cromss.config.paths import output_folder, typed_overrides
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.io.atomic import write_file
+from cromss.io.logs import open_run_log
 from cromss.recompose import Composed, as_trained
 from cromss.runs.names import BEST, CHECKPOINTS, LAST, METRICS, RESULTS, SUMMARY
 from cromss.runs.settings_files import save_settings
 from cromss.sweep.job import rank
-from cromss.sweep.record import begin, finished
+from cromss.sweep.record import begin, check_free, finished
 from cromss.sweep.recording import Recording, recorded
 from cromss.trainer.checkpoint_file import STEP, remove_partials
 from cromss.trainer.confusion import draw_confusion
@@ -100,9 +101,11 @@ def run(cfg: DictConfig) -> float:
     if cfg.trainer.resume == "auto" and (record := finished(folder, composed.resolved)) is not None:
         log.info("%s is finished: %s %s", folder, record.monitor, record.score)
         return math.nan if record.score is None else record.score
+    check_free(folder, composed.resolved)
+    run_log = folder / f"{HydraConfig.get().job.name}.log"
     begun = begin(folder, composed.resolved, overrides=composed.stored_overrides, choices=composed.choices)
     # W&B last: it may take its time, and a scheduler that ends a run may not wait for it.
-    with closing_wandb(), recorded(begun, folder) as recording:
+    with closing_wandb(), recorded(begun, folder, lambda: open_run_log(run_log)) as recording:
         # Devices last, as a job of a sweep that lacks them is to be noted.
         check(composed.cfg)
         L.seed_everything(composed.cfg.seed, workers=True, verbose=False)
@@ -121,8 +124,6 @@ def _named(end: SystemExit, folder: Path) -> SystemExit:
 def _train(composed: Composed, folder: Path, recording: Recording) -> float:
     started = time.monotonic()
     cfg, config = composed.cfg, composed.resolved
-    if rank() == 0:
-        remove_partials(folder)
     checkpoint = find_checkpoint(cfg.trainer.resume, folder)
     module, data = build(cfg)
     check_monitors(cfg, module.validation_names() if len(data.val_locations) else [])
@@ -142,6 +143,8 @@ def _train(composed: Composed, folder: Path, recording: Recording) -> float:
     try:
         callbacks = [Provenance(config, composed.stored_overrides, weights), freeze, *training_callbacks(cfg, folder)]
         recording.begins()
+        if rank() == 0:
+            remove_partials(folder)
         trainer = make_trainer(cfg, config, composed.choices, folder, callbacks)
         if trainer.is_global_zero:
             _save_settings(composed, folder)

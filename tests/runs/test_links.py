@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from cromss.io.logs import OwnFileHandler, SafeFormatter
+from cromss.io.logs import RunLogHandler, SafeFormatter
 from cromss.io.own_files import LinkError, open_own
 from cromss.runs.links import check_no_links
 from cromss.sweep.lock import LOCK, hold, one_at_a_time
@@ -58,7 +58,7 @@ def test_locks_and_logs_open_no_links_and_no_pipes(tmp_path, victim, make):
         with pytest.raises(LinkError, match="file"):
             open_own(path, mode)
     with pytest.raises(LinkError, match="file"):
-        OwnFileHandler(path)
+        RunLogHandler().open(path)
 
 
 def test_log_lines_steer_no_terminal_and_show_no_credentials():

@@ -12,6 +12,7 @@ from typing import Any
 from cromss.experiment import config_hash, git_commit
 from cromss.io.plain import printable
 from cromss.io.redact import redact
+from cromss.runs.names import CHECKPOINTS
 from cromss.runs.record import RunRecord, now, read_record
 from cromss.sweep.job import owner, user
 
@@ -68,3 +69,25 @@ def finished(folder: Path, config: Mapping[str, Any]) -> RunRecord | None:
     if record is None or record.state != "done" or record.identity != identity(config):
         return None
     return record if record.epochs == config["trainer"]["epochs"] else None
+
+
+def check_free(folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuses a folder that holds what another run has found, as two would be mixed there.
+
+    Args:
+        folder: The run's.
+        config: Resolved, what is asked for.
+
+    Raises:
+        ValueError: The message names the folder and the cure.
+    """
+    has_checkpoints = any((folder / CHECKPOINTS).glob("*.ckpt"))
+    if has_checkpoints and not config["trainer"]["test_only"]:
+        return  # a training may resume from them: `find_checkpoint` decides
+    record = read_record(folder)
+    is_other = record is not None and record.state == "done" and record.identity != identity(config)
+    if has_checkpoints or is_other:
+        raise ValueError(
+            f"{folder} holds another run, whose settings and results this one would overwrite: choose another folder "
+            "(hydra.run.dir=FOLDER), or leave hydra.run.dir out, which makes a new one"
+        )

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from hydra.errors import InstantiationException
 
-from cromss.runs.record import RunRecord, is_done
+from cromss.runs.names import CONFIG, RECORD
+from cromss.runs.record import RunRecord, read_record
 from cromss.sweep.job import rank
 
 log = logging.getLogger(__name__)
@@ -23,45 +24,49 @@ class Recording:
     Args:
         begun: The record of its beginning.
         save: Writes a record.
+        take: Called once it is known that what is in the folder from now on is of this run.
 
     Attributes:
         score: What a sweeper is told; NaN before it is known.
-        has_begun: Whether anything but checks was done.
+        has_begun: Whether the folder is of this run; before, a run that is refused leaves it as it was.
     """
 
-    def __init__(self, begun: RunRecord, save: Callable[[RunRecord], None]) -> None:
+    def __init__(self, begun: RunRecord, save: Callable[[RunRecord], None], take: Callable[[], None]) -> None:
         self.score = math.nan
         self.has_begun = False
-        self._begun, self._save = begun, save
+        self._begun, self._save, self._take = begun, save, take
 
     def begins(self) -> None:
         """Notes that all checks have passed, and that what was in the folder before will change."""
         self.has_begun = True
         self._save(self._begun)
+        self._take()
 
 
 @contextmanager
-def recorded(begun: RunRecord, folder: Path) -> Iterator[Recording]:
+def recorded(begun: RunRecord, folder: Path, take: Callable[[], None] = lambda: None) -> Iterator[Recording]:
     """Notes that a run begins, and how it ends; the first process of a job does so for all.
 
-    A run that is refused in the folder of a finished one leaves the record of that.
+    A run that is refused leaves the record of a finished run, and that of any other one, as it was.
 
     Args:
         begun: See `begin`.
         folder: The run's.
+        take: See `Recording`.
 
     Raises:
         OSError: Its folder cannot be written, before anything else is done.
     """
     save: Callable[[RunRecord], None] = (lambda record: None) if rank() else (lambda record: record.save(folder))
-    keep = is_done(folder)
-    if not keep:
+    recording = Recording(begun, save, take)
+    if not _is_of_another(folder, begun):
         save(begun)
-    recording = Recording(begun, save)
+        take()
+        recording.has_begun = True
     try:
         yield recording
     except BaseException as error:
-        if keep and not recording.has_begun:
+        if not recording.has_begun:
             raise
         state, said = ending(error)
         try:
@@ -71,6 +76,14 @@ def recorded(begun: RunRecord, folder: Path) -> Iterator[Recording]:
             log.warning("How the run ended could not be noted: %s", unwritten)
         raise
     save(begun.ended_as("done", recording.score))
+
+
+def _is_of_another(folder: Path, begun: RunRecord) -> bool:
+    """Whether what lies in a folder says more than that an earlier start of this run came to nothing."""
+    record = read_record(folder)
+    if record is not None:
+        return record.state == "done" or record.identity != begun.identity
+    return (folder / RECORD).exists() or (folder / CONFIG).exists()
 
 
 def ending(error: BaseException) -> tuple[str, str | None]:
