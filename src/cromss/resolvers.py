@@ -23,7 +23,7 @@ _NEXT_KEY = r",(?=[+~]{{0,2}}(?:{top}|[A-Za-z]\w*[./@][\w./@]*)=)"
 and ``name=``, too."""
 
 LONGEST_NAME = 120
-"""Characters of a run's name; file systems allow 255 for a folder."""
+"""Bytes of a run's name; file systems allow 255 for a folder."""
 
 
 def register_resolvers() -> None:
@@ -65,9 +65,14 @@ def run_name(overrides: str) -> str:
     shortened = ",".join(_without_folders(part) for part in parts)
     name = re.sub(r"[^\w.,=+-]", "_", shortened) or "defaults"
     # The name drops folders and signs, so whatever it dropped must tell runs apart by other means.
-    lossless = name in (overrides, "defaults") and len(name) <= LONGEST_NAME
+    lossless = name in (overrides, "defaults") and len(name.encode()) <= LONGEST_NAME
     digest = hashlib.sha256(overrides.encode()).hexdigest()[:8]
-    return name if lossless else f"{name[:LONGEST_NAME]}-{digest}"
+    return name if lossless else f"{_cut(name)}-{digest}"
+
+
+def _cut(name: str) -> str:
+    """The beginning of a name, of whole characters."""
+    return name.encode()[:LONGEST_NAME].decode(errors="ignore")
 
 
 @cache

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field
 from cromss.backbone.freeze import MODES
 from cromss.backbone.origins import NONE, ORIGINS
 from cromss.backbone.smp import DECODERS, NORMS
-from cromss.config.settings import OPTIONAL, Count, Means, OneOf, PathText, Settings, Text
+from cromss.config.settings import OPTIONAL, AddressText, Count, Means, OneOf, PathText, Settings, Text
 from cromss.types import BRANCHES
 
 _LOAD = re.compile(r"encoder|encoder\+[1-9]\d{0,3}|encoder\+decoder|all")
@@ -40,9 +40,9 @@ Branch = Annotated[str, OneOf(BRANCHES)]
 class BranchPaths(Settings):
     """A path per branch; a branch that is left out starts from random weights."""
 
-    s1: PathText | None = OPTIONAL
-    s2: PathText | None = OPTIONAL
-    common: PathText | None = OPTIONAL
+    s1: AddressText | None = OPTIONAL
+    s2: AddressText | None = OPTIONAL
+    common: AddressText | None = OPTIONAL
 
 
 class BranchChecksums(Settings):
@@ -53,7 +53,7 @@ class BranchChecksums(Settings):
     common: Checksum | None = OPTIONAL
 
 
-WeightsPath = Annotated[PathText | BranchPaths | None, Means("a path, a URL, {s1: ..., s2: ...}, or null")]
+WeightsPath = Annotated[AddressText | BranchPaths | None, Means("a path, a URL, {s1: ..., s2: ...}, or null")]
 WeightsChecksum = Annotated[
     Checksum | BranchChecksums | None, Means("64 hexadecimal digits in quotes, {s1: ..., s2: ...}, or null")
 ]

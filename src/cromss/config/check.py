@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from cromss.config.errors import UserError
+from cromss.config.instantiation import instantiate
 from cromss.job_shape import check_tasks
 
 # What describes the groups is imported late: it brings torch along, which help and mistyped keys need not wait for.
@@ -62,8 +61,8 @@ def _check_parts(cfg: DictConfig) -> Iterator[str]:
     for key in ("selection", "smoothing", "loss", "backbone.network", "backbone.start", "backbone.freezing"):
         try:
             instantiate(OmegaConf.select(cfg, key))
-        except InstantiationException as error:
-            yield f"{key.split('.')[0]}: {error.__cause__ or error}"
+        except (TypeError, ValueError) as error:
+            yield f"{key.split('.')[0]}: {error}"
 
 
 def _check_optimizer(cfg: DictConfig) -> Iterator[str]:
@@ -75,8 +74,6 @@ def _check_optimizer(cfg: DictConfig) -> Iterator[str]:
         optimizer = instantiate(cfg.trainer.optimizer)([torch.nn.Parameter(torch.zeros(1))])
         key = "trainer.scheduler"
         instantiate(cfg.trainer.scheduler)(optimizer)
-    except InstantiationException as error:
-        yield f"{key}: {error.__cause__ or error}"
     except (TypeError, ValueError, RuntimeError) as error:
         yield str(error) if str(error).startswith("trainer.") else f"{key}: {error}"
 

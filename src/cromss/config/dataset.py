@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from matplotlib.colors import is_color_like
 from pydantic import AfterValidator, Field
 
-from cromss.class_names import MOST_CLASSES, check_class_names
+from cromss.config.classes import Classes
 from cromss.config.settings import OPTIONAL, Count, CountOrZero, Means, OneOf, PathText, Seed, Settings, Share
 from cromss.dataset.bands import NORMALISATIONS, SUBSETS
 from cromss.dataset.imagery.units import AUTO, UNITS
@@ -15,17 +15,6 @@ from cromss.dataset.own_statistics import STATISTICS
 from cromss.dataset.reference_formats import FORMATS
 from cromss.dataset.synthetic import NoiseRates, SceneRates
 from cromss.types import MODALITIES
-
-
-def _class_names(names: Any) -> Any:
-    try:
-        check_class_names(names, "the list")
-    except ValueError as error:
-        raise ValueError(f"cannot be used: {error}") from error
-    return names
-
-
-Classes = Annotated[Any, AfterValidator(_class_names), Means(f"a list of 2 to {MOST_CLASSES} distinct class names")]
 
 
 def _colour(text: str) -> str:

@@ -7,7 +7,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from cromss.config.settings import Count, CountOrZero, Means, NonNegative, PathText, Positive, Settings, Share, Text
+from cromss.config.classes import Classes
+from cromss.config.settings import (
+    AddressText,
+    Count,
+    CountOrZero,
+    Means,
+    NonNegative,
+    PathText,
+    Positive,
+    Settings,
+    Share,
+    Text,
+)
 
 PathOrNone = PathText | None
 Codec = Literal["none", "zstd"]
@@ -32,6 +44,7 @@ def _matching(pattern: str) -> Any:
     return Field(pattern=f"^(?:{pattern})$", max_length=4096)
 
 
+Offset = Annotated[int | None, Field(ge=0, le=10_000), Means("a whole number, 0 or 1000, or null")]
 Device = Annotated[str, _matching(r"auto|cpu|cuda(:\d{1,3})?"), Means("auto, cpu, cuda, or cuda: and a number")]
 Sha256 = Annotated[str, _matching("[0-9a-fA-F]{64}"), Means("64 hexadecimal digits")] | None
 HttpUrl = Annotated[str, _matching(r"https?://[^/\s]+\S*"), Means("an address that begins with http:// or https://")]
@@ -57,7 +70,7 @@ class Predict(Settings):
     """Sentinel-2 scene: a GeoTIFF, or a folder with one file per band, such as a .SAFE product."""
     out: PathText
     """The map to write."""
-    s2_offset: Annotated[int | None, Field(ge=0, le=10_000), Means("a whole number, 0 or 1000, or null")]
+    s2_offset: Offset
     """Subtracted from S2 values; null takes what the metadata of the scene say."""
     units: Units
     """Units of the values."""
@@ -92,7 +105,7 @@ class Predict(Settings):
 class Export(Settings):
     """Settings of ``python -m cromss.backbone.export``."""
 
-    checkpoint: Text
+    checkpoint: AddressText
     """Checkpoint of this project or a published one: a file, or a URL."""
     out: PathText
     """The safetensors file to write."""
@@ -145,6 +158,32 @@ class Reference(Settings):
 
     kind: Labels
     """Which published LMDBs."""
+
+
+class FolderFiles(Settings):
+    """File name per modality."""
+
+    s1: PathOrNone
+    """File of Sentinel-1 in each folder; null where there is none."""
+    s2: PathOrNone
+    """File of Sentinel-2 in each folder; null where there is none."""
+
+
+class Folder(Settings):
+    """Options of ``source=folder``."""
+
+    files: FolderFiles
+    """File name per modality."""
+    labels: PathText
+    """File of the labels: a class from 0, 255 where there is none."""
+    truth: PathOrNone
+    """File of exact labels; null where there are none."""
+    classes: Classes
+    """Class names, in the order of the labels."""
+    s2_offset: Offset
+    """Subtracted from S2 values; null takes what tags, metadata and names of the files say."""
+    units: Units
+    """Units of the images."""
 
 
 class Ssl4eoS12(Settings):
@@ -300,7 +339,7 @@ class Prepare(Settings):
     """Whether a store without them is complete."""
     reference: Reference
     """Options of ``source=reference``."""
-    folder: dict[str, Any]
+    folder: Folder
     """Options of ``source=folder``."""
     ssl4eo_s12: Ssl4eoS12
     """Options of ``source=ssl4eo_s12``."""

@@ -7,6 +7,7 @@ no defaults: these are in the YAML files of ``conf/``.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import NoneType, UnionType
@@ -22,6 +23,7 @@ from cromss.io.redact import redact
 __all__ = [
     "LARGEST",
     "OPTIONAL",
+    "AddressText",
     "Count",
     "CountOrZero",
     "Means",
@@ -78,6 +80,12 @@ def _without_nul(text: str) -> str:
     return text
 
 
+def _local(text: str) -> str:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text):
+        raise ValueError("is an address, and this key takes a path of this machine: download it, and give its path")
+    return text
+
+
 OPTIONAL: Any = Field(default=None)
 """Default of a field whose key may be left out; the value is never read."""
 
@@ -102,10 +110,18 @@ Seed = Annotated[int, Field(ge=0, le=LARGEST)]
 Text = Annotated[str, Field(min_length=1), AfterValidator(_without_nul), Means("text that is not empty")]
 """Text that is not empty."""
 
+_Number = Annotated[int, Field(ge=0)]
+
 PathText = Annotated[
-    Annotated[str, Field(min_length=1), AfterValidator(_without_nul)] | Annotated[int, Field(ge=0)], Means("a path")
+    Annotated[str, Field(min_length=1), AfterValidator(_without_nul), AfterValidator(_local)] | _Number,
+    Means("a path"),
 ]
-"""A path; a folder called 2020 comes from the command line as a number."""
+"""A path of this machine; a folder called 2020 comes from the command line as a number."""
+
+AddressText = Annotated[
+    Annotated[str, Field(min_length=1), AfterValidator(_without_nul)] | _Number, Means("a path or a URL")
+]
+"""A path, or the address of a file elsewhere."""
 
 
 def problems_of(model: type[BaseModel], values: Mapping[Any, Any], prefix: str = "") -> list[str]:

@@ -15,11 +15,11 @@ from typing import Any
 
 import optuna
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from optuna.trial import Trial, TrialState
 
 from cromss.config import UserError
+from cromss.config.instantiation import instantiate
 from cromss.io.atomic import write_file
 from cromss.search.space import Space
 from cromss.search.study import alone, open_study, told
