@@ -21,7 +21,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from cromss.config import UserError, check_given_once
 from cromss.config.hydra_words import sentence
-from cromss.config.paths import PathKey, is_sweep, literal_paths
+from cromss.config.paths import PathKey, is_sweep, literal_paths, typed_overrides, with_folder_of_lightning
+from cromss.config.program_effects import without_effect
 from cromss.config.programs import PROGRAMS
 from cromss.config.settings import as_typed, did_you_mean, keys_of, problems_of
 from cromss.io.signals import EndedBySignal, ended_by_exception
@@ -59,7 +60,10 @@ def run_command(
     def composed(cfg: DictConfig) -> None:
         with mistakes_shown():
             try:
-                work(checked_settings(name, program, OmegaConf.to_container(cfg, resolve=True)))
+                settings = checked_settings(name, program, OmegaConf.to_container(cfg, resolve=True))
+                if idle := without_effect(name, settings, typed_overrides()):
+                    raise UserError("\n".join(idle))
+                work(settings)
             except (ValueError, OSError) as error:
                 raise UserError(str(error)) from error
 
@@ -118,7 +122,7 @@ def prepare_arguments(paths: Mapping[str, PathKey]) -> None:
     # Lightning starts the further processes of a training with keys of its own behind what was typed.
     if not rank():
         check_given_once(sys.argv[1:])
-    sys.argv[1:] = literal_paths(sys.argv[1:], paths)
+    sys.argv[1:] = literal_paths(with_folder_of_lightning(sys.argv[1:]), paths)
 
 
 def _name_user() -> None:

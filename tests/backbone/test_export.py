@@ -17,7 +17,8 @@ from safetensors.torch import save_file
 
 from backbones import backbone_of
 from cromss.backbone import load_weights
-from cromss.backbone.export import export_encoder, run
+from cromss.backbone.encoder_file import export_encoder
+from cromss.backbone.export import run
 from cromss.command import checked_settings
 from cromss.fusion import MidFusion, SingleFusion, build
 from entrypoint import ROOT

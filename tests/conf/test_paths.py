@@ -11,7 +11,16 @@ from omegaconf import OmegaConf
 
 from cromss.config import UserError
 from cromss.config.instantiation import instantiate
-from cromss.config.paths import EXPORT, PREDICT, PREPARE, REPORT, TRAIN, literal_paths, uninterpolated
+from cromss.config.paths import (
+    EXPORT,
+    PREDICT,
+    PREPARE,
+    REPORT,
+    TRAIN,
+    literal_paths,
+    uninterpolated,
+    with_folder_of_lightning,
+)
 from cromss.paths import config_dir
 from cromss.resolvers import register_resolvers
 
@@ -183,3 +192,19 @@ def test_no_home_folder_and_names_that_are_no_text_are_told(monkeypatch):
         literal_paths(["out=~/x"], PREDICT)
     with pytest.raises(UserError, match="out=.*UTF-8"):
         literal_paths(["out=a\udcff"], PREDICT)
+
+
+@pytest.mark.parametrize("folder", ["outputs/defaults", 'a${x} (1)"q\\', "é,b", "it's"])
+def test_a_process_that_lightning_starts_finds_the_folder_of_its_run(folder):
+    typed = ["seed=2", f'hydra.run.dir="{folder}"', "hydra.job.name=train_ddp_process_1", "hydra.output_subdir=null"]
+    overrides = with_folder_of_lightning(typed)
+    assert literal_paths(overrides, TRAIN) == overrides
+    assert [text for text in overrides if not text.startswith("hydra.run.dir")] == [typed[0], *typed[2:]]
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        cfg = compose("config", overrides, return_hydra_config=True)
+    assert cfg.hydra.run.dir == folder
+
+
+def test_quotes_that_a_user_typed_around_the_folder_are_those_of_hydras_grammar():
+    typed = ['hydra.run.dir="a b"', "hydra.job.name=mine"]
+    assert with_folder_of_lightning(typed) == typed

@@ -12,7 +12,7 @@ from cromss.dataset.folder import FolderReader
 from cromss.dataset.reader import DatasetInfo, ModalityInfo
 from cromss.dataset.reference import open_reference
 from cromss.dataset.store import open_store
-from cromss.prepare import verify
+from cromss.prepare.verify import verify
 from helpers.published import published_lmdbs
 from preparing import prepared
 from shared import PUBLISHED, REAL_PLACES, needs_published, needs_shared

@@ -132,6 +132,20 @@ def literal_paths(arguments: Sequence[str], keys: Mapping[str, PathKey]) -> list
     return quoted
 
 
+def with_folder_of_lightning(arguments: Sequence[str]) -> list[str]:
+    """Takes the run's folder literally in the arguments of a process that Lightning starts for a training.
+
+    Lightning writes ``hydra.run.dir="FOLDER"`` behind what was typed, with whatever the folder's name holds between the
+    quotes, and the process's name behind that.
+    """
+    own = [number for number, text in enumerate(arguments) if text.startswith("hydra.job.name=train_ddp_process_")]
+    found = re.fullmatch(r'hydra\.run\.dir="(.*)"', arguments[own[-1] - 1], re.DOTALL) if own and own[-1] else None
+    if found is None:
+        return list(arguments)
+    literal = f"hydra.run.dir={_quoted('hydra.run.dir', found[1], _HYDRA['hydra.run.dir'])}"
+    return [*arguments[: own[-1] - 1], literal, *arguments[own[-1] :]]
+
+
 def is_sweep(arguments: Sequence[str]) -> bool:
     """Whether a command line asks for several runs, so that commas separate values."""
     return any(argument in ("-m", "--multirun", "hydra.mode=MULTIRUN") for argument in arguments)

@@ -1,14 +1,19 @@
 """From files to batches: readers of every format, bands and their scaling; the data module has a file of its own."""
 
-from cromss.dataset.bands import quantise, reflectance, standardise
-from cromss.dataset.exact import ExactLabels, open_synthetic_exact
-from cromss.dataset.folder import FolderReader
-from cromss.dataset.reader import DatasetInfo, LocationReader, ModalityInfo
-from cromss.dataset.reference import open_reference
-from cromss.dataset.sources import open_dataset
-from cromss.dataset.store import Store, StoreWriter, open_store
-from cromss.dataset.synthetic import SyntheticReader
-from cromss.dataset.synthetic.cache import open_synthetic
+from typing import TYPE_CHECKING
+
+from cromss.lazy import names_of
+
+if TYPE_CHECKING:
+    from cromss.dataset.bands import quantise, reflectance, standardise
+    from cromss.dataset.exact import ExactLabels, open_synthetic_exact
+    from cromss.dataset.folder import FolderReader
+    from cromss.dataset.reader import DatasetInfo, LocationReader, ModalityInfo
+    from cromss.dataset.reference import open_reference
+    from cromss.dataset.sources import open_dataset
+    from cromss.dataset.store import Store, StoreWriter, open_store
+    from cromss.dataset.synthetic import SyntheticReader
+    from cromss.dataset.synthetic.cache import open_synthetic
 
 __all__ = [
     "DatasetInfo",
@@ -28,3 +33,25 @@ __all__ = [
     "reflectance",
     "standardise",
 ]
+
+__getattr__ = names_of(
+    __name__,
+    {
+        "DatasetInfo": "reader",
+        "ExactLabels": "exact",
+        "FolderReader": "folder",
+        "LocationReader": "reader",
+        "ModalityInfo": "reader",
+        "Store": "store",
+        "StoreWriter": "store",
+        "SyntheticReader": "synthetic",
+        "open_dataset": "sources",
+        "open_reference": "reference",
+        "open_store": "store",
+        "open_synthetic": "synthetic.cache",
+        "open_synthetic_exact": "exact",
+        "quantise": "bands",
+        "reflectance": "bands",
+        "standardise": "bands",
+    },
+)

@@ -1,0 +1,25 @@
+"""Names of a package that load their module when they are first used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def names_of(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
+    """Makes the ``__getattr__`` of a package, so that a module of it can be loaded without all others.
+
+    Command lines thereby tell mistakes before torch is there.
+
+    Args:
+        package: Its ``__name__``.
+        modules: Name -> module of the package that it comes from.
+    """
+
+    def load(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(import_module(f"{package}.{modules[name]}"), name)
+
+    return load

@@ -1,0 +1,154 @@
+"""What `python -m cromss.prepare` does, by the name of its action."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from cromss.command import as_path, choose, given
+from cromss.dataset.reader import LocationReader
+from cromss.dataset.shard_folder import MANIFEST
+from cromss.prepare.download import download
+from cromss.prepare.estimate import check_space, estimate
+from cromss.prepare.shards import Outcome, Part, prepare
+from cromss.prepare.sources import SOURCES
+from cromss.prepare.stats import stats
+from cromss.prepare.verify import verify
+
+log = logging.getLogger(__name__)
+_MOST_MESSAGES = 50
+# Options that say where something lies, and not what: a source may move between two runs.
+_PLACES: Mapping[str, tuple[str, ...]] = {"ssl4eo_s12": ("labels", "ids")}
+
+
+def _convert(settings: Mapping[str, Any]) -> None:
+    choose("source", settings["source"], SOURCES)
+    out = _given(settings, "out")
+    _check_apart(settings, out)
+    part, workers, per_shard = _part(settings), _workers(settings["workers"]), settings["locations_per_shard"]
+    reader = _reader(settings)
+    options = {"source": settings["source"], **settings[settings["source"]]}
+    check_space(reader, out, settings["quantise"], settings["compression"], part.of)
+    outcome = prepare(
+        reader,
+        out,
+        settings["quantise"],
+        settings["compression"],
+        per_shard,
+        workers,
+        part,
+        {name: value for name, value in options.items() if name not in _PLACES.get(settings["source"], ())},
+        settings["retry"],
+        settings["overwrite"],
+        settings["accept_missing"],
+    )
+    _tell(outcome, out, settings["accept_missing"])
+
+
+def _plan(settings: Mapping[str, Any]) -> None:
+    choose("source", settings["source"], SOURCES)
+    out = _given(settings, "out")
+    workers, per_shard = _workers(settings["workers"]), settings["locations_per_shard"]
+    reader = _reader(settings)
+    found = estimate(reader, out, settings["quantise"], settings["compression"], workers, _part(settings).of, per_shard)
+    log.info("%s", found)
+    check_space(reader, out, settings["quantise"], settings["compression"], _part(settings).of)
+
+
+def _verify(settings: Mapping[str, Any]) -> None:
+    damages = verify(_given(settings, "out" if settings["path"] is None else "path"), _MOST_MESSAGES)
+    if damages.total:
+        raise ValueError(f"{damages}. Create the store again")
+    if damages.missing and not settings["accept_missing"]:
+        raise ValueError(f"{damages}. Mend the source and say retry=true, or accept_missing=true to do without them")
+    log.info("%s", damages)
+
+
+def _stats(settings: Mapping[str, Any]) -> None:
+    log.info("%s", stats(_given(settings, "path"), settings["reference"]["kind"], _given(settings, "out")))
+
+
+def _download(settings: Mapping[str, Any]) -> None:
+    report = download(settings["source"], _given(settings, "out"), settings["download"])
+    log.info("%s", report)
+    report.check()
+
+
+ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
+    "convert": _convert,
+    "verify": _verify,
+    "plan": _plan,
+    "stats": _stats,
+    "download": _download,
+}
+"""Value of ``action=`` -> function of the settings."""
+
+
+def _reader(settings: Mapping[str, Any]) -> LocationReader:
+    open_source = choose("source", settings["source"], SOURCES)
+    options = settings[settings["source"]]
+    allowed = [name for name in inspect.signature(open_source).parameters if name != "path"]
+    if unknown := [name for name in options if name not in allowed]:
+        raise ValueError(
+            f"source={settings['source']} has no option {', '.join(unknown)}: there are {', '.join(allowed)}"
+        )
+    return open_source(_given(settings, "path"), **options)
+
+
+def _check_apart(settings: Mapping[str, Any], out: Path) -> None:
+    """ValueError where a store would lie in the folder that it is made of, and be read as a location of it."""
+    path = _given(settings, "path")
+    if out.resolve().is_relative_to(path.resolve()):
+        raise ValueError(f"out={out} lies in path={path}, which is read: choose a folder outside of it")
+
+
+def _tell(outcome: Outcome, out: Path, accept_missing: bool) -> None:
+    """Says what is stored; ValueError where something is not that should be."""
+    if outcome.lacking:
+        log.info(
+            "%d of %d shards of %s are complete; other jobs write the rest",
+            outcome.shards - outcome.lacking,
+            outcome.shards,
+            out,
+        )
+        return
+    missing = sum(count for status, count in outcome.counts.items() if status != "done")
+    if not missing or accept_missing:
+        log.info("%d locations written to %s", outcome.counts["done"], out)
+        return
+    listed = "\n  ".join(f"{entry.location_id} {entry.status}: {entry.reason}" for entry in outcome.problems)
+    more = f"\n  … and {missing - len(outcome.problems)} more" if missing > len(outcome.problems) else ""
+    kept = "" if outcome.folder == out else f", and what stands at {out} is unharmed"
+    raise ValueError(
+        f"{missing} locations are not in {outcome.folder}, which holds {outcome.counts['done']}{kept}:\n"
+        f"  {listed}{more}\n{outcome.folder / MANIFEST} lists all. Mend the source and say retry=true, or do without "
+        "them: accept_missing=true"
+    )
+
+
+def _part(settings: Mapping[str, Any]) -> Part:
+    """Which of the jobs this is: ``3/64``, or 3 with ``shards=64``, as a sweep over numbers says it."""
+    shard, shards = settings["shard"], settings["shards"]
+    if shard is None:
+        return Part()
+    match = re.fullmatch(r"(\d+)/(\d+)", f"{shard}" if shards is None else f"{shard}/{shards}")
+    if match is None or not int(match[1]) < int(match[2]):
+        given = f"shard={shard}" if shards is None else f"shard={shard} shards={shards}"
+        raise ValueError(f"{given} must be a job of so many, from 0: shard=0/64 to shard=63/64, or shard=3 shards=64")
+    return Part(int(match[1]), int(match[2]))
+
+
+def _workers(value: Any) -> int:
+    if value == "auto":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(value)
+
+
+def _given(settings: Mapping[str, Any], key: str) -> Any:
+    value = given(settings, key, "cromss.prepare")
+    return value if isinstance(value, Mapping) else as_path(value)
