@@ -25,6 +25,8 @@ from cromss.config.paths import PathKey, is_sweep, literal_paths, typed_override
 from cromss.config.program_effects import without_effect
 from cromss.config.programs import PROGRAMS
 from cromss.config.settings import as_typed, did_you_mean, keys_of, problems_of
+from cromss.io.plain import printable
+from cromss.io.redact import redact
 from cromss.io.signals import EndedBySignal, ended_by_exception
 from cromss.paths import config_dir
 from cromss.resolvers import register_resolvers
@@ -187,8 +189,15 @@ def mistakes_shown() -> Iterator[None]:
         _end(str(error))
 
 
+_LONGEST_LINE = 2000
+"""Characters of a line of a message."""
+
+
 def _end(message: str) -> NoReturn:
-    sys.stderr.write(f"{message}\n")
+    """Ends the program with a message that steers no terminal and shows no credentials."""
+    lines = printable(redact(message), keep="\n\t").splitlines()
+    cut = [line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…" for line in lines]
+    sys.stderr.write("".join(f"{line}\n" for line in cut))
     sys.exit(1)
 
 

@@ -155,6 +155,17 @@ def test_run_names_fit_into_a_file_system():
     assert name != run_name(",".join(f"key{i}=value{i}" for i in range(49)))
 
 
+@pytest.mark.parametrize("letter", ["日", "é", "😀"])
+def test_run_names_of_any_script_fit_into_a_file_system_and_are_whole_characters(letter, tmp_path: Path):
+    one, other = (run_name(f"dataset.path={letter * 120}{end}") for end in "ab")
+    assert one != other
+    for name in (one, other):
+        # With room for the number of a second run, and for what is written beside it.
+        assert len(name.encode()) < 200
+        (tmp_path / name).mkdir()
+        assert "\ufffd" not in name
+
+
 def test_a_run_never_takes_the_folder_of_another(tmp_path: Path):
     root = str(tmp_path)
     assert run_folder(root, "", None) == "defaults"

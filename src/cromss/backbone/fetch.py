@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import pooch
 from requests import HTTPError, RequestException
 
+from cromss.io.home import expanded
 from cromss.io.own_files import open_own
 from cromss.io.redact import redact
 
@@ -50,7 +51,7 @@ def fetch(url: str, sha256: str | None, cache: str | Path) -> Path:
             written; the message gives the cure. The cache is then without this file.
     """
     sha256 = None if sha256 is None else sha256.lower()
-    folder = Path(cache).expanduser() / hashlib.sha256(url.encode()).hexdigest()[:16]
+    folder = expanded(cache, "backbone.weights_cache") / hashlib.sha256(url.encode()).hexdigest()[:16]
     target = folder / (urlsplit(url).path.rstrip("/").rsplit("/", 1)[-1][-200:] or "weights")
     shown = redact(url)
     by_hand = "or download it by hand and say backbone.weights_path=FILE"

@@ -113,11 +113,18 @@ def _opened(folder: Path) -> IO[str]:
     try:
         return open_own(path, "a+")
     except PermissionError as error:
-        whose = f", which {path.owner()} made," if path.exists() else ""
+        whose = f", which {_maker(path)} made," if path.exists() else ""
         raise ValueError(
             f"{user()} may not write {path}{whose}: choose another folder (hydra.run.dir=…, of a sweep "
             "hydra.sweep.dir=…)"
         ) from error
+
+
+def _maker(path: Path) -> str:
+    try:
+        return path.owner()
+    except KeyError:
+        return f"user {path.stat().st_uid}"  # the system has no name for it
 
 
 def _locked_soon(file: IO[str], folder: Path) -> bool:

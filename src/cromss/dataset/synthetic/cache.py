@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 from cromss.dataset.convert import convert
 from cromss.dataset.store import Store, open_store
 from cromss.dataset.synthetic.reader import SyntheticReader
+from cromss.io.home import expanded
 from cromss.io.own_files import open_own
 
 log = logging.getLogger(__name__)
@@ -60,12 +61,13 @@ def open_synthetic(
         "noise_rates": _plain(noise_rates),
     }
     reader = SyntheticReader(**parameters)
-    path = Path(cache).expanduser() / f"synthetic-{locations}x{size}px-{_digest(parameters)}"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(path):
-        if not path.exists():
-            log.info("generating the embedded dataset, once: %s", path)
-            convert(reader, path, quantised=True, compression={"labels": "zstd", "truth": "zstd"}, overwrite=False)
+    path = expanded(cache, "dataset.cache") / f"synthetic-{locations}x{size}px-{_digest(parameters)}"
+    # Without the lock, which a cache that may only be read has no room for.
+    if not path.exists():
+        with _alone(path):
+            if not path.exists():
+                log.info("generating the embedded dataset, once: %s", path)
+                convert(reader, path, quantised=True, compression={"labels": "zstd", "truth": "zstd"}, overwrite=False)
     try:
         return open_store(path)
     except ValueError as error:
@@ -89,6 +91,14 @@ def _plain(node: Mapping[str, Any]) -> Any:
 @contextmanager
 def _alone(path: Path) -> Iterator[None]:
     """Of several processes that start at once, one generates and the others wait for it."""
-    with open_own(path.with_name(f".{path.name}.lock")) as lock:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = open_own(path.with_name(f".{path.name}.lock"))
+    except OSError as error:
+        raise OSError(
+            f"the embedded dataset cannot be kept in {path.parent} ({error.strerror}): set dataset.cache=FOLDER to one "
+            "that this user may write"
+        ) from error
+    with file as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
