@@ -240,11 +240,11 @@ def test_unusable_data_never_cost_the_store_that_they_were_to_replace(
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["folder.s2_offset=none"], "s2_offset=none: null, 0, or what is to be taken off"),
-        (["folder.classes=9"], "classes=9 must be a list of class names"),
-        (["folder.labels=null"], "labels=None must be a file name"),
-        (["folder.files=s1.tif"], "files=s1.tif: name a file for s1 and s2"),
-        (["+folder.label=dw.tif"], "source=folder has no option label: there are files, labels, truth, classes"),
+        (["folder.s2_offset=none"], "folder.s2_offset=none must be a whole number, 0 or 1000, or null"),
+        (["folder.classes=9"], "folder.classes=9 cannot be used"),
+        (["folder.labels=null"], "folder.labels=null must be a path"),
+        (["folder.files=s1.tif"], "folder.files=s1.tif must be keys with values: s1, s2"),
+        (["+folder.label=dw.tif"], "There is no key folder.label: did you mean folder.labels"),
         (["compression=zstd"], "compression=zstd must be keys with values: s1, s2, labels, truth"),
         (["source=[folder]"], "source=[folder] must be one of ssl4eo_s12, dw"),
         (["source=Folder"], "source=Folder must be one of ssl4eo_s12, dw"),
