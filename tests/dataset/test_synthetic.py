@@ -348,6 +348,8 @@ def test_a_lock_of_the_cache_that_leads_elsewhere_is_refused(tmp_path):
     lock.unlink()
     (tmp_path / "precious").write_text("years of work")
     lock.symlink_to(tmp_path / "precious")
+    assert len(open_cache(tmp_path)) == 1  # what is there is read without the lock
+    store.rename(tmp_path / "elsewhere")
     with pytest.raises(ValueError, match="is a link or no regular file"):
         open_cache(tmp_path)
     assert (tmp_path / "precious").read_text() == "years of work"
