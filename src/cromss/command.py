@@ -18,6 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from cromss.config import UserError, check_given_once
 from cromss.config.hydra_words import sentence
@@ -66,6 +67,8 @@ def run_command(
                 if idle := without_effect(name, settings, typed_overrides()):
                     raise UserError("\n".join(idle))
                 work(settings)
+            except OmegaConfBaseException as error:
+                raise UserError(sentence(error, sys.argv[1:], unknown_key)) from error
             except (ValueError, OSError) as error:
                 raise UserError(str(error)) from error
 
