@@ -8,7 +8,7 @@ TOUR   := outputs/tour
 PLACE  := ../shared/data/real/637U_59R_1_3
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train tour test test-all test-slurm lint format bench wandb-sync clean
+.PHONY: help setup train tour test test-all test-slurm lint format reference bench wandb-sync clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ lint: setup  ## ruff and mypy
 format: setup  ## let ruff rewrite the code
 	$(PY) -m ruff check --fix .
 	$(PY) -m ruff format .
+
+reference: setup  ## write docs/settings.md, the page of all settings, from the schema
+	$(PY) -m cromss.config.reference
 
 bench: setup  ## measure the commitments on speed, memory and size, as ratios
 	$(PY) -m benchmarks

@@ -25,6 +25,7 @@ from cromss.command import interrupted_as, mistakes_shown, one_sentence, prepare
 from cromss.config import UserError, suggest_keys
 from cromss.config.paths import HELP as PATHS_HELP
 from cromss.config.paths import TRAIN, output_folder, typed_overrides
+from cromss.config.reference import help_text
 from cromss.paths import config_dir
 from cromss.resolvers import register_resolvers
 from cromss.sweep.lock import TakenError, hold
@@ -58,6 +59,7 @@ Examples:
 
 {paths}
 More programs: python -m cromss.prepare (stores), .predict (a scene to a map), .report (tables), .backbone.export
+The keys of a group:  python train.py --help trainer           # with ranges and defaults; all: docs/settings.md
 All keys of a run:    python train.py --cfg job [overrides]
 Hydra's own options:  python train.py --hydra-help
 """
@@ -66,7 +68,10 @@ Hydra's own options:  python train.py --hydra-help
 def main() -> None:
     """Runs `train.py`: composes the config from the command line, then starts the run or the sweep."""
     if {"--help", "-h"} & set(sys.argv[1:]):
-        sys.stdout.write(HELP.format(groups=_groups(config_dir()), paths=PATHS_HELP))
+        groups = [word for word in sys.argv[1:] if not word.startswith("-") and "=" not in word]
+        with one_sentence(_unknown_key):
+            text = help_text(groups[0]) if groups else HELP.format(groups=_groups(config_dir()), paths=PATHS_HELP)
+        sys.stdout.write(text)
         return
     # Within the training `run` has better words.
     with interrupted_as("Stopped before the training began."), one_sentence(_unknown_key):

@@ -1,14 +1,12 @@
 from pathlib import Path
 
 import pytest
-from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from composing import composed
 from cromss.config import UserError, check, suggest_keys
 from cromss.paths import config_dir
-from cromss.resolvers import register_resolvers, run_folder, run_name
-
-register_resolvers()
+from cromss.resolvers import run_folder, run_name
 
 GROUPS = ("dataset", "backbone", "fusion", "loss", "selection", "smoothing", "trainer")
 NESTED = ("trainer/optimizer", "trainer/scheduler", "trainer/hardware")
@@ -17,11 +15,6 @@ OPTIONS = [
     for group in (*GROUPS, *NESTED, "experiments")
     for path in sorted((config_dir() / group).glob("[!_]*.yaml"))
 ]
-
-
-def composed(*overrides):
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose("config", list(overrides))
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -105,6 +98,13 @@ def test_band_counts_follow_the_bands():
         (["backbone.freeze=half"], "backbone.freeze=half must be one of none, frozen, reference"),
         (["backbone.freeze_epochs=3"], "ends a freeze and backbone.freeze=none begins none"),
         (["dataset.classes=[a,b,c,d,e,f,g,h,i,j]"], "dataset.colours names 9 colours for 10"),
+        (["dataset.colours=[red,blurple,red,red,red,red,red,red,red]"], "dataset.colours=.*; entry 2 of 9 is blurple"),
+        (["dataset.noise_rates.confusion.trees.grass=0.99"], "dataset.noise_rates.confusion.trees.grass=0.99 is too"),
+        (["dataset.scene=abc"], "dataset.scene=abc must be keys with values: biomes, haze"),
+        (["+fusoin=late"], "There is no key fusoin: did you mean fusion"),
+        (["~selection"], "selection has no value"),
+        (["+trainer.accumulate_grad_batches=4"], "There is no key trainer.accumulate_grad_batches"),
+        (["dataset=nol", "dataset.path=x", "+dataset.files=x"], "There is no key dataset.files"),
     ],
 )
 def test_an_impossible_setting_names_itself_and_the_cure(overrides, message):
@@ -118,6 +118,17 @@ def test_an_impossible_setting_names_itself_and_the_cure(overrides, message):
 )
 def test_the_loss_is_of_the_pixels_that_selection_looks_at(overrides, scope):
     assert composed(*overrides).loss.scope == scope
+
+
+@pytest.mark.parametrize("key", ["dataset", "dataset.scene", "dataset.noise_rates", "backbone", "trainer", "row"])
+@pytest.mark.parametrize("table", [{}, {"a": 1}])
+def test_a_table_in_place_of_another_is_one_problem(key, table):
+    cfg = composed()
+    OmegaConf.set_struct(cfg, False)
+    OmegaConf.update(cfg, key, table, merge=False)
+    with pytest.raises(UserError, match=f"{key}={{.*}} must be keys with values") as error:
+        check(cfg)
+    assert str(error.value).count("\n") == 1
 
 
 def test_all_problems_come_in_one_message():

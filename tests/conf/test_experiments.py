@@ -4,7 +4,7 @@ import re
 import shlex
 
 import pytest
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
@@ -12,13 +12,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from composing import composed, reading_files_once
 from cromss.config import UserError, check
 from cromss.experiment import config_hash
 from cromss.paths import config_dir
 from cromss.report.paper import TABLES, paper_rows
-from cromss.resolvers import register_resolvers, run_name
-
-register_resolvers()
+from cromss.resolvers import run_name
 
 FOLDER = config_dir() / "experiments"
 ROWS = {
@@ -57,14 +56,9 @@ CPU = ["trainer/hardware=cpu"]
 DATA = ["dataset.train_path=a/train.lmdb", "dataset.test_path=a/test.lmdb", "weights_folder=files"]
 
 
-def composed(*overrides, **options):
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        return compose("config", list(overrides), **options)
-
-
 def jobs(overrides):
     """The overrides of each run of a sweep, from Hydra's own sweeper."""
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+    with reading_files_once(), initialize_config_dir(str(config_dir()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         # Hydra first composes what is not swept, and refuses keys that only a swept group has.
         loader.load_configuration("config", overrides, run_mode=RunMode.MULTIRUN)

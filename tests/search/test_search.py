@@ -148,12 +148,9 @@ def test_runs_that_outlived_their_search_are_waited_for(search, tmp_path, monkey
     [
         ({"space": ["selection.prop=interval(0.1,0.9)", SPACE[1]]}, "began with selection.prop in UniformDistribution"),
         ({"direction": "minimize"}, "began with another score"),
-        ({"direction": "up"}, "hydra.sweeper.direction=up must be"),
-        ({"n_jobs": 0}, "hydra.sweeper.n_jobs=0: at least 1"),
-        ({"failures_in_a_row": 0}, "hydra.sweeper.failures_in_a_row=0: at least 1"),
     ],
 )
-def test_another_search_in_the_same_folder_and_numbers_out_of_range_are_refused(search, changed, said):
+def test_another_search_in_the_same_folder_is_refused(search, changed, said):
     search(Launcher(), n_trials=1)
     with pytest.raises(UserError, match=said):
         search(Launcher(), **changed)

@@ -31,7 +31,7 @@ def check(cfg: DictConfig, devices: bool = True, overrides: Collection[str] = ()
     from cromss.config.reading import Reading
     from cromss.config.whole import schema_problems
 
-    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]) if "hydra" in cfg else cfg
     reading = Reading.of(own)
     problems = [f"{key} has no default: set {key}=..." for key in reading.missing]
     problems += [problem.sentence for problem in schema_problems(reading)]

@@ -109,12 +109,22 @@ def _all(*conditions: Condition) -> Condition:
     return lambda reading, key: all(condition(reading, key) for condition in conditions)
 
 
+def _is_not_before_the_end(reading: Reading, key: str) -> bool:
+    epoch, epochs = at(reading.values, key), at(reading.values, "trainer.epochs")
+    return isinstance(epoch, int) and isinstance(epochs, int) and epoch >= epochs
+
+
+def _is_not_mentioned(reading: Reading, key: str) -> bool:
+    return not reading.is_referred_to(key)
+
+
 def _other_decoder(reading: Reading, key: str) -> bool:
     return key.rpartition(".")[2] != at(reading.values, "backbone.decoder")
 
 
 _TESTS_NOTHING = _all(_is("trainer.test", None), _is("trainer.test_only", False))
 _HAS_NO_CONSISTENCY = _any(_is("loss.consistency", "none"), _is("loss.consistency_weight", 0))
+_KEEPS_ALL_LABELS = _is("selection.prop", 1)
 _IS_ONE_PROCESS = _all(_is("trainer.devices", 1), _is("trainer.num_nodes", 1))
 
 
@@ -126,6 +136,7 @@ RULES: tuple[_Rule, ...] = (
     ),
     _Rule(("dataset.bands",), _is("fusion.modality", "s1"), "the network sees s1 alone, and these are bands of s2"),
     _Rule(("dataset.degrees",), _is("dataset.rotate", 0), "dataset.rotate=0 rotates nothing; raise it"),
+    _Rule(("dataset.rotate",), _is("dataset.degrees", 0), "dataset.degrees=0 rotates by nothing; raise it"),
     _Rule(
         ("dataset.samples_seed",),
         _is("dataset.train_samples", None),
@@ -157,11 +168,30 @@ RULES: tuple[_Rule, ...] = (
         _is("dataset.reader._target_", "cromss.dataset.open_synthetic_exact"),
         "dataset=synthetic_exact trains on the exact labels; set dataset=synthetic",
     ),
+    _Rule(("dataset.noise_rates",), _is("dataset.noise", 0), "dataset.noise=0 makes the labels exact; raise it"),
+    _Rule(("dataset.units.s1",), _is("dataset.files.s1", None), "dataset.files.s1=null reads no Sentinel-1 images"),
+    _Rule(("dataset.units.s2",), _is("dataset.files.s2", None), "dataset.files.s2=null reads no Sentinel-2 images"),
     _Rule(("dataset.s2_offset",), _is("dataset.files.s2", None), "dataset.files.s2=null reads no Sentinel-2 images"),
     _Rule(
         ("backbone.load", "backbone.adapt_bands", "backbone.weights_modality"),
         _is("backbone.weights", "none"),
         "backbone.weights=none loads nothing; set backbone.weights",
+    ),
+    _Rule(
+        ("backbone.freeze_epochs",),
+        _is_not_before_the_end,
+        "the training ends before the encoder is trained; lower it below trainer.epochs, or leave it out",
+    ),
+    _Rule(
+        ("weights_folder",),
+        _is_not_mentioned,
+        "this run starts from none of the published weights; set experiments to a row of the paper, or "
+        "backbone.weights_path",
+    ),
+    _Rule(
+        ("loss.consistency",),
+        _all(_is("loss.consistency_weight", 0), _not(_is("loss.consistency", "none"))),
+        "loss.consistency_weight=0 leaves it out; raise it",
     ),
     _Rule(
         ("loss.consistency_weight",),
@@ -172,6 +202,21 @@ RULES: tuple[_Rule, ...] = (
         ("selection.confidence",),
         _HAS_NO_CONSISTENCY,
         "only the consistency loss is weighted by it, and there is none; set loss.consistency",
+    ),
+    _Rule(
+        ("selection.class_balanced",),
+        _KEEPS_ALL_LABELS,
+        "selection.prop=1 counts every label fully; lower it",
+    ),
+    _Rule(
+        ("selection.class_balanced",),
+        _all(_is("selection.prop", 0), _is("selection.ramp", "none")),
+        "selection.prop=0 has no threshold; raise it",
+    ),
+    _Rule(
+        ("selection.entangle", "selection.ramp", "selection.ramp_epochs", "trainer.ramp_epochs"),
+        _all(_KEEPS_ALL_LABELS, _HAS_NO_CONSISTENCY),
+        "selection.prop=1 counts every label fully, and there is no consistency loss to weight; lower selection.prop",
     ),
     _Rule(
         ("selection.ramp_epochs",),
@@ -190,14 +235,14 @@ RULES: tuple[_Rule, ...] = (
     ),
     # Turned off for once in a longer command: harmless, unless it is what runs differ in.
     _Rule(
-        ("dataset.evaluate", "dataset.test_world", "dataset.test_locations"),
+        ("dataset.evaluate", "dataset.test_world", "dataset.test_locations", "dataset.test_path"),
         _TESTS_NOTHING,
         "trainer.test=null tests nothing; set trainer.test=last",
         is_ablation=False,
     ),
     # On one device a command for several is tried out: harmless, unless it is what runs differ in.
     _Rule(
-        ("selection.scope", "loss.scope"),
+        ("selection.scope", "loss.scope", "trainer.sync_batchnorm"),
         _IS_ONE_PROCESS,
         "one process trains; set trainer.devices",
         is_ablation=False,
@@ -224,7 +269,7 @@ RULES: tuple[_Rule, ...] = (
         is_ablation=False,
     ),
     _Rule(
-        ("trainer.wandb_group", "trainer.wandb_tags", "trainer.wandb_project", "trainer.wandb_entity"),
+        tuple(f"trainer.wandb_{name}" for name in ("group", "tags", "project", "entity", "job_type")),
         _is("trainer.wandb", "disabled"),
         "trainer.wandb=disabled logs nothing there",
         is_ablation=False,

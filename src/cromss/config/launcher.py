@@ -5,9 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
-from cromss.config.settings import Count, CountOrZero, Means, Problem, Settings, Text, find_problems
+from cromss.config.errors import UserError
+from cromss.config.settings import (
+    OPTIONAL,
+    Count,
+    CountOrZero,
+    Means,
+    Positive,
+    Problem,
+    Seed,
+    Settings,
+    Share,
+    Text,
+    find_problems,
+)
+from cromss.config.words import as_typed
 
 Minutes = Annotated[int, Field(ge=1, le=60 * 24 * 366)]
 Seconds = Annotated[float, Field(gt=0, le=1e7)]
@@ -91,11 +105,47 @@ class Slurm(_Jobs):
     """Any other options of sbatch."""
 
 
+class Sampler(Settings):
+    """What the samplers of Optuna share; further keys are typed by Hydra's plugin."""
+
+    model_config = ConfigDict(extra="allow")
+
+    seed: Seed | None
+    """Seed of the proposals; null for another search every time."""
+
+    n_startup_trials: CountOrZero = OPTIONAL
+    """Random trials before the first that is modelled."""
+
+    n_ei_candidates: Count = OPTIONAL
+    """Candidates per proposal."""
+
+    prior_weight: Positive = OPTIONAL
+    """Weight of the prior."""
+
+    sigma0: Positive | None = OPTIONAL
+    """Deviation to start with."""
+
+    inc_popsize: Count = OPTIONAL
+    """Factor of the population at a restart."""
+
+    population_size: Annotated[int, Field(ge=2, le=1_000_000)] = OPTIONAL
+    """Trials per generation."""
+
+    mutation_prob: Share | None = OPTIONAL
+    """Probability of a mutation; null for one per setting."""
+
+    crossover_prob: Share = OPTIONAL
+    """Probability of a crossover."""
+
+    swapping_prob: Share = OPTIONAL
+    """Probability of a swap within a crossover."""
+
+
 class Search(Settings):
     """``hydra/sweeper=optuna``: a search by Optuna."""
 
     sampler: Annotated[dict[str, Any], Means("keys with values, among them _target_")]
-    """Sampler; an option of the group hydra/sweeper/sampler."""
+    """Sampler: an option of the group hydra/sweeper/sampler, one of tpe, random, cmaes, nsgaii."""
 
     direction: Literal["minimize", "maximize"]
     """Whether a low score is better, or a high one."""
@@ -132,6 +182,9 @@ LAUNCHERS: Mapping[str, type[Settings]] = {
 SWEEPERS: Mapping[str, type[Settings]] = {"hydra_plugins.cromss_search.OptunaSweeper": Search}
 """``hydra.sweeper._target_`` -> its settings; other sweepers are not checked."""
 
+SAMPLERS = tuple(f"optuna.samplers.{name}Sampler" for name in ("TPE", "Random", "CmaEs", "NSGAII"))
+"""``_target_`` of the samplers that propose settings for one score from a seed; a grid is a plain sweep."""
+
 
 def launcher_problems(values: Mapping[str, Any]) -> list[Problem]:
     """What is wrong with the settings of a launcher.
@@ -142,13 +195,32 @@ def launcher_problems(values: Mapping[str, Any]) -> list[Problem]:
     return _problems(LAUNCHERS, values, "hydra.launcher")
 
 
-def sweeper_problems(values: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with the settings of a sweeper.
+def check_sweeper(values: Mapping[str, Any]) -> None:
+    """Looks at the settings of a sweeper before any run starts.
 
     Args:
         values: Of ``hydra.sweeper``, plain.
+
+    Raises:
+        UserError: One message with every problem, each with its cure.
     """
-    return _problems(SWEEPERS, values, "hydra.sweeper")
+    problems = _problems(SWEEPERS, values, "hydra.sweeper")
+    sampler = values.get("sampler")
+    if values.get("_target_") in SWEEPERS and isinstance(sampler, Mapping):
+        if sampler.get("_target_") in SAMPLERS:
+            own = {key: value for key, value in sampler.items() if key != "_target_"}
+            problems += find_problems(Sampler, own, "hydra.sweeper.sampler")
+        else:
+            key = "hydra.sweeper.sampler"
+            problems.append(
+                Problem(
+                    key,
+                    f"{key}._target_={as_typed(sampler.get('_target_'))} must be one of {', '.join(SAMPLERS)}: set "
+                    "hydra/sweeper/sampler to tpe, random, cmaes or nsgaii",
+                )
+            )
+    if problems:
+        raise UserError("\n".join(["This search cannot start:", *(f"  - {problem.sentence}" for problem in problems)]))
 
 
 def _problems(table: Mapping[str, type[Settings]], values: Mapping[str, Any], prefix: str) -> list[Problem]:

@@ -38,7 +38,7 @@ class Reading:
         """Reads a config."""
         missing: list[str] = []
         unreadable: dict[str, str] = {}
-        values = _plain(cfg, "", missing, unreadable)
+        values = _plain(cfg, "", missing, unreadable, {})
         written = _texts(OmegaConf.to_container(cfg, resolve=False))
         texts = {key: text for key, text in written if "${" in text}
         found = {key: match[1] for key, text in texts.items() if (match := _REFERENCE.fullmatch(text))}
@@ -77,8 +77,18 @@ def _is_there(values: Any, key: str) -> bool:
     return isinstance(holder, Mapping) and name in holder
 
 
-def _plain(node: DictConfig, prefix: str, missing: list[str], unreadable: dict[str, str]) -> dict[str, Any]:
+def _plain(
+    node: DictConfig,
+    prefix: str,
+    missing: list[str],
+    unreadable: dict[str, str],
+    known: dict[int, tuple[DictConfig, dict[str, Any]]],
+) -> dict[str, Any]:
+    """The values of a node. What several keys refer to is read once, unless something is wrong with it."""
+    if id(node) in known:
+        return known[id(node)][1]
     values: dict[str, Any] = {}
+    wrong = len(missing) + len(unreadable)
     for name in node:
         key = f"{prefix}{name!s}"
         if OmegaConf.is_missing(node, name):
@@ -91,7 +101,10 @@ def _plain(node: DictConfig, prefix: str, missing: list[str], unreadable: dict[s
         except (OmegaConfBaseException, RecursionError) as error:
             unreadable[key] = " ".join(str(error.__cause__ or error).split("\n")[0].split())
             continue
-        values[str(name)] = _plain(value, f"{key}.", missing, unreadable) if isinstance(value, DictConfig) else value
+        is_node = isinstance(value, DictConfig)
+        values[str(name)] = _plain(value, f"{key}.", missing, unreadable, known) if is_node else value
+    if len(missing) + len(unreadable) == wrong:
+        known[id(node)] = (node, values)  # with the node, as another could get its id otherwise
     return values
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from types import NoneType, UnionType
@@ -17,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic.fields import FieldInfo
 
 from cromss.config.words import LARGEST, Means, OneOf, allowed, as_typed, choices_of, did_you_mean
-from cromss.io.plain import shown
+from cromss.io.plain import ENTRY, shown
 from cromss.io.redact import redact
 
 __all__ = [
@@ -143,21 +144,30 @@ def find_problems(model: type[BaseModel], values: Mapping[Any, Any], prefix: str
     try:
         model.model_validate(dict(values))
     except ValidationError as error:
-        found = error.errors(include_url=False, include_context=False)
+        found = error.errors(include_url=False)
     else:
         return []
     outer = (prefix,) if prefix else ()
-    problems: dict[str, Problem] = {}
+    problems: dict[tuple[str, ...], Problem] = {}
+    missing: Counter[tuple[str, ...]] = Counter()
     for problem in found:
-        path, hint, known = _located(model, problem["loc"])
+        # What is wrong with several entries together is told of one of them.
+        location = (*problem["loc"], *([problem["ctx"]["entry"]] if problem["type"] == ENTRY else []))
+        path, hint, known = _located(model, location)
         key = shown(".".join((*outer, *path)))
         known = [".".join((*outer, name)) for name in known]
-        problems.setdefault(key, Problem(key, _sentence(problem, key, _value_at(values, path), hint, known)))
+        value = _value_at(values, path)
+        sentence = _sentence(problem, key, value, hint, known) + _entry(value, location[len(path) :])
+        problems.setdefault(path, Problem(key, sentence))
+        missing[path[:-1]] += problem["type"] == "missing" and bool(path[:-1] or prefix)
+    for path in (path for path, count in missing.items() if count > 1):
+        # A whole table was replaced: one sentence, not one per key that is gone.
+        key, hint = shown(".".join((*outer, *path))), _located(model, path)[1] if path else model
+        problems = {other: problem for other, problem in problems.items() if other[: len(path)] != path}
+        value = shown(redact(as_typed(_value_at(values, path))))
+        problems[path] = Problem(key, f"{key}={value} must be {allowed(hint)}")
     order = {key: number for number, key in enumerate(fields_of(model))}
-    skipped = len(prefix) + 1 if prefix else 0
-    return [
-        problems[key] for key in sorted(problems, key=lambda key: order.get(key[skipped:].split(".")[0], len(order)))
-    ]
+    return [problems[path] for path in sorted(problems, key=lambda path: order.get("".join(path[:1]), len(order)))]
 
 
 def _sentence(problem: Any, key: str, value: Any, hint: Any, known: Sequence[str]) -> str:
@@ -166,11 +176,21 @@ def _sentence(problem: Any, key: str, value: Any, hint: Any, known: Sequence[str
         return f"There is no key {key}: {did_you_mean(key, known, _listed(known))}"
     if kind == "missing":
         return f"{key} has no value: set {key}=..., which must be {allowed(hint)}"
+    if kind == ENTRY:
+        return f"{key}={shown(redact(as_typed(value)))} {problem['msg']}"
     if kind == "value_error":
         return f"{key}={shown(redact(as_typed(value)))} {problem['msg'].removeprefix('Value error, ')}"
     sentence = f"{key}={shown(redact(as_typed(value)))} must be {allowed(hint)}"
     close = difflib.get_close_matches(value, choices_of(hint), n=2) if isinstance(value, str) else []
     return f"{sentence}: did you mean {' or '.join(close)}?" if close else sentence
+
+
+def _entry(value: Any, rest: Sequence[Any]) -> str:
+    """Names the entry of a list that a problem is about, as the end of a sentence."""
+    number = next((part for part in rest if isinstance(part, int) and not isinstance(part, bool)), None)
+    if not isinstance(value, list | tuple) or number is None or number >= len(value) or len(value) == 1:
+        return ""
+    return f"; entry {number + 1} of {len(value)} is {shown(redact(as_typed(value[number])))}"
 
 
 def _listed(keys: Sequence[str]) -> str:

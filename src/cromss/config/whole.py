@@ -12,6 +12,7 @@ from cromss.config.reading import Reading, at
 from cromss.config.settings import Means, OneOf, PathText, Problem, Seed, Settings, Text, fields_of, find_problems
 from cromss.config.signature import signature_problems
 from cromss.config.words import as_typed
+from cromss.io.plain import shown
 from cromss.types import MODALITIES
 
 Group = Annotated[dict[str, Any], Means("keys with values, see `python train.py --help`")]
@@ -162,7 +163,11 @@ def part_problems(node: str, settings: Mapping[str, Any], prefix: str) -> Iterat
         settings: With ``_target_``.
         prefix: Dotted key of the settings for the messages.
     """
-    target = settings.get("_target_")
+    if "_target_" not in settings:
+        words = "must be keys with values, among them _target_: choose an option of the group instead"
+        yield Problem(prefix, f"{prefix}={shown(as_typed(settings))} {words}")
+        return
+    target = settings["_target_"]
     partial = settings.get("_partial_", False)
     if not isinstance(target, str) or not target:
         yield Problem(

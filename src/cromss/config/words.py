@@ -75,7 +75,7 @@ def allowed(hint: Any, metadata: Sequence[Any] = ()) -> str:
     if kind is dict:
         return f"keys with values, each {allowed(get_args(hint)[1])}"
     if isinstance(hint, type) and issubclass(hint, BaseModel):
-        return f"keys with values: {', '.join(hint.model_fields)}"
+        return f"keys with values: {', '.join(field.alias or name for name, field in hint.model_fields.items())}"
     words = {bool: "true or false", str: "text", NoneType: "null", int: "a whole number", float: "a number"}
     return words.get(hint, "a value") + (_range(metadata) if hint in (int, float) else "")
 

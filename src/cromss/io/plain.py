@@ -23,6 +23,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 RecordType = TypeVar("RecordType", bound="Record")
 
+ENTRY = "entry"
+"""Type of an error of pydantic about several entries of a table; its context names one of them as ``entry``."""
+
 LONGEST_SHOWN = 120
 """Characters of a value that a message repeats."""
 
@@ -205,8 +208,9 @@ def parse(record: type[RecordType], value: Any, limits: Limits = USUAL, leaves: 
 
 def first_problem(error: ValidationError) -> str:
     """The first problem that pydantic found, as a sentence: dotted key, value, and what is allowed."""
-    problem = error.errors(include_url=False, include_context=False)[0]
-    key = shown(".".join(str(part) for part in problem["loc"]) or "it")
+    problem = error.errors(include_url=False)[0]
+    location = (*problem["loc"], *([problem["ctx"]["entry"]] if problem["type"] == ENTRY else []))
+    key = shown(".".join(str(part) for part in location) or "it")
     if problem["type"] == "missing":
         return f"the key {key} is missing"
     reason = problem["msg"].removeprefix("Value error, ").rstrip(".")

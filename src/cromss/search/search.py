@@ -46,8 +46,7 @@ class OptunaSearch:
         failures_in_a_row: So many failed trials end the search.
         poll_s: Seconds between two looks at runs that others are at work on.
 
-    Raises:
-        UserError: Numbers out of range, or an unknown direction.
+    `cromss.config.launcher.check_sweeper` has looked at all of these.
     """
 
     def __init__(
@@ -62,11 +61,6 @@ class OptunaSearch:
         failures_in_a_row: int,
         poll_s: float,
     ) -> None:
-        for name, value in (("n_trials", n_trials), ("n_jobs", n_jobs), ("failures_in_a_row", failures_in_a_row)):
-            if value < 1:
-                raise UserError(f"hydra.sweeper.{name}={value}: at least 1")
-        if direction not in ("minimize", "maximize"):
-            raise UserError(f"hydra.sweeper.direction={direction} must be minimize or maximize")
         self.launcher, self.sampler, self.direction = launcher, sampler, direction
         self.storage, self.study_name = storage, study_name
         self.n_trials, self.n_jobs, self.failures_in_a_row = n_trials, n_jobs, failures_in_a_row

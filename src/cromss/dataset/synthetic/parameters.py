@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
-from cromss.io.plain import Record, first_problem
+from cromss.io.plain import ENTRY, Record, first_problem
 
 CLASSES = (
     "water",
@@ -110,13 +111,16 @@ class Biome(Rates):
     relief: Weight
     """Height of the terrain: temperature lost per deviation of elevation, and strength of shading."""
 
+    @model_validator(mode="after")
+    def _covered(self) -> Self:
+        if self.trees + self.shrub + self.grass + self.bare <= 0:
+            raise ValueError("needs a positive weight for one of trees, shrub, grass, bare")
+        return self
+
 
 def _drawn(biomes: dict[str, Biome]) -> dict[str, Biome]:
     if not sum(biome.share for biome in biomes.values()) > 0:
         raise ValueError("needs one biome with a positive share")
-    for name, biome in biomes.items():
-        if biome.trees + biome.shrub + biome.grass + biome.bare <= 0:
-            raise ValueError(f"needs a positive weight for one of trees, shrub, grass, bare of {name}")
     return biomes
 
 
@@ -145,19 +149,34 @@ class SceneRates(Rates):
     """Deviation in pixels of the optical point response of the 10 m, 20 m and 60 m bands."""
 
 
+def _row(rates: dict[str, float]) -> dict[str, float]:
+    for name in rates:
+        if name not in CLASSES:
+            raise PydanticCustomError(ENTRY, "is not the rate of one of {classes}", _none_of(name))
+    if (total := sum(rates.values())) > 1:
+        largest = max(rates, key=lambda name: rates[name])
+        context = {"entry": largest, "total": f"{total:.12g}"}
+        raise PydanticCustomError(ENTRY, "is too much: the rates of its row add up to {total}, above 1", context)
+    return rates
+
+
 def _of_classes(confusion: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
     for truth, row in confusion.items():
-        if strange := sorted({truth, *row} - set(CLASSES)):
-            raise ValueError(f"must name classes, and {', '.join(strange)} is none of {', '.join(CLASSES)}")
-        if truth in row or sum(row.values()) > 1:
-            raise ValueError(f"must name other classes only for {truth}, with rates that sum to at most 1")
+        if truth not in CLASSES:
+            raise PydanticCustomError(ENTRY, "is not the row of one of {classes}", _none_of(truth))
+        if truth in row:
+            raise ValueError(f"must name other classes only for {truth}")
     return confusion
+
+
+def _none_of(name: str) -> dict[str, Any]:
+    return {"entry": name, "classes": ", ".join(CLASSES)}
 
 
 class NoiseRates(Rates):
     """How noisy labels differ from the truth at noise 1."""
 
-    confusion: Annotated[dict[str, dict[str, Rate]], AfterValidator(_of_classes)]
+    confusion: Annotated[dict[str, Annotated[dict[str, Rate], AfterValidator(_row)]], AfterValidator(_of_classes)]
     """Class name -> {class name: probability that a region of the first is labelled as the second}."""
 
     region: Width

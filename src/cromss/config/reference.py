@@ -1,0 +1,203 @@
+"""The reference page of all keys of `train.py`, made from the schema: ``python -m cromss.config.reference``.
+
+``python train.py --help GROUP`` prints a part of the page as it is committed, which needs no import of the schema.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from cromss.config.errors import UserError
+from cromss.config.words import allowed, as_typed
+from cromss.io.atomic import write_file
+from cromss.paths import config_dir
+
+_TOP = "top level"
+_INTRODUCTION = """\
+# All settings
+
+Every key of `python train.py`: its default, what it may be, what it means. This page is made from the schema that
+checks each run, by `make reference`; `python train.py --help GROUP` prints a part of it. Where the options of a group
+have different defaults, each is named. The reasons for the defaults are in `conf/`.
+"""
+
+
+def page_file() -> Path:
+    """The committed page."""
+    return config_dir().parent / "docs" / "settings.md"
+
+
+def page() -> str:
+    """The page, as Markdown."""
+    parts = [_INTRODUCTION]
+    for title, text in _sections():
+        parts.append(f"## {title}\n\n{text}")
+    return "\n".join(parts)
+
+
+def help_text(group: str, text: str | None = None) -> str:
+    """What the page says of a group, for a terminal.
+
+    Args:
+        group: ``"trainer"``, ``"trainer/optimizer"`` ...; ``"row"``, ``"seed"`` and their like are on the top level.
+        text: The page; None reads the committed one.
+
+    Raises:
+        UserError: There is no such group, or no page.
+    """
+    try:
+        text = page_file().read_text(encoding="utf-8") if text is None else text
+    except OSError as error:
+        raise UserError(f"{page_file()} cannot be read: {error.strerror}; see `python train.py --help`") from error
+    sections = dict(part.split("\n", 1) for part in text.split("\n## ")[1:])
+    chosen = [name for name in sections if name == group or name.startswith(f"{group}/")]
+    if not chosen:
+        raise UserError(f"--help {group}: there is no such group; choose one of {', '.join(sections)}")
+    lines = "\n\n".join(f"{name}\n{sections[name].strip()}" for name in chosen).replace("**", "").replace("`", "")
+    return f"{lines}\n"
+
+
+def _sections() -> Iterator[tuple[str, str]]:
+    """Title and text of each part; the schema is imported here, as it brings torch along."""
+    from cromss.config import backbone, dataset, launcher, parts, trainer, whole
+
+    top = OmegaConf.load(config_dir() / "config.yaml")
+    groups = set(_fields(whole.Run)) - set(top)
+    yield _TOP, _lines("", whole.Run, {"config": top}, groups)
+    view = set(_fields(dataset.View))
+    options = _options("dataset")
+    yield (
+        "dataset",
+        "\n".join(
+            (
+                _lines("dataset", dataset.View, options, set()),
+                *(
+                    f"**dataset={title}**\n\n"
+                    + _lines("dataset", model, {name: options[name] for name in title.split(", ")}, view | skipped)
+                    for title, model, skipped in (
+                        ("synthetic, synthetic_exact", dataset.Synthetic, set()),
+                        ("synthetic_exact", dataset.SyntheticExact, set(_fields(dataset.Synthetic))),
+                        ("nol", dataset.Nol, set()),
+                        ("dw, dfc2020, osm", dataset.Downstream, set()),
+                        ("folder", dataset.Folder, set()),
+                    )
+                ),
+            )
+        ),
+    )
+    yield "backbone", _lines("backbone", backbone.BackboneGroup, _options("backbone"), set())
+    yield "fusion", _several("fusion", {"mid, late": parts.Pair, "single, early": parts.Single})
+    yield "loss", _lines("loss", parts.Loss, _options("loss"), set())
+    yield "selection", _several("selection", {"cromss": parts.CrossModal, "none": parts.Nothing})
+    yield (
+        "smoothing",
+        _several(
+            "smoothing",
+            {"spatiotemporal, spatial, temporal": parts.Smoothing, "uniform": parts.Uniform, "none": parts.Nothing},
+        ),
+    )
+    hardware = _options("trainer/hardware")
+    trainings = {name: OmegaConf.merge(hardware["auto"], option) for name, option in _options("trainer").items()}
+    yield "trainer", _lines("trainer", trainer.Trainer, trainings, set())
+    yield "trainer/optimizer", _several("trainer/optimizer", {"adam": trainer.Adam, "sgd": trainer.SGD})
+    yield (
+        "trainer/scheduler",
+        _several(
+            "trainer/scheduler",
+            {
+                "plateau": trainer.Plateau,
+                "cosine": trainer.Cosine,
+                "exponential, demo": trainer.Exponential,
+                "step": trainer.Step,
+                "none": trainer.Constant,
+            },
+        ),
+    )
+    names = ("accelerator", "devices", "num_nodes", "precision", "strategy")
+    yield "trainer/hardware", _lines("trainer", trainer.Trainer, hardware, set(_fields(trainer.Trainer)) - set(names))
+    yield (
+        "hydra/launcher",
+        _several("hydra/launcher", {"slurm_local": launcher.LocalProcesses, "slurm": launcher.Slurm}),
+    )
+    yield "hydra/sweeper", _several("hydra/sweeper", {"optuna": launcher.Search})
+
+
+def _fields(model: Any) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _several(group: str, models: Mapping[str, Any]) -> str:
+    """The keys of the options of a group that differ in their keys."""
+    options = _options(group)
+    parts, none = [], "No keys.\n"
+    for title, model in models.items():
+        keys = _lines(group.replace("/", "."), model, {name: options[name] for name in title.split(", ")}, set())
+        parts.append(f"**{group}={title}**\n\n{keys or none}")
+    return "\n".join(parts)
+
+
+def _lines(prefix: str, model: Any, options: Mapping[str, Any], skipped: Any) -> str:
+    """One line per key: name, default, what it may be, description."""
+    from cromss.config.settings import keys_of
+
+    lines = []
+    for key, hint, description in keys_of(model, prefix):
+        name = key[len(prefix) + 1 :] if prefix else key
+        if name.split(".")[0] in skipped:
+            continue
+        default = _default(name, options)
+        words = f"; {allowed(hint)}" if not allowed(hint).startswith("keys with values: ") else "; keys with values"
+        lines.append(f"- `{key}`{default}{words}. {description}".rstrip() + "\n")
+    return "".join(lines)
+
+
+def _default(name: str, options: Mapping[str, Any]) -> str:
+    """The default of each option, together where they agree."""
+    names: dict[str, list[str]] = {}
+    for option, values in options.items():
+        names.setdefault(_value(values, name), []).append(option)
+    if len(names) == 1:
+        (text,) = names
+        return f" = `{text}`" if text else ""
+    return " = " + ", ".join(f"`{text or '(none)'}` ({', '.join(chosen)})" for text, chosen in names.items())
+
+
+def _value(values: Any, name: str) -> str:
+    """A default as written; empty for a table and for what has none."""
+    for part in name.split("."):
+        if not isinstance(values, DictConfig) or part not in values:
+            return ""
+        values = values._get_node(part)
+    value = OmegaConf.to_container(values) if OmegaConf.is_config(values) else values._value()
+    return "" if isinstance(value, dict) else as_typed(value)
+
+
+def _options(group: str) -> dict[str, DictConfig]:
+    """Option -> its settings as written, with those of the files that it includes."""
+    return {path.stem: _written(group, path.stem) for path in sorted((config_dir() / group).glob("[!_]*.yaml"))}
+
+
+def _written(group: str, option: str) -> DictConfig:
+    own = OmegaConf.load(config_dir() / group / f"{option}.yaml")
+    assert isinstance(own, DictConfig)
+    included = [entry for entry in own.pop("defaults", []) if isinstance(entry, str) and entry != "_self_"]
+    # A file over all groups names its own.
+    own = own[group] if list(own) and group in own else own
+    merged = OmegaConf.merge(*(_written(group, name.partition("@")[0]) for name in included), own)
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def main() -> None:
+    """Writes the page."""
+    write_file(page_file(), page().encode())
+    sys.stdout.write(f"{page_file()}\n")
+
+
+if __name__ == "__main__":
+    main()
