@@ -83,7 +83,7 @@ def changed(cfg, key, value):
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(cfg, parent) if parent else cfg
     content = node._content
-    before = content[name]
+    before = content.pop(name)  # a node may be changed in place
     node[name] = value
     try:
         yield
