@@ -209,13 +209,15 @@ def parse(record: type[RecordType], value: Any, limits: Limits = USUAL, leaves: 
 def first_problem(error: ValidationError) -> str:
     """The first problem that pydantic found, as a sentence: dotted key, value, and what is allowed."""
     problem = error.errors(include_url=False)[0]
-    location = (*problem["loc"], *([problem["ctx"]["entry"]] if problem["type"] == ENTRY else []))
+    location, value = problem["loc"], problem["input"]
+    if problem["type"] == ENTRY:
+        location, value = (*location, problem["ctx"]["entry"]), value[problem["ctx"]["entry"]]
     key = shown(".".join(str(part) for part in location) or "it")
     if problem["type"] == "missing":
         return f"the key {key} is missing"
     reason = problem["msg"].removeprefix("Value error, ").rstrip(".")
     reason = f"it {reason.removeprefix('Input ')}" if reason.startswith("Input ") else reason
-    return f"{key} is {shown(repr(problem['input']))}: {reason}"
+    return f"{key} is {shown(repr(value))}: {reason}"
 
 
 def literal(value: Any) -> Any:

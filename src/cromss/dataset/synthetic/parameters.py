@@ -165,7 +165,7 @@ def _of_classes(confusion: dict[str, dict[str, float]]) -> dict[str, dict[str, f
         if truth not in CLASSES:
             raise PydanticCustomError(ENTRY, "is not the row of one of {classes}", _none_of(truth))
         if truth in row:
-            raise ValueError(f"must name other classes only for {truth}")
+            raise PydanticCustomError(ENTRY, "holds a rate of its own class: name other classes only", {"entry": truth})
     return confusion
 
 
