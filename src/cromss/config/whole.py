@@ -198,7 +198,7 @@ def _test_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
 def _unused(reading: Reading) -> Iterator[Problem]:
     """Further keys of a dataset of the user's own that nothing refers to."""
     group = reading.values.get("dataset")
-    if dataset_model(reading.values) is not OwnDataset or not isinstance(group, Mapping):
+    if dataset_model(reading.values) is not OwnDataset or not isinstance(group, Mapping) or "reader" not in group:
         return
     for name in group:
         key = f"dataset.{name}"
