@@ -127,9 +127,11 @@ def dataset_model(values: Mapping[str, Any]) -> type[Settings]:
 def schema_problems(reading: Reading) -> list[Problem]:
     """What does not fit the schema; each key once, and where several refer to one key, that one."""
     found: dict[str, Problem] = {}
+    unread = (*reading.missing, *reading.unreadable)
     for problem in _problems(reading):
         key = reading.origin(problem.key)
-        if any(key == part or key.startswith(f"{part}.") for part in (*reading.missing, *reading.unreadable)):
+        # What refers to a missing value is told as that; and so is a table of such references.
+        if any(f"{key}.".startswith(f"{part}.") or part.startswith(f"{key}.") for part in unread):
             continue
         if key != problem.key:
             problem = Problem(key, problem.sentence.replace(problem.key, key))
