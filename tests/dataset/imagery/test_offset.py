@@ -197,7 +197,7 @@ def test_an_offset_that_all_of_b10_carries_is_refused_unless_the_user_tells(loca
         check_offset(Path("s2.tif"), offset, NAMES, clouds)
         without = np.array(NAMES) != "B10"
         check_offset(Path("s2.tif"), offset, [name for name in NAMES if name != "B10"], (values + 1000)[without])
-    assert all("set s2_offset=1000 if so" in record.getMessage() for record in caplog.records)
+    assert all("set s2_offset=1000 if they do" in record.getMessage() for record in caplog.records)
     assert caplog.records
 
 

@@ -125,7 +125,7 @@ def check_offset(path: Path, offset: Offset, names: Sequence[str], values: np.nd
         said += _as_told(offset)
     if certain and (offset.told_by is not None or offset.assumed):
         raise ValueError(f"{said}: {ASK if can_tell else 'bring the file to values without it'}")
-    log.warning("%s: %s", said, f"set s2_offset={0 if offset.value else OFFSET} if so")
+    log.warning("%s: %s", said, "set s2_offset=0 if it has" if offset.value else f"set s2_offset={OFFSET} if they do")
 
 
 def _as_told(offset: Offset) -> str:
