@@ -104,10 +104,16 @@ _PREPARE = (
 
 _PREDICT = (
     _Rule(("units.s1",), lambda settings: settings["s1"] is None, "there is no Sentinel-1 scene; set s1"),
-    _Rule(("units.s2", "s2_offset"), lambda settings: settings["s2"] is None, "there is no Sentinel-2 scene; set s2"),
+    _Rule(("units.s2",), lambda settings: settings["s2"] is None, "there is no Sentinel-2 scene; set s2"),
+    # That nothing is taken off, or resampled, is true of any scene.
+    _Rule(
+        ("s2_offset",),
+        lambda settings: settings["s2"] is None and bool(settings["s2_offset"]),
+        "there is no Sentinel-2 scene; set s2",
+    ),
     _Rule(
         ("align",),
-        lambda settings: settings["s1"] is None or settings["s2"] is None,
+        lambda settings: settings["align"] and (settings["s1"] is None or settings["s2"] is None),
         "it is for two scenes; set s1 and s2",
     ),
 )
