@@ -1,6 +1,7 @@
 """Every key of every option with odd values: taken by the schema and by what is built of it, or one sentence."""
 
 import math
+import re
 import warnings
 from contextlib import contextmanager
 
@@ -79,28 +80,30 @@ def build_cheap_parts(cfg):
 
 @contextmanager
 def changed(cfg, key, value):
-    """The config with another value of a key: quicker than to compose one."""
+    """The config with another value of a key, without composing one; gives the key that it referred to, if any."""
     parent, _, name = key.rpartition(".")
     node = OmegaConf.select(cfg, parent) if parent else cfg
     content = node._content
     before = content.pop(name)  # a node may be changed in place
+    reference = re.fullmatch(r"\$\{([\w.]+)\}", str(before._value()))
     node[name] = value
     try:
-        yield
+        yield reference[1] if reference else key
     finally:
         content[name] = before
 
 
 def is_taken(cfg, key, value):
     """Whether the value is taken; AssertionError where it is refused in other than one sentence that names the key."""
-    with changed(cfg, key, value):
+    with changed(cfg, key, value) as referred:
         try:
             check(cfg, devices=False)
         except UserError as error:
             first, *sentences = str(error).splitlines()
             assert first == "This run cannot start:"
             assert len(sentences) == 1, "several sentences"
-            assert key in sentences[0], "the key is not named"
+            # Arguments of a part stand for keys of its group, which the part's own messages name.
+            assert key in sentences[0] or referred in sentences[0], "the key is not named"
             assert len(sentences[0]) < LONGEST, "a long sentence"
             return False
         build_cheap_parts(cfg)

@@ -167,9 +167,14 @@ class Backbone:
         return CHANNEL_KEYWORDS.get(self.decoder, "decoder_channels")
 
 
+_MOST_LISTED = 30
+"""Names that a message lists."""
+
+
 def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
     known = list(known)
     close = difflib.get_close_matches(name, known, n=5)
     if close:
-        return f"{kind}={name!r} is unknown: did you mean {' or '.join(close)}?"
-    return f"{kind}={name!r} is unknown: choose one of {', '.join(known)}"
+        return f"{kind}={name[:100]!r} is unknown: did you mean {' or '.join(close)}?"
+    more = ", …" if len(known) > _MOST_LISTED else ""
+    return f"{kind}={name[:100]!r} is unknown: choose one of {', '.join(known[:_MOST_LISTED])}{more}"

@@ -13,6 +13,7 @@ from cromss.backbone.load import Request, fill, parse_load, pretrained
 from cromss.backbone.origins import NONE, ORIGINS
 from cromss.backbone.report import LoadReport
 from cromss.backbone.weights_file import WeightsFile, open_weights
+from cromss.io.plain import shown
 from cromss.types import BRANCHES
 
 log = logging.getLogger(__name__)
@@ -54,8 +55,8 @@ class Weights:
         parse_load(load, origin)
         if origin == NONE and path is not None:
             raise ValueError(
-                f"backbone.weights_path={path} with backbone.weights=none, which reads nothing: say whose they are by "
-                f"backbone.weights=…, one of {', '.join(ORIGINS)}"
+                f"backbone.weights_path={shown(path)} with backbone.weights=none, which reads nothing: set "
+                f"backbone.weights to whose they are, one of {', '.join(ORIGINS)}"
             )
         if origin not in (NONE, "imagenet") and path is None:
             raise ValueError(f"backbone.weights={origin} needs a file: say backbone.weights_path=FILE, or a URL")

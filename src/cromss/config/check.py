@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cromss.config.errors import UserError
 from cromss.config.instantiation import instantiate
+from cromss.io.plain import shown
 from cromss.job_shape import check_tasks
 
 # What describes the groups is imported late: it brings torch along, which help and mistyped keys need not wait for.
@@ -62,7 +64,17 @@ def _check_parts(cfg: DictConfig) -> Iterator[str]:
         try:
             instantiate(OmegaConf.select(cfg, key))
         except (TypeError, ValueError) as error:
-            yield f"{key.split('.')[0]}: {error}"
+            yield _by_key(cfg, key, str(error))
+
+
+def _by_key(cfg: DictConfig, node: str, message: str) -> str:
+    """What a part says of an argument, by the key that the argument is set by."""
+    group, argument = node.split(".")[0], re.match(r"(\w+)=", message)
+    written = OmegaConf.to_container(OmegaConf.select(cfg, node), resolve=False)
+    if argument is None or not isinstance(written, dict) or argument[1] not in written:
+        return f"{group}: {message}"
+    reference = re.fullmatch(r"\$\{([\w.]+)\}", str(written[argument[1]]))
+    return f"{reference[1] if reference else f'{node}.{argument[1]}'}{message[argument.end() - 1 :]}"
 
 
 def _check_optimizer(cfg: DictConfig) -> Iterator[str]:
@@ -136,8 +148,8 @@ def _check_test(cfg: DictConfig) -> Iterator[str]:
         yield "trainer.test_only=true tests a checkpoint: set trainer.checkpoint=PATH"
     elif cfg.trainer.checkpoint is not None and not cfg.trainer.test_only:
         yield (
-            f"trainer.checkpoint={cfg.trainer.checkpoint} is for trainer.test_only=true: to start from its weights set "
-            "backbone.weights=cromss backbone.weights_path=PATH, to train on trainer.resume=PATH"
+            f"trainer.checkpoint={shown(cfg.trainer.checkpoint)} is for trainer.test_only=true: to start from its "
+            "weights set backbone.weights=cromss backbone.weights_path=PATH, to train on trainer.resume=PATH"
         )
 
 

@@ -111,7 +111,7 @@ Seed = Annotated[int, Field(ge=0, le=LARGEST)]
 Text = Annotated[str, Field(min_length=1), AfterValidator(_without_nul), Means("text that is not empty")]
 """Text that is not empty."""
 
-_Number = Annotated[int, Field(ge=0)]
+_Number = Annotated[int, Field(ge=0, le=LARGEST)]
 
 PathText = Annotated[
     Annotated[str, Field(min_length=1), AfterValidator(_without_nul), AfterValidator(_local)] | _Number,

@@ -10,6 +10,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from cromss.config.settings import Problem
 from cromss.config.words import allowed, as_typed, did_you_mean
+from cromss.io.plain import shown
 
 _HYDRA = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
 
@@ -23,17 +24,17 @@ def signature_problems(target: str, settings: Mapping[str, Any], prefix: str, is
         prefix: Dotted key of the settings.
         is_factory: Whether one more argument comes later, the first.
     """
-    key = f"{prefix}._target_"
+    key, name_shown = f"{prefix}._target_", shown(target)
     try:
         called: Any = pydoc.locate(target)
     except pydoc.ErrorDuringImport as error:
-        yield Problem(key, f"{key}={target} cannot be imported: {type(error.value).__name__}: {error.value}")
+        yield Problem(key, f"{key}={name_shown} cannot be imported: {type(error.value).__name__}: {error.value}")
         return
     if called is None:
-        yield Problem(key, f"{key}={target} cannot be imported: there is no such module, class or function")
+        yield Problem(key, f"{key}={name_shown} cannot be imported: there is no such module, class or function")
         return
     if not callable(called):
-        yield Problem(key, f"{key}={target} must be a class or a function")
+        yield Problem(key, f"{key}={name_shown} must be a class or a function")
         return
     try:
         parameters = dict(inspect.signature(called).parameters)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any
 
 from pydantic import ConfigDict
@@ -136,7 +137,13 @@ def schema_problems(reading: Reading) -> list[Problem]:
         if key != problem.key:
             problem = Problem(key, problem.sentence.replace(problem.key, key))
         found.setdefault(key, problem)
-    return list(found.values())
+    return [problem for key, problem in found.items() if not _follows(reading.expressions.get(key, ""), found)]
+
+
+def _follows(expression: str, wrong: Collection[str]) -> bool:
+    """Whether a value is computed from keys that are wrong themselves; ``${a.${b}}`` names all keys below ``a``."""
+    names = re.findall(r"[\w.]+", expression)
+    return any(key == name or (name.endswith(".") and key.startswith(name)) for name in names for key in wrong)
 
 
 def _problems(reading: Reading) -> Iterator[Problem]:
@@ -174,11 +181,11 @@ def part_problems(node: str, settings: Mapping[str, Any], prefix: str) -> Iterat
     if not isinstance(target, str) or not target:
         yield Problem(
             f"{prefix}._target_",
-            f"{prefix}._target_={as_typed(target)} must be the dotted name of a class or function",
+            f"{prefix}._target_={shown(as_typed(target))} must be the dotted name of a class or function",
         )
     elif partial is not (node in FACTORIES):
         wanted = as_typed(node in FACTORIES)
-        yield Problem(f"{prefix}._partial_", f"{prefix}._partial_={as_typed(partial)} must be {wanted}")
+        yield Problem(f"{prefix}._partial_", f"{prefix}._partial_={shown(as_typed(partial))} must be {wanted}")
     elif (model := PARTS[node].get(target)) is not None:
         own = {name: value for name, value in settings.items() if name not in ("_target_", "_partial_")}
         yield from find_problems(model, own, prefix)
@@ -199,8 +206,9 @@ def _test_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
 
 def _unused(reading: Reading) -> Iterator[Problem]:
     """Further keys of a dataset of the user's own that nothing refers to."""
-    group = reading.values.get("dataset")
-    if dataset_model(reading.values) is not OwnDataset or not isinstance(group, Mapping) or "reader" not in group:
+    group, target = reading.values.get("dataset"), at(reading.values, "dataset.reader._target_")
+    is_own = dataset_model(reading.values) is OwnDataset and isinstance(target, str)
+    if not is_own or not isinstance(group, Mapping):
         return
     for name in group:
         key = f"dataset.{name}"
