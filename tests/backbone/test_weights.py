@@ -512,7 +512,7 @@ def test_imagenet_without_a_network_says_what_to_do(monkeypatch, tmp_path, encod
         ({"origin": "moko"}, "backbone.weights=moko is unknown: did you mean moco"),
         ({"origin": "x"}, "choose one of none, cromss, moco, dino, decur, satlas, imagenet"),
         ({"path": None}, "backbone.weights=cromss needs a file: say backbone.weights_path=FILE"),
-        ({"origin": "none"}, "weights_path=a.ckpt with backbone.weights=none.*say whose"),
+        ({"origin": "none"}, "weights_path=a.ckpt with backbone.weights=none.*set backbone.weights"),
         ({"load": "encoder+"}, "load='encoder.' is unknown"),
         ({"origin": "moco", "load": "all"}, "moco are encoders without a decoder"),
         ({"modality": "s3"}, "weights_modality=s3 is unknown: choose one of s1, s2, common"),
