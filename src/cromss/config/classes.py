@@ -12,7 +12,7 @@ from cromss.config.words import Means
 
 def _class_names(names: Any) -> Any:
     if not isinstance(names, list):
-        raise ValueError(f"must be a list of 2 to {MOST_CLASSES} distinct class names")
+        raise ValueError(f"cannot be used: it must be a list of 2 to {MOST_CLASSES} distinct class names")
     try:
         check_class_names(names, "the list")
     except ValueError as error:

@@ -46,7 +46,8 @@ class OptunaSweeper(Sweeper):
         """
         from cromss.config.launcher import check_sweeper
 
-        check_sweeper(OmegaConf.to_container(config.hydra.sweeper, resolve=True))
+        settings: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=True)
+        check_sweeper(settings)
         self.folder = Path(str(config.hydra.sweep.dir))
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
