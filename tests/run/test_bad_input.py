@@ -182,11 +182,11 @@ UNUSABLE_IN_TRAINING = [
     ("nol", store(change=flip_every_location), "checksum. The store is damaged: `python -m cromss.prepare action="),
     ("nol", store(change=lambda path: edit_description(path, version=2)), "newer cromss (store version 2"),
     ("nol", store(change=lambda path: edit_description(path, seasons=None)), "key seasons is missing"),
-    ("nol", store(change=lambda path: os.truncate(path / "data.mdb", 0)), "data.mdb is empty"),
+    ("nol", store(change=lambda path: os.truncate(path / "data.mdb", 0)), "it is empty or ends within its header"),
     ("nol", store(store_info(classes=(*NINE, "wetland"))), "the dataset has 10 classes"),
     ("nol", published(with_command), "posix.system, which is refused"),
     ("nol", published(with_other_ids), "The files do not belong together: take all from one release"),
-    ("nol", published(damage=halve("nol_s2.lmdb/data.mdb")), "nol_s2.lmdb/data.mdb is truncated"),
+    ("nol", published(damage=halve("nol_s2.lmdb/data.mdb")), "it is truncated"),
     ("folder", places(in_linear_units), "set units.s1=linear"),
     ("folder", places(with_pixel("dw.tif", 77)), "dw.tif: values [77] are none of 0..8"),
 ]

@@ -115,6 +115,7 @@ def test_a_test_alone_gives_the_same_scores_whatever_the_batch_size(here):
 def test_a_test_alone_is_set_up_as_the_checkpoint_was_trained(here):
     folder = here("tuned", *EXACT, *QUICK, "fusion=early", "dataset.bands=9", "seed=5")
     alone = ["trainer=finetune", "trainer.test_only=true", f"trainer.checkpoint={folder}/checkpoints/last.ckpt"]
+    alone += ["trainer.workers=0"]
     again = here("again", *alone)
     same = ("scores", "seed", "bands", "dataset", "fusion", "input", "config_hash")
     assert {name: results(again)[name] for name in same} == {name: results(folder)[name] for name in same}
@@ -319,7 +320,7 @@ def test_a_pretraining_is_tested_as_it_was_trained_and_not_as_a_fine_tuning(here
 
 def test_a_test_on_another_dataset_leaves_out_what_that_does_not_have(here):
     folder = here("tuned", *EXACT, *QUICK, "trainer.epochs=1", "trainer.test=null")
-    alone = ["trainer.test_only=true", f"trainer.checkpoint={folder}/checkpoints/last.ckpt"]
+    alone = ["trainer.test_only=true", f"trainer.checkpoint={folder}/checkpoints/last.ckpt", "trainer.workers=0"]
     found = results(here("other", *alone, *DW))
     assert found["dataset"] == "dw"
     assert found["tested"]["epochs"] == 1
@@ -378,7 +379,7 @@ def test_a_folder_is_tested_on_each_labelled_pixel_unless_the_centre_is_asked_fo
             assert written.shape == (45, 70)
 
     # The middle 32 rows start at row 6, below all that has no label.
-    alone = ["trainer.test_only=true", f"trainer.checkpoint={folder}/checkpoints/last.ckpt"]
+    alone = ["trainer.test_only=true", f"trainer.checkpoint={folder}/checkpoints/last.ckpt", "trainer.workers=0"]
     centre = here("centre", *alone, *places, "dataset.evaluate=centre", "trainer.wandb=disabled")
     tested = results(centre)["tested"]
     assert (tested["evaluate"], tested["pixels"], tested["labelled"]) == ("centre", 4 * 32 * 32, labelled)

@@ -181,6 +181,8 @@ RULES: tuple[_Rule, ...] = (
         ("backbone.freeze_epochs",),
         _is_not_before_the_end,
         "the training ends before the encoder is trained; lower it below trainer.epochs, or leave it out",
+        # A single run may be resumed with more epochs.
+        is_ablation=False,
     ),
     _Rule(
         ("weights_folder",),
