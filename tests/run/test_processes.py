@@ -3,6 +3,8 @@
 import json
 import math
 
+import pytest
+
 from entrypoint import SMALL, metrics
 
 TWO = ["trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp"]
@@ -33,6 +35,7 @@ def test_two_processes_train_as_one_does_with_batches_twice_as_large(train, tmp_
     assert said.stdout.count("locations to train on") == 1
 
 
+@pytest.mark.slow
 def test_two_processes_fine_tune_a_network_with_idle_weights_that_thaws_and_test_it_as_one_does(train, tmp_path):
     # Five tiles to test: one process has a sample more than the other.
     small = ["dataset=synthetic_exact", "dataset.size=40", "dataset.crop=32", "dataset.locations=6"]

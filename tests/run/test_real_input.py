@@ -1,6 +1,7 @@
 """Real places and published files, from the command line to the picture."""
 
 import numpy as np
+import pytest
 from matplotlib.colors import to_rgb
 from PIL import Image
 
@@ -39,6 +40,7 @@ def test_real_places_become_a_store_and_pretrain(train, prepare, tmp_path):
     check_picture(folder, np.stack([reader.read_labels(index) for index in range(3)]))
 
 
+@pytest.mark.slow
 @needs_shared
 def test_real_places_pretrain_as_they_are(train, tmp_path):
     train("dataset=folder", f"dataset.path={REAL_PLACES}", "trainer=smoke", "trainer.wandb=disabled", "dataset.bands=3")
@@ -54,6 +56,7 @@ def test_published_files_pretrain_as_they_are(train, tmp_path):
     check_picture(folder, np.stack([reader.read_labels(index)[0] for index in range(len(reader))]))
 
 
+@pytest.mark.slow
 def test_published_files_become_a_store(prepare):
     prepare("source=reference", f"path={published_lmdbs()}", "out=nol.store")
     prepare("action=verify", "path=nol.store")

@@ -156,6 +156,7 @@ def test_too_many_processes_for_the_devices_are_refused(train, monkeypatch):
     assert "Slurm started 2 processes for trainer.devices=1 on trainer.num_nodes=1" in done.stderr
 
 
+@pytest.mark.slow
 def test_sweeps_that_start_together_have_folders_of_their_own(tmp_path, cache):
     both = [
         start("train.py", "-m", *ONE, f"seed={seed},{seed + 1}", "selection=none", cwd=tmp_path, cache=cache)

@@ -17,6 +17,7 @@ SMALL = "dataset.size=40 dataset.crop=32 dataset.locations=6 trainer.epochs=1 tr
 SMALL += " trainer.wandb=disabled trainer.progress_bar=false"
 
 
+@pytest.mark.slow
 @needs_shared
 @pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 def test_the_tour_goes_from_noisy_labels_to_a_map(tmp_path, cache):

@@ -58,6 +58,7 @@ def test_the_same_command_twice_keeps_both_runs(train, tmp_path):
     assert metrics(first) == metrics(second)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_equals_one_that_never_stopped(train, tmp_path):
     # A decoder with dropout, and a rate that is halved after every epoch but the first.
     settings = [*SMALL, "trainer.limit_batches=2", "backbone=resnet18", "backbone.decoder=fpn"]
