@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 import torch
 
-from entrypoint import ROOT, SMALL
+from entrypoint import ROOT, SMALL, latest
 from preparing import content
 from raw_layouts import random_ssl4eo_s12
 from slurm.cluster import until
@@ -34,7 +34,7 @@ def start(cluster, tmp_path, cache):
     """Starts a program of the project where this Slurm is seen."""
 
     def call(*command):
-        program = [str(ROOT / "train.py"), *command[1:]] if command[0] == "train.py" else list(command)
+        program = [str(ROOT / "train.py"), *latest(command[1:])] if command[0] == "train.py" else list(command)
         return subprocess.Popen(
             [sys.executable, *program],
             cwd=tmp_path,
