@@ -71,6 +71,7 @@ def test_some_odd_values_are_taken_or_told_in_a_sentence(number, tmp_path, monke
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3000)  # some 70 keys of prepare, each composed 39 times
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_every_odd_value_of_every_key_is_taken_or_told_in_a_sentence(program, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
