@@ -1,6 +1,6 @@
 """Pretrain a segmentation encoder on noisy labels, fine-tune it, test it: `python train.py --help`."""
 
-from cromss.cli import main
+from cromss.cli.train import main
 
 if __name__ == "__main__":
     main()

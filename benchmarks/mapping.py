@@ -18,12 +18,12 @@ from rasterio.windows import Window
 
 from benchmarks.memory import highest_memory
 from benchmarks.timing import one_thread
+from cromss.config.resolvers import register_resolvers
 from cromss.dataset.bands import BANDS
-from cromss.paths import config_dir
+from cromss.io.package_data import config_dir
 from cromss.predict.mapping import CLASSES, Mapper
 from cromss.predict.network import load_network
 from cromss.predict.opening import open_scene
-from cromss.resolvers import register_resolvers
 
 TILE = 512
 

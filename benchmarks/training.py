@@ -13,9 +13,9 @@ from hydra import compose, initialize_config_dir
 from torch import Tensor, nn
 
 from benchmarks.timing import one_thread
-from cromss.build import build
-from cromss.paths import config_dir
-from cromss.resolvers import register_resolvers
+from cromss.cli.build import build
+from cromss.config.resolvers import register_resolvers
+from cromss.io.package_data import config_dir
 
 WARM_UP = 3
 """Steps until the memory that every step needs has been handed out by the system."""

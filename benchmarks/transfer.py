@@ -17,10 +17,10 @@ from hydra.utils import instantiate
 from benchmarks.timing import one_thread
 from benchmarks.training import WARM_UP, Stopwatch, bare_trainer
 from cromss.backbone import Freezing
-from cromss.build import build
+from cromss.cli.build import build
+from cromss.config.resolvers import register_resolvers
 from cromss.dataset.datamodule import LocationDataModule
-from cromss.paths import config_dir
-from cromss.resolvers import register_resolvers
+from cromss.io.package_data import config_dir
 from cromss.trainer.freezing import FreezeEncoders
 from cromss.trainer.module import SegmentationModule
 

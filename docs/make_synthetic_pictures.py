@@ -22,9 +22,9 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from cromss.dataset.classes import CLASSES as CLASS_SETS
-from cromss.dataset.synthetic import CLASSES, SyntheticLocation, generate_location
-from cromss.dataset.synthetic.materials import S2_BANDS
-from cromss.dataset.synthetic.measured import REAL_CLASSES
+from cromss.synthetic import CLASSES, SyntheticLocation, generate_location
+from cromss.synthetic.materials import S2_BANDS
+from cromss.synthetic.measured import REAL_CLASSES
 from cromss.types import IGNORE_INDEX
 
 ROOT = Path(__file__).resolve().parents[1]

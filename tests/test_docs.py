@@ -2,7 +2,7 @@
 
 import re
 
-from entrypoint import ROOT
+from helpers.entrypoint import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 

@@ -2,9 +2,9 @@ import tarfile
 
 import rasterio
 
-from places import REAL_IDS
-from raw_layouts import as_tar_gz, dfc2020, ssl4eo_s12, tiles
-from shared import needs_shared
+from helpers.places import REAL_IDS
+from helpers.raw_layouts import as_tar_gz, dfc2020, ssl4eo_s12, tiles
+from helpers.shared import needs_shared
 
 pytestmark = needs_shared
 

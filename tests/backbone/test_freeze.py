@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from backbones import backbone_of
 from cromss.backbone import Freezing
 from cromss.backbone.freeze import trainable
 from cromss.fusion import LateFusion, MidFusion, SingleFusion
+from helpers.backbones import backbone_of
 
 BANDS = {"s1": 2, "s2": 13}
 

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from backbones import backbone_of
 from cromss.backbone import DECODERS, Backbone
 from cromss.backbone.smp import NORMS
+from helpers.backbones import backbone_of
 
 
 @pytest.mark.parametrize("decoder", DECODERS)

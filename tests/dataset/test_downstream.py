@@ -10,7 +10,7 @@ from cromss.dataset.convert import convert
 from cromss.dataset.datamodule import LocationDataModule, NoPrior
 from cromss.dataset.sources import open_dataset
 from helpers.published import published_lmdbs
-from shared import PUBLISHED, needs_published
+from helpers.shared import PUBLISHED, needs_published
 
 FILES = {"dw": "dw_test_lmdb", "osm": "osm_test_lmdb", "dfc2020": "DFC2020_s12_test.lmdb"}
 TABLES = {"dw": "dynamic_world", "osm": "osm", "dfc2020": "dfc2020"}

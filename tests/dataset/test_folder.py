@@ -12,7 +12,7 @@ from rasterio.errors import NotGeoreferencedWarning
 from cromss.dataset.bands import BANDS
 from cromss.dataset.classes import CLASSES
 from cromss.dataset.folder import FolderReader
-from shared import REAL_PLACES, needs_shared
+from helpers.shared import REAL_PLACES, needs_shared
 
 SIZE = (6, 5)
 

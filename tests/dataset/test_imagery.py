@@ -14,7 +14,7 @@ from cromss.dataset.folder import FolderReader
 from cromss.dataset.geotiff import NAMED_BY_USER, opened_bytes
 from cromss.dataset.imagery.image import open_image
 from cromss.dataset.imagery.labels import read_labels
-from shared import REAL_PLACES, needs_shared
+from helpers.shared import REAL_PLACES, needs_shared
 
 SIZE = (40, 30)
 HOLE = (slice(0, 12), slice(None))

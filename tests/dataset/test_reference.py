@@ -17,7 +17,7 @@ from cromss.dataset.reference_formats import FORMATS
 from cromss.dataset.safe_pickle import load_plain
 from cromss.dataset.sampling import Draw
 from helpers.published import write_lmdb
-from shared import PUBLISHED, needs_published
+from helpers.shared import PUBLISHED, needs_published
 
 
 def nol_values(count=2, size=4, seasons=2, first_id=7):

@@ -13,7 +13,7 @@ from cromss.dataset.shard_folder import MANIFEST, PLAN, read_entries, read_manif
 from cromss.dataset.store import open_store
 from cromss.prepare.verify import verify
 from helpers.hostile import JSON_TEXTS, json_bytes, mutations, values
-from stores import write_store
+from helpers.stores import write_store
 
 PLANNED = {
     "format": "cromss-shards",

@@ -7,7 +7,7 @@ import pytest
 from cromss.dataset.reference import ReferenceReader
 from cromss.dataset.sources import open_dataset
 from cromss.dataset.store import Store
-from stores import write_store
+from helpers.stores import write_store
 
 BANDS = {"s1": (2,), "s2": (13,), "label": ()}
 

@@ -18,7 +18,7 @@ import cromss.dataset.store_writer as store_writer
 from cromss.dataset.reader import DatasetInfo, ModalityInfo
 from cromss.dataset.store import StoreWriter, open_store
 from cromss.dataset.store_format import seal
-from stores import StoredSums, flip_byte, random_location, small_info, write_store
+from helpers.stores import StoredSums, flip_byte, random_location, small_info, write_store
 
 
 def edit(store, change):
@@ -385,7 +385,7 @@ def test_ctrl_c_leaves_nothing(tmp_path):
 WRITER = """
 import sys
 from cromss.dataset import store_writer
-from stores import random_location, small_info
+from helpers.stores import random_location, small_info
 store_writer._BATCH_BYTES = 2**16
 info = small_info(size=(64, 64))
 with store_writer.StoreWriter(sys.argv[1], info, {}, False) as writer:

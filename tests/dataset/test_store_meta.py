@@ -11,7 +11,7 @@ from cromss.dataset.store import StoreWriter, open_store
 from cromss.dataset.store_format import decode_meta, seal
 from cromss.prepare.verify import verify
 from helpers.hostile import JSON_TEXTS, json_bytes, mutations
-from stores import random_location, small_info, write_store
+from helpers.stores import random_location, small_info, write_store
 
 
 def put(store, key, payload):

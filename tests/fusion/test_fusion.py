@@ -7,8 +7,8 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from backbones import backbone_of
 from cromss.fusion import LateFusion, MidFusion, SingleFusion, build
+from helpers.backbones import backbone_of
 from helpers.golden import GOLDEN, golden_arrays
 
 CONF = Path(__file__).resolve().parents[2] / "conf"

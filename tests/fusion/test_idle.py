@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from backbones import backbone_of
 from cromss.backbone import DECODERS
 from cromss.fusion import SingleFusion
 from cromss.fusion.idle import leave_out_idle
+from helpers.backbones import backbone_of
 
 
 @pytest.mark.parametrize("decoder", DECODERS)

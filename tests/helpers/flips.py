@@ -19,7 +19,7 @@ from cromss.dataset.convert import Conversion
 from cromss.dataset.reference import open_reference
 from cromss.dataset.store import open_store
 from cromss.prepare.verify import verify
-from stores import small_info, write_store
+from helpers.stores import small_info, write_store
 
 PAGE = 4096
 RIGHT, SENTENCE, PIXELS = "right", "sentence", "other pixels"

@@ -1,7 +1,7 @@
 import pytest
 
 from cromss.predict.__main__ import main
-from entrypoint import latest
+from helpers.entrypoint import latest
 
 
 @pytest.fixture

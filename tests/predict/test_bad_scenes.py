@@ -10,8 +10,8 @@ import rasterio.shutil
 import torch
 
 from cromss.dataset.bands import BANDS
-from entrypoint import latest
-from scenes import CORNER, pixels, trained, write_scene
+from helpers.entrypoint import latest
+from helpers.scenes import CORNER, pixels, trained, write_scene
 
 
 @pytest.fixture

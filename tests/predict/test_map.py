@@ -17,8 +17,8 @@ from cromss.dataset.bands import BANDS, quantise
 from cromss.dataset.geotiff import opened
 from cromss.predict.opening import open_scene
 from cromss.predict.windows import lay_windows
-from scenes import CORNER, CRS, pixels, trained, write_scene
-from shared import REAL_PLACES, needs_shared
+from helpers.scenes import CORNER, CRS, pixels, trained, write_scene
+from helpers.shared import REAL_PLACES, needs_shared
 
 
 def read(path):

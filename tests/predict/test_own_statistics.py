@@ -4,7 +4,7 @@ import torch
 from cromss.dataset.bands import BANDS
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.predict.network import load_network
-from scenes import trained
+from helpers.scenes import trained
 
 
 def test_a_network_brings_the_statistics_of_its_training_store(tmp_path):

@@ -13,10 +13,10 @@ from rasterio.control import GroundControlPoint
 
 from cromss.dataset.bands import BANDS
 from cromss.dataset.geotiff import opened
-from cromss.dataset.synthetic.reader import SyntheticReader
-from cromss.paths import config_dir
+from cromss.io.package_data import config_dir
 from cromss.predict.opening import check_values, open_scene
-from scenes import CORNER, pixels, trained, write_scene
+from cromss.synthetic.reader import SyntheticReader
+from helpers.scenes import CORNER, pixels, trained, write_scene
 
 NAMES = [band.name for band in BANDS["s2"]]
 STAC = [

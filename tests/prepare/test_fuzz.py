@@ -15,7 +15,7 @@ from cromss.prepare.raw_files import spool_path
 from cromss.prepare.spool import spool
 from cromss.prepare.ssl4eo_s12 import open_ssl4eo_s12
 from cromss.prepare.tiles import open_dw
-from raw_layouts import random_places, random_ssl4eo_s12, write_tiff
+from helpers.raw_layouts import random_places, random_ssl4eo_s12, write_tiff
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 SIZE = 24

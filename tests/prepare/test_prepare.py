@@ -13,10 +13,10 @@ from cromss.dataset.reader import DatasetInfo, ModalityInfo
 from cromss.dataset.reference import open_reference
 from cromss.dataset.store import open_store
 from cromss.prepare.verify import verify
+from helpers.preparing import prepared
 from helpers.published import published_lmdbs
-from preparing import prepared
-from shared import PUBLISHED, REAL_PLACES, needs_published, needs_shared
-from stores import flip_byte, random_location, small_info, write_store
+from helpers.shared import PUBLISHED, REAL_PLACES, needs_published, needs_shared
+from helpers.stores import flip_byte, random_location, small_info, write_store
 
 
 class ArrayReader:

@@ -22,9 +22,9 @@ from cromss.io import atomic
 from cromss.io.signals import EndedBySignal, ended_by_exception
 from cromss.prepare.shards import Part, prepare
 from cromss.prepare.verify import verify
-from entrypoint import finish, start
-from preparing import content, prepared, statuses
-from raw_layouts import as_tar_gz, random_ssl4eo_s12
+from helpers.entrypoint import finish, start
+from helpers.preparing import content, prepared, statuses
+from helpers.raw_layouts import as_tar_gz, random_ssl4eo_s12
 
 SIZE = 24
 

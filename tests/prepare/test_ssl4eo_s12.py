@@ -10,9 +10,9 @@ from cromss.dataset.bands import BANDS
 from cromss.dataset.store import open_store
 from cromss.prepare.band_tiff import read_band
 from cromss.prepare.ssl4eo_s12 import open_ssl4eo_s12, refine
-from preparing import content, prepared, statuses
-from raw_layouts import as_tar_gz, cut_short, random_ssl4eo_s12, ssl4eo_s12
-from shared import needs_shared
+from helpers.preparing import content, prepared, statuses
+from helpers.raw_layouts import as_tar_gz, cut_short, random_ssl4eo_s12, ssl4eo_s12
+from helpers.shared import needs_shared
 
 SIZE = 24
 OPTIONS = (f"ssl4eo_s12.size={SIZE}", "locations_per_shard=2", "workers=2")

@@ -15,7 +15,7 @@ from cromss.prepare.stats import measure, stats
 from cromss.prepare.stats_figures import class_colours
 from cromss.prepare.stats_page import page
 from cromss.prepare.tallies import BandTally, Examples, NoiseTally
-from stores import random_location, small_info, write_store
+from helpers.stores import random_location, small_info, write_store
 
 
 def test_what_is_measured_agrees_with_what_the_writer_kept(tmp_path):

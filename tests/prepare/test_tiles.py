@@ -9,12 +9,12 @@ import yaml
 from cromss.dataset.bands import BANDS
 from cromss.dataset.convert import convert
 from cromss.dataset.store import open_store
-from cromss.paths import config_dir
+from cromss.io.package_data import config_dir
 from cromss.prepare import tile_reader
 from cromss.prepare.tiles import open_dfc2020, open_dw, open_osm
-from raw_layouts import dfc2020, random_places, real_places, tiles
-from scenes import CORNER, CRS, pixels, write_scene
-from shared import needs_shared
+from helpers.raw_layouts import dfc2020, random_places, real_places, tiles
+from helpers.scenes import CORNER, CRS, pixels, write_scene
+from helpers.shared import needs_shared
 
 SIDE = 12
 S2_BANDS = [band.name for band in BANDS["s2"]]

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from cromss.command import checked_settings
-from cromss.paths import config_dir
+from cromss.cli.command import checked_settings
+from cromss.io.package_data import config_dir
 from cromss.report import __main__ as command
 from cromss.report.__main__ import run
 from cromss.report.output import check_outside_runs, deliver
-from entrypoint import finish, start
+from helpers.entrypoint import finish, start
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import pytest
 from selenium.webdriver.support.wait import WebDriverWait
 
-from chromium import chromium, console, needs_chromium
 from cromss.report.page import write_page
-from invented_runs import config, invent_run, invent_sweep
+from helpers.chromium import chromium, console, needs_chromium
+from helpers.invented_runs import config, invent_run, invent_sweep
 
 pytestmark = needs_chromium
 

@@ -2,7 +2,7 @@
 
 from cromss.report.page.differences import ABSENT, differences
 from cromss.report.page.read import read_runs
-from invented_runs import config, invent_run
+from helpers.invented_runs import config, invent_run
 
 
 def columns(folder):

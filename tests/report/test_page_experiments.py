@@ -8,7 +8,7 @@ import pytest
 from cromss.report.page.content import content
 from cromss.report.page.experiments import Mean
 from cromss.report.page.read import read_runs
-from invented_runs import config, invent_patches, invent_run, invent_sweep
+from helpers.invented_runs import config, invent_patches, invent_run, invent_sweep
 
 
 def compared(folder):

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from cromss.paths import config_dir
+from cromss.io.package_data import config_dir
 from cromss.report.__main__ import run
 from cromss.report.page import is_page_folder
-from entrypoint import SMALL, finish, start
-from invented_runs import config, invent_run, invent_sweep
+from helpers.entrypoint import SMALL, finish, start
+from helpers.invented_runs import config, invent_run, invent_sweep
 
 FILES = ["index.html", "runs.csv", "summary.png", "table.csv", "table.md"]
 

@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from cromss.report.paper import TABLES, Score, paper_rows
-from shared import PAPER, needs_paper
+from helpers.shared import PAPER, needs_paper
 
 
 @pytest.mark.parametrize("table", TABLES)

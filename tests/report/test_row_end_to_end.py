@@ -7,11 +7,11 @@ import sys
 import pytest
 import torch
 
-from cromss.cli import main as train
+from cromss.cli.train import main as train
 from cromss.report.__main__ import main as report
-from entrypoint import latest
+from helpers.entrypoint import latest
 from helpers.published import FILES, published_lmdbs
-from weights_files import published
+from helpers.weights_files import published
 
 LMDB = published_lmdbs() / FILES["dfc2020"]
 

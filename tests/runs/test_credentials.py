@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from torchvision.models import resnet18
 
 from cromss.config import UserError
+from cromss.config.resolvers import run_name
 from cromss.io.redact import redact, redact_values
-from cromss.resolvers import run_name
-from entrypoint import SMALL, finish, start
+from helpers.entrypoint import SMALL, finish, start
 
 SECRET = "Zx81SecretZx81"
 

@@ -26,7 +26,7 @@ from cromss.report.table import make_overview, make_report
 from cromss.runs.names import CONFIG, METRICS, PANELS, PATCHES, RECORD, RESULTS, SUBMITTED, SWEEP
 from cromss.sweep.lock import LOCK
 from helpers.hostile import JSON_TEXTS, YAML_TEXTS, json_bytes, mutations
-from invented_runs import config, invent_patches, invent_run
+from helpers.invented_runs import config, invent_patches, invent_run
 from report.conftest import RUN
 
 PATCH_FILE = f"{PANELS}/{PATCHES}"

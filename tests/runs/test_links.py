@@ -9,7 +9,7 @@ from cromss.io.logs import RunLogHandler, SafeFormatter
 from cromss.io.own_files import LinkError, open_own
 from cromss.runs.links import check_no_links
 from cromss.sweep.lock import LOCK, hold, one_at_a_time
-from entrypoint import SMALL, finish, start
+from helpers.entrypoint import SMALL, finish, start
 
 NAMES = (
     ".lock",

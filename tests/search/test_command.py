@@ -6,9 +6,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from cromss.paths import config_dir
-from cromss.resolvers import register_resolvers
-from entrypoint import SMALL, finish, start
+from cromss.config.resolvers import register_resolvers
+from cromss.io.package_data import config_dir
+from helpers.entrypoint import SMALL, finish, start
 
 register_resolvers()
 

@@ -8,9 +8,9 @@ from omegaconf import OmegaConf
 
 from cromss.config import UserError
 from cromss.config.launcher import check_sweeper
-from cromss.paths import config_dir
-from cromss.resolvers import register_resolvers
-from entrypoint import SMALL, finish, start
+from cromss.config.resolvers import register_resolvers
+from cromss.io.package_data import config_dir
+from helpers.entrypoint import SMALL, finish, start
 
 register_resolvers()
 

@@ -6,7 +6,7 @@ import sys
 
 from omegaconf import OmegaConf
 
-from entrypoint import ROOT, SMALL
+from helpers.entrypoint import ROOT, SMALL
 from slurm.cluster import until
 
 SEARCH = [

@@ -9,9 +9,9 @@ from collections import Counter
 import pytest
 import torch
 
-from entrypoint import ROOT, SMALL, latest
-from preparing import content
-from raw_layouts import random_ssl4eo_s12
+from helpers.entrypoint import ROOT, SMALL, latest
+from helpers.preparing import content
+from helpers.raw_layouts import random_ssl4eo_s12
 from slurm.cluster import until
 
 SLURM = [

@@ -6,7 +6,7 @@ from cromss.runs.names import RECORD
 from cromss.runs.record import read_record
 from cromss.sweep.record import begin, finished, identity
 from cromss.sweep.recording import recorded
-from records import BEGUN
+from helpers.records import BEGUN
 
 CONFIG = {
     "seed": 1,

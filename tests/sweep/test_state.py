@@ -12,7 +12,7 @@ from cromss.runs.record import Submitted, read_record
 from cromss.sweep import state
 from cromss.sweep.lock import hold
 from cromss.sweep.state import states_of, taken_by
-from records import BEGUN
+from helpers.records import BEGUN
 
 
 @pytest.fixture

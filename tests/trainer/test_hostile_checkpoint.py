@@ -15,18 +15,18 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from cromss.backbone import load_weights
-from cromss.cli import main
-from cromss.fusion.saved import SavedNetwork
+from cromss.cli.recompose import Composed, as_trained, set_trained
+from cromss.cli.train import main
+from cromss.config.resolvers import register_resolvers
 from cromss.io.checkpoint import Checkpoint, Provenance, WeightsReport
+from cromss.io.package_data import config_dir
 from cromss.io.plain import NotPlainError, parse
-from cromss.paths import config_dir
 from cromss.predict.network import load_network
-from cromss.recompose import Composed, as_trained, set_trained
-from cromss.resolvers import register_resolvers
 from cromss.trainer.checkpoint_file import MovableCheckpoint, WholeCheckpoints, load_checkpoint
 from cromss.trainer.lightning_trainer import make_trainer
 from cromss.trainer.training_state import STATES, check_restorable, training_state
-from fits import fit
+from cromss.weights.saved import SavedNetwork
+from helpers.fits import fit
 from helpers.hostile import RESOLVERS, mutations
 
 register_resolvers()
@@ -107,7 +107,15 @@ def test_predict_runs_nothing_that_a_checkpoint_names(light, tmp_path, canary):
             said = refusal(load_network, written(tmp_path / "a.ckpt", changed))
             assert said
             assert "weights do not fit" not in said
-    for target in ("os.system", "cromss.cli.main", "cromss.backbone.Backbone", "hydra.utils.instantiate", 3, None, []):
+    for target in (
+        "os.system",
+        "cromss.cli.train.main",
+        "cromss.backbone.Backbone",
+        "hydra.utils.instantiate",
+        3,
+        None,
+        [],
+    ):
         changed = copy.deepcopy(light)
         changed["config"]["fusion"]["_target_"] = target
         assert "no network of cromss" in refusal(load_network, written(tmp_path / "a.ckpt", changed))

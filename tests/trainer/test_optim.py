@@ -3,10 +3,10 @@ import math
 import pytest
 import torch
 
-from backbones import backbone_of
 from cromss.backbone import DECODERS
 from cromss.fusion import MidFusion, SingleFusion
 from cromss.trainer.optim import cosine, exponential, parameter_groups, step
+from helpers.backbones import backbone_of
 
 
 def optimizer(*rates):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from cromss.runs.differences import differing_network
 from cromss.trainer.checkpoint_file import load_checkpoint, remove_partials
-from cromss.trainer.differences import differing_network
 from cromss.trainer.resume import check_checkpoint, find_checkpoint
 
 CONFIG = {"trainer": {"epochs": 3, "optimizer": {"lr": 0.1}, "workers": 0}, "loss": {"consistency": "ce"}}

@@ -8,8 +8,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.precision import MixedPrecision
 
 from cromss.trainer.checkpoint_file import WholeCheckpoints
-from entrypoint import metrics
-from fits import KilledError, assert_same_run, fit
+from helpers.entrypoint import metrics
+from helpers.fits import KilledError, assert_same_run, fit
 
 # All that changes from epoch to epoch at once: a rate that is halved after every epoch but the first, a selection that
 # sets in, an encoder that thaws after the first epoch; and dropout within each step. Four steps an epoch.

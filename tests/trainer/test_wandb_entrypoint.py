@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from entrypoint import SMALL, finish, metrics, start
-from wandb_files import offline_runs
+from helpers.entrypoint import SMALL, finish, metrics, start
+from helpers.wandb_files import offline_runs
 
 
 @pytest.mark.slow

@@ -19,9 +19,9 @@ from cromss.runs.names import SWEEP
 from cromss.trainer import wandb_run
 from cromss.trainer.panels import Panel, _wandb_images, draw_panels, save_figure
 from cromss.trainer.wandb_run import closing_wandb, finish_wandb, wandb_folder, wandb_logger
-from entrypoint import ROOT
-from wandb_files import offline_runs
-from wandb_server import WandbServer
+from helpers.entrypoint import ROOT
+from helpers.wandb_files import offline_runs
+from helpers.wandb_server import WandbServer
 
 CONFIG = {"selection": {"prop": 0.5, "ramp": None}, "seed": 1}
 CHOICES = {"fusion": "mid", "trainer/optimizer": "adam", "experiments": None}

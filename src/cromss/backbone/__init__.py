@@ -1,18 +1,16 @@
-"""Encoders, decoders and heads, and the weights that they start from."""
+"""Encoders, decoders and heads: networks from plain arguments."""
 
 from typing import TYPE_CHECKING
 
-from cromss.lazy import names_of
+from cromss.io.lazy import names_of
 
 if TYPE_CHECKING:
     from cromss.backbone.blocks import decoder_blocks
     from cromss.backbone.freeze import Freezing
-    from cromss.backbone.load import load_weights
-    from cromss.backbone.report import LoadReport
     from cromss.backbone.smp import DECODERS, Backbone
-    from cromss.backbone.weights import Weights
+    from cromss.weights.load import load_weights
 
-__all__ = ["DECODERS", "Backbone", "Freezing", "LoadReport", "Weights", "decoder_blocks", "load_weights"]
+__all__ = ["DECODERS", "Backbone", "Freezing", "decoder_blocks", "load_weights"]
 
 __getattr__ = names_of(
     __name__,
@@ -20,9 +18,7 @@ __getattr__ = names_of(
         "Backbone": "smp",
         "DECODERS": "smp",
         "Freezing": "freeze",
-        "LoadReport": "report",
-        "Weights": "weights",
         "decoder_blocks": "blocks",
-        "load_weights": "load",
+        "load_weights": "cromss.weights.load",  # a public name of this package, whose code stands above the networks
     },
 )

@@ -11,7 +11,7 @@ from segmentation_models_pytorch.encoders.timm_universal import TimmUniversalEnc
 from torch import nn
 
 from cromss.backbone.part import plain
-from cromss.backbone.weights_file import WeightsFile
+from cromss.weights.weights_file import WeightsFile
 
 
 def imagenet_weights(encoder: nn.Module) -> WeightsFile:

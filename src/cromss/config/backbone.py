@@ -8,10 +8,10 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from cromss.backbone.freeze import MODES
-from cromss.backbone.origins import NONE, ORIGINS
 from cromss.backbone.smp import DECODERS, NORMS
 from cromss.config.settings import OPTIONAL, AddressText, Count, Means, OneOf, PathText, Settings, Text
 from cromss.types import BRANCHES
+from cromss.weights.origins import NONE, ORIGINS
 
 _LOAD = re.compile(r"encoder|encoder\+[1-9]\d{0,3}|encoder\+decoder|all")
 
@@ -83,7 +83,7 @@ class Network(Settings):
 
 
 class Start(Settings):
-    """Arguments of `cromss.backbone.Weights`."""
+    """Arguments of `cromss.weights.Weights`."""
 
     origin: Origin
     path: WeightsPath

@@ -10,8 +10,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from cromss.config.errors import UserError
 from cromss.config.instantiation import instantiate
+from cromss.config.job_shape import check_tasks
 from cromss.io.plain import shown
-from cromss.job_shape import check_tasks
 
 # What describes the groups is imported late: it brings torch along, which help and mistyped keys need not wait for.
 

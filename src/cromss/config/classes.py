@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-from cromss.class_names import MOST_CLASSES, check_class_names
 from cromss.config.words import Means
+from cromss.dataset.class_names import MOST_CLASSES, check_class_names
 
 
 def _class_names(names: Any) -> Any:

@@ -13,7 +13,7 @@ from cromss.dataset.bands import NORMALISATIONS, SUBSETS
 from cromss.dataset.imagery.units import AUTO, UNITS
 from cromss.dataset.own_statistics import STATISTICS
 from cromss.dataset.reference_formats import FORMATS
-from cromss.dataset.synthetic import NoiseRates, SceneRates
+from cromss.synthetic import NoiseRates, SceneRates
 from cromss.types import MODALITIES
 
 
@@ -253,7 +253,7 @@ class FolderSource(Settings):
 
 
 class SyntheticSource(Settings):
-    """Arguments of `cromss.dataset.open_synthetic`."""
+    """Arguments of `cromss.synthetic.open_synthetic`."""
 
     cache: PathText
     locations: Count

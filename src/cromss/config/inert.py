@@ -165,7 +165,7 @@ RULES: tuple[_Rule, ...] = (
     ),
     _Rule(
         ("dataset.noise", "dataset.noise_rates"),
-        _is("dataset.reader._target_", "cromss.dataset.open_synthetic_exact"),
+        _is("dataset.reader._target_", "cromss.synthetic.open_synthetic_exact"),
         "dataset=synthetic_exact trains on the exact labels; set dataset=synthetic",
     ),
     _Rule(("dataset.noise_rates",), _is("dataset.noise", 0), "dataset.noise=0 makes the labels exact; raise it"),

@@ -103,7 +103,7 @@ class Predict(Settings):
 
 
 class Export(Settings):
-    """Settings of ``python -m cromss.backbone.export``."""
+    """Settings of ``python -m cromss.weights.export``."""
 
     checkpoint: AddressText
     """Checkpoint of this project or a published one: a file, or a URL."""

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from cromss.config.errors import UserError
 from cromss.config.words import allowed, as_typed
 from cromss.io.atomic import write_file
-from cromss.paths import config_dir
+from cromss.io.package_data import config_dir
 
 _TOP = "top level"
 _INTRODUCTION = """\

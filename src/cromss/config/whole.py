@@ -63,11 +63,11 @@ PARTS: Mapping[str, Mapping[str, type[Settings]]] = {
     "dataset.reader": {
         "cromss.dataset.open_dataset": dataset.PublishedSource,
         "cromss.dataset.FolderReader": dataset.FolderSource,
-        "cromss.dataset.open_synthetic": dataset.SyntheticSource,
-        "cromss.dataset.open_synthetic_exact": dataset.SyntheticSource,
+        "cromss.synthetic.open_synthetic": dataset.SyntheticSource,
+        "cromss.synthetic.open_synthetic_exact": dataset.SyntheticSource,
     },
     "backbone.network": {"cromss.backbone.Backbone": backbone.Network},
-    "backbone.start": {"cromss.backbone.Weights": backbone.Start},
+    "backbone.start": {"cromss.weights.Weights": backbone.Start},
     "backbone.freezing": {"cromss.backbone.Freezing": backbone.Freeze},
     "fusion": {
         "cromss.fusion.MidFusion": parts.Pair,
@@ -119,8 +119,8 @@ def dataset_model(values: Mapping[str, Any]) -> type[Settings]:
         return dataset.Downstream if "kind" in reader else dataset.Nol
     known: dict[Any, type[Settings]] = {
         "cromss.dataset.FolderReader": dataset.Folder,
-        "cromss.dataset.open_synthetic": dataset.Synthetic,
-        "cromss.dataset.open_synthetic_exact": dataset.SyntheticExact,
+        "cromss.synthetic.open_synthetic": dataset.Synthetic,
+        "cromss.synthetic.open_synthetic_exact": dataset.SyntheticExact,
     }
     return known.get(target, OwnDataset) if isinstance(target, str) else OwnDataset
 

@@ -2,18 +2,16 @@
 
 from typing import TYPE_CHECKING
 
-from cromss.lazy import names_of
+from cromss.io.lazy import names_of
 
 if TYPE_CHECKING:
     from cromss.dataset.bands import quantise, reflectance, standardise
-    from cromss.dataset.exact import ExactLabels, open_synthetic_exact
+    from cromss.dataset.exact import ExactLabels
     from cromss.dataset.folder import FolderReader
     from cromss.dataset.reader import DatasetInfo, LocationReader, ModalityInfo
     from cromss.dataset.reference import open_reference
     from cromss.dataset.sources import open_dataset
     from cromss.dataset.store import Store, StoreWriter, open_store
-    from cromss.dataset.synthetic import SyntheticReader
-    from cromss.dataset.synthetic.cache import open_synthetic
 
 __all__ = [
     "DatasetInfo",
@@ -23,12 +21,9 @@ __all__ = [
     "ModalityInfo",
     "Store",
     "StoreWriter",
-    "SyntheticReader",
     "open_dataset",
     "open_reference",
     "open_store",
-    "open_synthetic",
-    "open_synthetic_exact",
     "quantise",
     "reflectance",
     "standardise",
@@ -44,12 +39,9 @@ __getattr__ = names_of(
         "ModalityInfo": "reader",
         "Store": "store",
         "StoreWriter": "store",
-        "SyntheticReader": "synthetic",
         "open_dataset": "sources",
         "open_reference": "reference",
         "open_store": "store",
-        "open_synthetic": "synthetic.cache",
-        "open_synthetic_exact": "exact",
         "quantise": "bands",
         "reflectance": "bands",
         "standardise": "bands",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cromss.class_names import check_class_names
+from cromss.dataset.class_names import check_class_names
 
 __all__ = ["CLASSES", "check_class_names"]
 

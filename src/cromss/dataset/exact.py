@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from cromss.dataset.reader import DatasetInfo, LocationReader
-from cromss.dataset.synthetic.cache import open_synthetic
 
 
 class ExactLabels:
@@ -58,8 +57,3 @@ class ExactLabels:
     def read_truth(self, index: int) -> np.ndarray:
         """Raises ValueError: they are the labels."""
         raise ValueError("the labels of this dataset are exact: there are no others beside them")
-
-
-def open_synthetic_exact(**parameters: Any) -> ExactLabels:
-    """The embedded dataset with its exact labels; parameters and errors of `open_synthetic`."""
-    return ExactLabels(open_synthetic(**parameters))

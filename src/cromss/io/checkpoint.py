@@ -13,7 +13,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from cromss.io.plain import NotPlainError, Record, check_plain, parse, shown
-from cromss.safe_load import UnreadableFileError, read_torch_file
+from cromss.io.safe_load import UnreadableFileError, read_torch_file
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 """How often something happened."""
@@ -33,7 +33,7 @@ LARGEST_STATE = 2**32
 
 
 class BandFitReport(Record):
-    """How a first convolution was fitted to other bands, see `cromss.backbone.adapt.BandFit`."""
+    """How a first convolution was fitted to other bands, see `cromss.weights.adapt.BandFit`."""
 
     kept: list[str]
     new: list[str]
@@ -110,7 +110,7 @@ def read_checkpoint(path: Path, checksums: bool = True, mapped: bool = True) -> 
 
     Args:
         path: Checkpoint file.
-        checksums: See `cromss.safe_load.read_torch_file`, likewise `mapped`.
+        checksums: See `cromss.io.safe_load.read_torch_file`, likewise `mapped`.
         mapped: Whether tensors may stay in the file.
 
     Raises:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cromss.command import as_path, check_new_file, run_command
+from cromss.cli.command import as_path, check_new_file, run_command
 from cromss.config.paths import PREDICT
 
 log = logging.getLogger(__name__)

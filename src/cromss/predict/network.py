@@ -13,17 +13,17 @@ from pydantic import AfterValidator, Field
 from torch import Tensor
 
 from cromss.backbone.part import below
-from cromss.class_names import check_class_names
 from cromss.dataset.bands import Scale, band_positions, quantise, select_bands
+from cromss.dataset.class_names import check_class_names
 from cromss.dataset.own_statistics import PUBLISHED, OwnStatistics
 from cromss.fusion.fused import fused_probs
 from cromss.fusion.images import FusionNetwork
-from cromss.fusion.saved import SavedNetwork
 from cromss.io.checkpoint import Checkpoint
 from cromss.io.plain import NotPlainError, Record, parse, shown
 from cromss.trainer.checkpoint_file import load_checkpoint
 from cromss.trainer.training_state import statistics
 from cromss.types import Prediction, seen_by
+from cromss.weights.saved import SavedNetwork
 
 
 def _colour(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cromss.command import run_command
+from cromss.cli.command import run_command
 from cromss.config.paths import PREPARE
 
 

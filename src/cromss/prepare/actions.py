@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cromss.command import as_path, choose, given
+from cromss.cli.command import as_path, choose, given
 from cromss.dataset.reader import LocationReader
 from cromss.dataset.shard_folder import MANIFEST
 from cromss.prepare.download import download

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cromss.command import as_path, check_new_file, run_command
+from cromss.cli.command import as_path, check_new_file, run_command
 from cromss.config.paths import REPORT
 from cromss.report.formats import FORMATS
 from cromss.report.output import check_outside_runs, deliver

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import NamedTuple
 
-from cromss.paths import config_dir
+from cromss.io.package_data import config_dir
 from cromss.trainer.results import MEANS
 
 SEEDS = 3

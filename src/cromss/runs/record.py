@@ -37,7 +37,7 @@ class RunRecord(Record):
         name: Of the run, as on W&B.
         overrides: From the command line, without credentials.
         choices: Group -> chosen option.
-        config_hash: See `cromss.experiment.config_hash`.
+        config_hash: See `cromss.runs.experiment.config_hash`.
         identity: See `cromss.sweep.record.identity`.
         epochs: Asked for.
         seed: The run's seed.

@@ -13,11 +13,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from cromss.config import UserError, check
 from cromss.config.inert import without_effect_in_sweep
+from cromss.config.job_shape import check_shape
 from cromss.config.launcher import SWEEPERS, launcher_problems
 from cromss.config.reading import Reading
 from cromss.io.plain import printable
 from cromss.io.redact import redact
-from cromss.job_shape import check_shape
 from cromss.runs.names import SWEEP
 from cromss.runs.sweep_plan import PlannedEntry, planned_runs, save_planned
 

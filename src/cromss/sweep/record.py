@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cromss.experiment import config_hash, git_commit
 from cromss.io.plain import printable
 from cromss.io.redact import redact
+from cromss.runs.experiment import config_hash, git_commit
 from cromss.runs.names import CHECKPOINTS
 from cromss.runs.record import RunRecord, now, read_record
 from cromss.sweep.job import owner, user

@@ -14,8 +14,8 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from cromss.io.atomic import leftovers, write_file
 from cromss.io.checkpoint import Checkpoint, read_checkpoint
+from cromss.io.safe_load import UnreadableFileError
 from cromss.runs.names import CHECKPOINTS
-from cromss.safe_load import UnreadableFileError
 from cromss.trainer.training_state import training_state
 
 log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ def load_checkpoint(path: Path, checksums: bool = True, mapped: bool = True) -> 
         path: Checkpoint file.
         checksums: Whether to read all of the file, which alone finds a flipped byte in a weight. Without, only what is
             asked for is read.
-        mapped: See `cromss.safe_load.read_torch_file`.
+        mapped: See `cromss.io.safe_load.read_torch_file`.
 
     Returns:
         The checkpoint; tensors on the CPU.

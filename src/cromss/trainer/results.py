@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cromss.experiment import config_hash, git_commit
+from cromss.runs.experiment import config_hash, git_commit
 from cromss.runs.results import FORMAT
 
 if TYPE_CHECKING:

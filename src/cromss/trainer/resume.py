@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from cromss.dataset.own_statistics import PUBLISHED
 from cromss.io.checkpoint import Checkpoint
 from cromss.io.plain import NotPlainError, shown
+from cromss.runs.differences import RESTORED, differing_network, differing_settings, listed
 from cromss.runs.names import BEST, CHECKPOINTS, LAST
 from cromss.trainer.checkpoint_file import STEP, load_checkpoint
-from cromss.trainer.differences import RESTORED, differing_network, differing_settings, listed
 from cromss.trainer.training_state import fit_loop, progress
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from hydra_plugins.hydra_submitit_launcher.submitit_launcher import BaseSubmititLauncher
 
-from cromss.resolvers import register_resolvers
+from cromss.config.resolvers import register_resolvers
 
 # A job in a process of its own imports this first, and then looks up its folder.
 register_resolvers()

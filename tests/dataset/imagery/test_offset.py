@@ -8,7 +8,7 @@ import rasterio
 
 from cromss.dataset.bands import BANDS
 from cromss.dataset.imagery.offset import Offset, check_offset, detect_offset, find_offset
-from shared import REAL_PLACES, needs_shared
+from helpers.shared import REAL_PLACES, needs_shared
 
 MTD = """<?xml version="1.0"?>
 <n1:Level-1C_User_Product xmlns:n1="https://psd-14.sentinel2.eo.esa.int/PSD/User_Product_Level-1C.xsd">

@@ -8,9 +8,9 @@ import yaml
 from cromss.dataset.bands import BANDS, quantise
 from cromss.dataset.imagery.spectra import doubt_order
 from cromss.dataset.imagery.units import PUBLISHED, QUANTISED, verdict
-from cromss.dataset.synthetic.reader import SyntheticReader
-from cromss.paths import config_dir
-from shared import REAL_PLACES, needs_shared
+from cromss.io.package_data import config_dir
+from cromss.synthetic.reader import SyntheticReader
+from helpers.shared import REAL_PLACES, needs_shared
 
 NAMES = [band.name for band in BANDS["s2"]]
 LOCATIONS = ("282D_485L_3_3", "609U_541L_3_0", "637U_59R_1_3")

@@ -8,7 +8,7 @@ import pytest
 import requests
 from omegaconf import OmegaConf
 
-from cromss.paths import config_dir
+from cromss.io.package_data import config_dir
 from cromss.prepare.download import DOWNLOADS, download, sources
 from cromss.prepare.download.each import EmptyTileError, NoImageError, Part, fetch_each
 from cromss.prepare.download.earth_engine import Image

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cromss.command import choose
+from cromss.cli.command import choose
 from cromss.prepare.download.manifest import Report
 from cromss.prepare.download.options import check_names
 from cromss.prepare.download.retry import Network

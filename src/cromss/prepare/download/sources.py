@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cromss.command import check_switches
+from cromss.cli.command import check_switches
 from cromss.dataset.classes import CLASSES
 from cromss.prepare.download.archives import Archive, fetch_archive, read_archive
 from cromss.prepare.download.each import Part, fetch_each

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from cromss.experiment import experiment_settings
 from cromss.report.page.run_folder import PageRun, weights_paths
+from cromss.runs.experiment import experiment_settings
 
 ABSENT = "\N{EN DASH}"
 """Shown where a run has no such setting."""

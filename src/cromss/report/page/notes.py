@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from cromss.experiment import leaves
 from cromss.report.page.differences import differing
 from cromss.report.page.experiments import PageExperiment, mean_of
 from cromss.report.page.metrics import title
 from cromss.report.page.read import PageRuns
 from cromss.report.page.run_folder import DONE, PageRun
+from cromss.runs.experiment import leaves
 
 _NAMED = 8
 """Names in one sentence at most."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cromss.experiment import config_hash, leaves
 from cromss.io.plain import NotPlainError, printable
 from cromss.report.page.metrics import NOTHING, Metrics, class_metrics, read_metrics
 from cromss.report.result_file import Run, read_run
 from cromss.runs.config import read_config, read_hydra
+from cromss.runs.experiment import config_hash, leaves
 from cromss.runs.names import CONFIG, HYDRA, METRICS, RECORD, RESULTS, SUMMARY
 from cromss.runs.record import load_record
 from cromss.trainer.results import MEANS

@@ -1,0 +1,1 @@
+"""The programs: `cromss train`, `prepare`, `predict`, `report`, `export`, and what their command lines share."""

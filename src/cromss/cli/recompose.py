@@ -1,0 +1,254 @@
+"""A run's config with what it was composed of; and that of a test, which starts from how the checkpoint was trained."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hydra import compose
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+
+from cromss.config.paths import TRAIN, uninterpolated
+from cromss.config.trainer import Trainer
+from cromss.io.package_data import config_dir
+from cromss.io.plain import NotPlainError, literal, shown
+from cromss.io.redact import redact, redact_values
+from cromss.trainer.checkpoint_file import load_checkpoint
+
+_NOT_KEPT = frozenset(
+    f"trainer.{name}"
+    for name in (
+        *("checkpoint", "predictions", "resume", "test_only"),
+        *("accelerator", "devices", "num_nodes", "strategy", "workers", "progress_bar"),
+        *(name for name in Trainer.model_fields if name.startswith("wandb")),
+    )
+)
+"""Keys that say what one call did, on which machine, and to whom it reported: not how the network was trained."""
+
+_WRITTEN = frozenset({"cache", "weights_cache"})
+"""Names of keys for a folder that a run writes to, in any group: that is for the command line to say."""
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A config and where it comes from.
+
+    Attributes:
+        cfg: The config.
+        choices: Group -> chosen option.
+        overrides: What the command line said.
+    """
+
+    cfg: DictConfig
+    choices: Mapping[str, str]
+    overrides: Sequence[str]
+
+    @cached_property
+    def resolved(self) -> dict[str, Any]:
+        """The config as plain dictionaries, lists and numbers, to be stored and compared: without credentials."""
+        plain: dict[str, Any] = redact_values(OmegaConf.to_container(self.cfg, resolve=True))
+        return plain
+
+    @property
+    def stored_overrides(self) -> list[str]:
+        """The overrides without credentials."""
+        return [redact(override) for override in self.overrides]
+
+
+def as_trained(asked: Composed) -> Composed:
+    """Composes the config of a test anew: as the checkpoint was trained, and on top of that what was asked for.
+
+    Of the checkpoint, which is content of a file, nothing is composed: its overrides tell which options and keys were
+    set, by their names. Options are looked up in this project's own ``conf``; values of keys are the plain ones of its
+    config.
+
+    Args:
+        asked: Composed for `trainer.test_only`, with a `trainer.checkpoint`.
+
+    Raises:
+        ValueError: The checkpoint cannot be read, or was trained with options, keys or values that this version does
+            not take.
+    """
+    path = Path(str(asked.cfg.trainer.checkpoint)).expanduser()
+    if not path.is_file():
+        raise ValueError(f"trainer.checkpoint={path} is no file: give the path of a checkpoint")
+    checkpoint = load_checkpoint(path)
+    said = dict(_by_key(asked.overrides))
+    try:
+        options, keys = _trained_with(checkpoint.provenance.overrides, asked.choices, said)
+        whole = compose("config", [*options, *asked.overrides], return_hydra_config=True)
+        choices = {str(group): str(option) for group, option in whole.hydra.runtime.choices.items()}
+        own = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
+        # Options that were asked for have other keys, such as the size of synthetic patches: those are left out.
+        set_trained(own, checkpoint.config, keys, optional={group for group in said if group in choices})
+        _set_again(own, whole, [key for key in said if key not in choices])
+    except NotPlainError as error:
+        raise ValueError(
+            f"{path} cannot be tested as it was trained: {error}. Name what it was trained with on the command line"
+        ) from error
+    except HydraException as error:
+        raise ValueError(
+            f"{path} was trained with {' '.join(options)}, which this version does not take together with "
+            f"{' '.join(asked.overrides)}: {error}"
+        ) from error
+    return Composed(own, choices, asked.overrides)
+
+
+_OVERRIDE = re.compile(r"(?P<added>\+{0,2})(?P<key>[A-Za-z]\w*(?:[./][A-Za-z]\w*)*)=(?P<value>.*)", re.DOTALL)
+"""An override as far as it is understood here: no deletions, no packages, no names that begin with an underscore."""
+
+_TEST = "dataset.test"
+"""A part of the config that is open: it takes any setting of the reader."""
+
+
+def _trained_with(
+    overrides: Sequence[str], groups: Collection[str], said: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """Which options, as overrides, and which keys a run was trained with, without what was asked for now.
+
+    Raises:
+        NotPlainError: An override is none of an option of this project or of a key.
+    """
+    options, keys = [], []
+    for override in overrides:
+        parsed = _OVERRIDE.fullmatch(override)
+        key = parsed["key"] if parsed else ""
+        if parsed is None or key.split(".")[0].split("/")[0] == "hydra":
+            raise NotPlainError(f"its overrides hold {shown(override)}, which no file may ask for")
+        if key in said or key in _NOT_KEPT or key.rpartition(".")[2] in _WRITTEN:
+            continue
+        if key not in groups and "/" not in key:
+            keys.append(key)
+        elif parsed["value"] in _options(key):
+            options.append(f"{key}={parsed['value']}")
+        else:
+            raise NotPlainError(
+                f"it was trained with {shown(override)}, which is no option of this version: there are "
+                f"{', '.join(_options(key)) or 'none'}"
+            )
+    return options, keys
+
+
+def _options(group: str) -> list[str]:
+    """The options of a group of this project's own configs, by their files; none where it is no such group."""
+    folder = config_dir() / group
+    return ["null", *sorted(file.stem for file in folder.glob("[!_]*.yaml"))] if folder.is_dir() else []
+
+
+def set_trained(cfg: DictConfig, trained: Mapping[str, Any], keys: Sequence[str], optional: Collection[str]) -> None:
+    """Gives keys of a config the values that they have in a saved one.
+
+    Args:
+        cfg: The composed config, which knows these keys. Changed in place.
+        trained: The resolved config of a checkpoint.
+        keys: Dotted, and well-formed; those that a run was started with.
+        optional: Groups whose keys may be unknown; those are left out.
+
+    Raises:
+        NotPlainError: A key that `cfg` does not know, a value of another kind or one that would be resolved.
+    """
+    for key in keys:
+        group, _, name = key.rpartition(".")
+        # The settings of the reader for the test set are those of the reader.
+        known = _node(cfg, "dataset.reader" if group == _TEST else group)
+        if not isinstance(known, DictConfig) or name not in known.keys():  # noqa: SIM118, a missing value is in no node
+            if key.split(".")[0] in optional:
+                continue
+            raise NotPlainError(f"it was trained with {shown(key)}=…, a key that this version does not have")
+        value = _plain_value(trained, key)
+        there = _node(cfg, "dataset.reader") if key == _TEST and isinstance(value, Mapping) else known._get_node(name)
+        try:
+            _check_fits(key, value, there)
+        except _UnknownKeyError:
+            if key.split(".")[0] not in optional:
+                raise
+            continue
+        OmegaConf.update(cfg, key, value, merge=isinstance(value, Mapping), force_add=_TEST in (key, group))
+
+
+class _UnknownKeyError(NotPlainError):
+    """A saved value has a key that this version, or an option that was asked for, does not have."""
+
+
+def _node(cfg: DictConfig, key: str) -> Any:
+    """The node at a dotted key as it is written, or None; references are not followed."""
+    node: Any = cfg
+    for name in filter(None, key.split(".")):
+        if not isinstance(node, DictConfig) or node._is_none() or node._is_interpolation() or node._is_missing():
+            return None
+        node = node._get_node(name)
+    return node
+
+
+def _plain_value(trained: Mapping[str, Any], key: str) -> Any:
+    node: Any = trained
+    for name in key.split("."):
+        if not isinstance(node, Mapping) or name not in node:
+            raise NotPlainError(f"its overrides name {shown(key)}, and its config has no such key")
+        node = node[name]
+    if key in TRAIN:
+        return _taken_literally(node)
+    if isinstance(node, Mapping):
+        node = {name: child for name, child in node.items() if name not in _WRITTEN}
+    return literal(node)
+
+
+def _taken_literally(value: Any) -> Any:
+    """A path, or paths by modality, in which a config resolves nothing."""
+    if isinstance(value, Mapping):
+        literal(list(value))
+        return {name: _taken_literally(path) for name, path in value.items()}
+    if not isinstance(value, str):
+        return literal(value)
+    return "./???" if value == "???" else uninterpolated(value)
+
+
+def _check_fits(key: str, value: Any, there: Any) -> None:
+    """NotPlainError unless a value has the form of the node that it is for, without keys that Hydra would act on."""
+    # A reference may stand for anything, as null may.
+    is_open = there is None or there._is_none() or there._is_interpolation() or there._is_missing()
+    if value is None and isinstance(there, DictConfig) and not is_open and "_target_" in there:
+        raise NotPlainError(f"its config has {shown(key)}=null, a part that no run is without")
+    kinds = {Mapping: (DictConfig, "keys with values belong"), list | tuple: (ListConfig, "list belongs")}
+    for kind, (node, belongs) in kinds.items():
+        if value is not None and not is_open and isinstance(value, kind) != isinstance(there, node):
+            no = "" if isinstance(there, node) else "no "
+            raise NotPlainError(f"its config has {shown(key)}={shown(repr(value))} where {no}{belongs}")
+    if isinstance(value, Mapping):
+        for name, child in value.items():
+            inner: Any = None if is_open else there._get_node(name)
+            if inner is None and not (is_open and re.fullmatch(r"[A-Za-z]\w*", name)):
+                raise _UnknownKeyError(
+                    f"its config has {shown(f'{key}.{name}')}, a key that this version does not have"
+                )
+            # Such as `_target_`: it says what is called, and stays as this version has it.
+            if name.startswith("_") and inner._value() != child:
+                raise NotPlainError(f"its config has {shown(f'{key}.{name}={child}')}, which no file may ask for")
+            _check_fits(f"{key}.{name}", child, inner)
+    elif isinstance(value, list | tuple):
+        for number, child in enumerate(value):
+            _check_fits(f"{key}.{number}", child, None)
+
+
+def _set_again(cfg: DictConfig, asked: DictConfig, keys: Sequence[str]) -> None:
+    """What the command line says wins over what a checkpoint says of a part of it, or of the whole."""
+    for key in keys:
+        group, _, name = key.rpartition(".")
+        node = _node(asked, key)
+        # It may have been removed by a `~`, and lie in what a checkpoint replaced.
+        if node is not None and isinstance(_node(cfg, group), DictConfig):
+            # As it is written, with its references.
+            with open_dict(cfg):
+                _node(cfg, group)[name] = copy.deepcopy(node)
+
+
+def _by_key(overrides: Sequence[str]) -> Iterator[tuple[str, str]]:
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    return ((override.key_or_group, text) for override, text in zip(parsed, overrides, strict=True))
