@@ -26,7 +26,7 @@ from cromss.dataset import DatasetInfo, ModalityInfo, StoreWriter, open_store
 from cromss.dataset.augment import RandomGeometry, View
 from cromss.dataset.bands import Scale, band_names
 from cromss.dataset.datamodule import BatchView, LocationDataset
-from cromss.dataset.sampling import Draw
+from cromss.dataset.sampling import SampleIndex
 from cromss.smoothing import LabelSmoothing
 from cromss.types import Batch
 
@@ -92,17 +92,17 @@ class PublishedDataset:
             name: lmdb.open(str(folder / name), readonly=True, lock=False, readahead=False) for name in Location._fields
         }
 
-    def read(self, draw: Draw) -> Location:
+    def read(self, draw: SampleIndex) -> Location:
         """Loads all seasons of a location and picks one."""
         s1, s2, labels = (self._load(name, draw.location) for name in Location._fields)
         return Location(s1[draw.season], s2[draw.season], labels)
 
-    def ready(self, draws: list[Draw]) -> list[Tensor]:
+    def ready(self, draws: list[SampleIndex]) -> list[Tensor]:
         """S1, S2, labels and prior of a batch, made sample by sample."""
         looks = GEOMETRY.views(SIZE, SIZE, [draw.seed for draw in draws])
         return default_collate([self._sample(draw, look) for draw, look in zip(draws, looks, strict=True)])
 
-    def _sample(self, draw: Draw, look: View) -> tuple[Tensor, ...]:
+    def _sample(self, draw: SampleIndex, look: View) -> tuple[Tensor, ...]:
         one = self.read(draw)
         prior = published_prior(one.labels, draw.season, CLASSES)
         s1, s2 = (image.astype(np.float32) / 255 for image in (one.s1, one.s2))
@@ -155,10 +155,12 @@ def _datasets(locations: int) -> Iterator[tuple[PublishedDataset, LocationDatase
         yield PublishedDataset(folder), LocationDataset(open_store(folder / "store"), BANDS)
 
 
-def _draws(locations: int, batch: int, repeats: int) -> list[list[Draw]]:
+def _draws(locations: int, batch: int, repeats: int) -> list[list[SampleIndex]]:
     rng = np.random.default_rng(1)
     limits = (locations, SEASONS, 2**32)
-    return [[Draw(*(int(rng.integers(limit)) for limit in limits)) for _ in range(batch)] for _ in range(repeats)]
+    return [
+        [SampleIndex(*(int(rng.integers(limit)) for limit in limits)) for _ in range(batch)] for _ in range(repeats)
+    ]
 
 
 def _check_equal(ours: Batch, published: list[Tensor]) -> None:

@@ -15,7 +15,7 @@ from cromss.dataset.datamodule import LocationDataset
 from cromss.dataset.reference import open_reference
 from cromss.dataset.reference_formats import FORMATS
 from cromss.dataset.safe_pickle import load_plain
-from cromss.dataset.sampling import Draw
+from cromss.dataset.sampling import SampleIndex
 from helpers.published import write_lmdb
 from helpers.shared import PUBLISHED, needs_published
 
@@ -289,7 +289,7 @@ def test_ids_that_disagree_are_found_in_a_batch(tmp_path):
     reader = open_reference(write_nol(tmp_path, values), "nol")
     bands = {"s1": (0, 1), "s2": tuple(range(13))}
     with pytest.raises(ValueError, match="location 2: s1 belongs to .* do not belong together"):
-        LocationDataset(reader, bands).__getitems__([Draw(index, 0, 0) for index in range(3)])
+        LocationDataset(reader, bands).__getitems__([SampleIndex(index, 0, 0) for index in range(3)])
 
 
 def test_ids_that_disagree_at_the_start_are_found_at_once(tmp_path):

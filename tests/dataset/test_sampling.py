@@ -1,11 +1,13 @@
 import pytest
 import torch
 
-from cromss.dataset.sampling import EvaluationDraws, TrainingDraws, split
+from cromss.dataset.sampling import EvalBatchSampler, TrainBatchSampler, split
 
 
 def training(epoch=0, *, locations=10, seasons=4, season="random", batch_size=4, seed=1, rank=0, world_size=1):
-    return TrainingDraws(torch.arange(locations), seasons, season, batch_size, seed, lambda: epoch, rank, world_size)
+    return TrainBatchSampler(
+        torch.arange(locations), seasons, season, batch_size, seed, lambda: epoch, rank, world_size
+    )
 
 
 def test_split_holds_out_a_share_and_loses_nothing():
@@ -64,7 +66,7 @@ def test_processes_share_an_epoch_without_overlap_in_equally_many_batches():
 
 @pytest.mark.parametrize("world_size", [1, 2, 3, 4, 7])
 def test_evaluation_counts_every_location_once_however_many_processes(world_size):
-    parts = [list(EvaluationDraws(torch.arange(5), 1, 2, rank, world_size)) for rank in range(world_size)]
+    parts = [list(EvalBatchSampler(torch.arange(5), 1, 2, rank, world_size)) for rank in range(world_size)]
     assert len({len(part) for part in parts}) == 1
     draws = [draw for part in parts for batch in part for draw in batch]
     assert sorted(draw.location for draw in draws if not draw.padding) == [0, 1, 2, 3, 4]

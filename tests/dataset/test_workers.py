@@ -7,15 +7,15 @@ import sys
 import pytest
 from torch.utils.data import DataLoader
 
-from cromss.dataset.workers import ErrorsAsValues, reraised
+from cromss.dataset.workers import ErrorsAsValues, raise_if_error
 
 # In a program of its own: threads that libraries start anew in every child of the tests' process hear signals, too.
 DEAF = """
 import multiprocessing, subprocess, time
-from cromss.dataset.workers import heed_parent_alone
+from cromss.dataset.workers import ignore_foreign_signals
 
 def wait_for_ever(ready):
-    heed_parent_alone(0)
+    ignore_foreign_signals(0)
     ready.set()
     while True:
         time.sleep(60)
@@ -44,9 +44,9 @@ def test_a_worker_ends_where_its_parent_asks_and_for_nobody_else():
 
 ENDS_WITH_AN_ERROR = """
 from torch.utils.data import DataLoader
-from cromss.dataset.workers import heed_parent_alone
+from cromss.dataset.workers import ignore_foreign_signals
 
-batches = iter(DataLoader(range(9), num_workers=2, worker_init_fn=heed_parent_alone))
+batches = iter(DataLoader(range(9), num_workers=2, worker_init_fn=ignore_foreign_signals))
 next(batches)
 raise ValueError("diverged")
 """
@@ -71,9 +71,9 @@ def test_an_error_of_a_worker_is_its_message_alone():
         ErrorsAsValues(Damaged()), batch_sampler=[[1, 2], [3, 4]], num_workers=1, collate_fn=list_or_error
     )
     first, second = loader
-    assert reraised(first) == [1, 2]
+    assert raise_if_error(first) == [1, 2]
     with pytest.raises(ValueError, match=r"^location 3 is damaged: fetch it again$"):
-        reraised(second)
+        raise_if_error(second)
 
 
 def list_or_error(batch):

@@ -17,8 +17,8 @@ from cromss.dataset.class_names import check_class_names
 from cromss.dataset.labelled import check_labelled, count_labelled
 from cromss.dataset.own_statistics import PUBLISHED, STATISTICS, OwnStatistics
 from cromss.dataset.reader import DatasetInfo, LocationReader
-from cromss.dataset.sampling import Draw, EvaluationDraws, TrainingDraws, few, split
-from cromss.dataset.workers import ErrorsAsValues, heed_parent_alone, reraised
+from cromss.dataset.sampling import EvalBatchSampler, SampleIndex, TrainBatchSampler, split, subsample
+from cromss.dataset.workers import ErrorsAsValues, ignore_foreign_signals, raise_if_error
 from cromss.types import IGNORE_INDEX, RANDOM_SEASON, Batch, RawBatch
 
 Images = dict[str, Tensor]
@@ -48,7 +48,7 @@ class LocationDataset(Dataset[RawBatch]):
         """Number of locations."""
         return len(self.reader)
 
-    def __getitems__(self, draws: list[Draw]) -> RawBatch:
+    def __getitems__(self, draws: list[SampleIndex]) -> RawBatch:
         """Reads one batch."""
         info = self.reader.info
         images = {}
@@ -120,7 +120,7 @@ class NoPrior:
         """None, whatever the labels."""
 
 
-class TrainingLoader(DataLoader):
+class TrainDataLoader(DataLoader):
     """Says in a checkpoint how far its epoch is, and goes on there; Lightning asks where it goes on within an epoch.
 
     Args:
@@ -129,7 +129,7 @@ class TrainingLoader(DataLoader):
         reading: See `torch.utils.data.DataLoader`.
     """
 
-    def __init__(self, draws: TrainingDraws, trained: Callable[[], int], **reading: Any) -> None:
+    def __init__(self, draws: TrainBatchSampler, trained: Callable[[], int], **reading: Any) -> None:
         super().__init__(**reading)
         self.draws = draws
         self.trained = trained
@@ -236,7 +236,7 @@ class LocationDataModule(L.LightningDataModule):
         self.own_statistics = own
         scaling, test_scaling = scaled(reader), scaled(self.test_reader)
         remaining, self.val_locations = split(len(reader), val_fraction, split_seed)
-        self.train_locations = few(remaining, train_samples, samples_seed)
+        self.train_locations = subsample(remaining, train_samples, samples_seed)
         self.test_locations = self.val_locations if test_reader is None else torch.arange(len(test_reader))
         check_labelled("train", reader, self.train_locations)
         check_labelled("validate", reader, self.val_locations)
@@ -271,7 +271,7 @@ class LocationDataModule(L.LightningDataModule):
                 "processes: lower trainer.devices, or dataset.val_fraction"
             )
         loop = trainer.fit_loop
-        draws = TrainingDraws(
+        draws = TrainBatchSampler(
             self.train_locations,
             self.reader.info.seasons,
             self.season,
@@ -282,7 +282,7 @@ class LocationDataModule(L.LightningDataModule):
             trainer.global_rank,
             trainer.world_size,
         )
-        return TrainingLoader(
+        return TrainDataLoader(
             draws=draws,
             trained=lambda: loop.epoch_loop.batch_progress.current.processed,  # type: ignore[attr-defined]
             **self._reading(self.dataset, draws),
@@ -315,7 +315,7 @@ class LocationDataModule(L.LightningDataModule):
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Raises here what went wrong in a loader process."""
-        return reraised(batch)
+        return raise_if_error(batch)
 
     def on_after_batch_transfer(self, batch: RawBatch, dataloader_idx: int) -> Batch:
         """Scales, builds the prior and moves all together, on the device, for the whole batch."""
@@ -327,10 +327,10 @@ class LocationDataModule(L.LightningDataModule):
     def _evaluation_loader(self, dataset: LocationDataset, locations: Tensor, batch_size: int) -> DataLoader:
         assert self.trainer is not None
         rank, world_size = self.trainer.global_rank, self.trainer.world_size
-        draws = EvaluationDraws(locations, self.eval_season, batch_size, rank, world_size)
+        draws = EvalBatchSampler(locations, self.eval_season, batch_size, rank, world_size)
         return DataLoader(**self._reading(dataset, draws))
 
-    def _reading(self, dataset: LocationDataset, draws: Sampler[list[Draw]]) -> dict[str, Any]:
+    def _reading(self, dataset: LocationDataset, draws: Sampler[list[SampleIndex]]) -> dict[str, Any]:
         """Settings of a loader."""
         return {
             "dataset": ErrorsAsValues(dataset) if self.workers else dataset,
@@ -339,7 +339,7 @@ class LocationDataModule(L.LightningDataModule):
             # Indexing with a list of draws gives a whole batch, so there is nothing left to collate.
             "collate_fn": _as_read,
             "pin_memory": torch.cuda.is_available(),
-            "worker_init_fn": heed_parent_alone,
+            "worker_init_fn": ignore_foreign_signals,
             # Otherwise it takes a number from torch's own at a moment that a resumed run reaches earlier.
             "generator": torch.Generator(),
         }

@@ -18,7 +18,7 @@ from torch.utils.data import Sampler
 from cromss.types import RANDOM_SEASON
 
 
-class Draw(NamedTuple):
+class SampleIndex(NamedTuple):
     """One sample to read.
 
     Attributes:
@@ -58,7 +58,7 @@ def split(locations: int, val_fraction: float, seed: int) -> tuple[Tensor, Tenso
     return order[held_out:], order[:held_out].sort().values
 
 
-def few(locations: Tensor, samples: int | None, seed: int) -> Tensor:
+def subsample(locations: Tensor, samples: int | None, seed: int) -> Tensor:
     """Draws some of the locations to train on, for runs with few labels.
 
     Args:
@@ -80,7 +80,7 @@ def few(locations: Tensor, samples: int | None, seed: int) -> Tensor:
     return ordered[torch.randperm(len(ordered), generator=torch.Generator().manual_seed(seed))[:samples]]
 
 
-class TrainingDraws(Sampler[list[Draw]]):
+class TrainBatchSampler(Sampler[list[SampleIndex]]):
     """Batches in random order with a season drawn for every sample, the same on every machine.
 
     Args:
@@ -125,7 +125,7 @@ class TrainingDraws(Sampler[list[Draw]]):
         own = len(self.locations) // self.world_size
         return max(1, own // self.batch_size)
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[SampleIndex]]:
         """Yields one list of draws a batch."""
         # Mixed into 32 bits, as torch's generator takes no more of a seed and silently drops the rest.
         (mixed,) = np.random.SeedSequence((self.seed, self.epoch())).generate_state(1)
@@ -138,10 +138,10 @@ class TrainingDraws(Sampler[list[Draw]]):
         rows = torch.stack((order, seasons, seeds), dim=1)[self.rank :: self.world_size]
         done, self._done = self._done, 0
         for start in range(done * self.batch_size, len(self) * self.batch_size, self.batch_size):
-            yield [Draw(*row) for row in rows[start : start + self.batch_size].tolist()]
+            yield [SampleIndex(*row) for row in rows[start : start + self.batch_size].tolist()]
 
 
-class EvaluationDraws(Sampler[list[Draw]]):
+class EvalBatchSampler(Sampler[list[SampleIndex]]):
     """Every location once, in order, at one season.
 
     Under several processes each gets the same number of samples, as their networks exchange batch-norm buffers in every
@@ -161,14 +161,14 @@ class EvaluationDraws(Sampler[list[Draw]]):
         self.batch_size = batch_size
         own = locations[rank::world_size]
         longest = math.ceil(len(locations) / world_size)
-        self.draws = [Draw(int(i), season, 0) for i in own]
-        self.draws += [Draw(int(locations[0]), season, 0, padding=True)] * (longest - len(own))
+        self.draws = [SampleIndex(int(i), season, 0) for i in own]
+        self.draws += [SampleIndex(int(locations[0]), season, 0, padding=True)] * (longest - len(own))
 
     def __len__(self) -> int:
         """Batches on this process."""
         return math.ceil(len(self.draws) / self.batch_size)
 
-    def __iter__(self) -> Iterator[list[Draw]]:
+    def __iter__(self) -> Iterator[list[SampleIndex]]:
         """Yields one list of draws a batch."""
         for start in range(0, len(self.draws), self.batch_size):
             yield self.draws[start : start + self.batch_size]

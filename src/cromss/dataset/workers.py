@@ -10,7 +10,7 @@ from typing import Any
 from torch.utils.data import Dataset
 
 
-def heed_parent_alone(worker: int) -> None:
+def ignore_foreign_signals(worker: int) -> None:
     """Leaves every signal to the training process, but ends where that one asks for it.
 
     A scheduler or a terminal signals all processes of a job. A worker that dies of it, or runs a handler that it
@@ -37,7 +37,7 @@ def _end_with_parent() -> None:
 
 
 class ErrorsAsValues(Dataset[Any]):
-    """Hands errors over in the place of batches, for `reraised` in the training process.
+    """Hands errors over in the place of batches, for `raise_if_error` in the training process.
 
     An error that leaves a worker by itself arrives with a stack trace in its message.
 
@@ -56,7 +56,7 @@ class ErrorsAsValues(Dataset[Any]):
             return error
 
 
-def reraised(batch: Any) -> Any:
+def raise_if_error(batch: Any) -> Any:
     """The batch itself; raises what `ErrorsAsValues` handed over instead of one."""
     if isinstance(batch, Exception):
         raise batch

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from cromss.runs.names import BEST, CHECKPOINTS, LAST, METRICS, PANELS, PREDICTIONS
 from cromss.trainer.checkpoint_file import STEP, MovableCheckpoint, WholeCheckpoints
 from cromss.trainer.metrics_file import MetricsFile
-from cromss.trainer.mid_epoch import EpochUnderWay, RowBeforeCheckpoint, SeedSteps, StepCheckpoint
+from cromss.trainer.mid_epoch import MetricsBeforeCheckpoint, MidEpochState, SeedEveryStep, StepCheckpoint
 from cromss.trainer.optim import better
 from cromss.trainer.panels import PanelPictures
 from cromss.trainer.prediction_files import PredictionFiles
@@ -67,7 +67,7 @@ def training_callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
         "save_on_train_epoch_end": True,
     }
     return [
-        SeedSteps(cfg.seed),
+        SeedEveryStep(cfg.seed),
         PanelPictures(
             every=settings.panels_every,
             samples=settings.panel_samples,
@@ -77,8 +77,8 @@ def training_callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
             folder=folder / PANELS,
         ),
         LearningRateMonitor(logging_interval="epoch"),
-        RowBeforeCheckpoint(),
-        EpochUnderWay(),
+        MetricsBeforeCheckpoint(),
+        MidEpochState(),
         *_step_checkpoint(settings.checkpoint_steps, folder),
         MovableCheckpoint(
             filename=Path(BEST).stem, monitor=settings.monitor, mode=better(settings.monitor), **checkpoints

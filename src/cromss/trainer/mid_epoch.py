@@ -19,7 +19,7 @@ from cromss.trainer.module import SegmentationModule
 log = logging.getLogger(__name__)
 
 
-class SeedSteps(L.Callback):
+class SeedEveryStep(L.Callback):
     """Makes the random numbers of a step, as of dropout, depend on the seed, the epoch, the step and the process alone.
 
     Args:
@@ -37,7 +37,7 @@ class SeedSteps(L.Callback):
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
 
-class RowBeforeCheckpoint(Checkpoint):
+class MetricsBeforeCheckpoint(Checkpoint):
     """Writes an epoch's row of the metrics file before its checkpoint.
 
     Lightning writes it afterwards: a run that is killed between the two would go on without the row. It has to stand
@@ -52,7 +52,7 @@ class RowBeforeCheckpoint(Checkpoint):
                 logger.log_metrics({**means, "epoch": trainer.current_epoch}, step=trainer.global_step - 1)
 
 
-class EpochUnderWay(Checkpoint):
+class MidEpochState(Checkpoint):
     """Lets a run go on within an epoch.
 
     Keeps in every checkpoint what the module adds up over an epoch, a number a process. And where Lightning goes on
@@ -67,7 +67,7 @@ class EpochUnderWay(Checkpoint):
         """Adds the sums; called on every process."""
         assert isinstance(pl_module, SegmentationModule)
         checkpoint["processes"] = trainer.world_size
-        checkpoint["epoch_sums"] = _gathered(pl_module)
+        checkpoint["epoch_sums"] = _all_gather(pl_module)
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Remembers the sums; ValueError where an epoch was begun by another number of processes."""
@@ -129,7 +129,7 @@ class StepCheckpoint(Checkpoint):
             trainer.save_checkpoint(self.path)
 
 
-def _gathered(module: SegmentationModule) -> dict[str, dict[str, list[float]]]:
+def _all_gather(module: SegmentationModule) -> dict[str, dict[str, list[float]]]:
     """Metric -> state -> a number a process, all fetched at once."""
     states = [
         (name, state, torch.as_tensor(value))

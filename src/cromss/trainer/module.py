@@ -120,9 +120,9 @@ class SegmentationModule(L.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Logs the scores a branch and class, from confusion matrices summed over all processes."""
         self.guard.check()
-        self.log("val/loss", _taken(self.val_loss), prog_bar=True)
+        self.log("val/loss", _compute_and_reset(self.val_loss), prog_bar=True)
         for (kind, branch), score in self.scores.items():
-            values = _taken(score)
+            values = _compute_and_reset(score)
             for name in MEAN_SCORES:
                 self.log(_score_name(branch, name, kind), values[name], prog_bar=name == "miou")
             for key, iou in zip(self._class_keys, values["iou"], strict=True):
@@ -152,9 +152,9 @@ class SegmentationModule(L.LightningModule):
         """Logs the means over the epoch and how clean the selection was; steps a scheduler that watches a metric."""
         self.guard.check()
         for name, mean in self.train_means.items():
-            self.log(name, _taken(mean))
+            self.log(name, _compute_and_reset(mean))
         for branch, quality in self.quality.items():
-            self.log_dict({f"train/{branch}/{name}": value for name, value in _taken(quality).items()})
+            self.log_dict({f"train/{branch}/{name}": value for name, value in _compute_and_reset(quality).items()})
         # Lightning would step it after the checkpoint is written, and a resumed run would have missed that step.
         for config in self.trainer.lr_scheduler_configs:
             if isinstance(config.scheduler, ReduceLROnPlateau):
@@ -206,7 +206,7 @@ class SegmentationModule(L.LightningModule):
                 quality.update(weights[branch], batch.labels, batch.truth)
 
 
-def _taken(metric: Metric) -> Any:
+def _compute_and_reset(metric: Metric) -> Any:
     """The value over all processes; the metric starts anew."""
     value = metric.compute()
     metric.reset()

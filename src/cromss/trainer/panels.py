@@ -21,7 +21,7 @@ from torch import Tensor
 
 from cromss.dataset.bands import RGB, band_names
 from cromss.dataset.datamodule import LocationDataModule
-from cromss.dataset.sampling import Draw
+from cromss.dataset.sampling import SampleIndex
 from cromss.io.atomic import write_file
 from cromss.plotting import class_labels, fonts_for
 from cromss.runs.patches import Column, Patches, write_patches
@@ -103,7 +103,7 @@ class PanelPictures(L.Callback):
 
     @torch.no_grad()
     def _panels(self, module: SegmentationModule, data: LocationDataModule, shown: Sequence[int]) -> list[Panel]:
-        raw = data.dataset.__getitems__([Draw(index, data.eval_season, 0) for index in shown])
+        raw = data.dataset.__getitems__([SampleIndex(index, data.eval_season, 0) for index in shown])
         batch = data.eval_view(data.transfer_batch_to_device(raw, module.device, 0))
         was_training = module.training
         module.eval()
