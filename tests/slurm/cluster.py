@@ -98,6 +98,10 @@ class Cluster:
         rows = self.run("squeue", "--noheader", "--array", "--states=all", "--format=%i %T").stdout
         return dict(row.split() for row in rows.splitlines())
 
+    def unended(self):
+        """Ids of jobs that wait, run or are being ended."""
+        return [job for job, state in self.jobs().items() if state in ("PENDING", "RUNNING", "COMPLETING")]
+
     def wait(self, job, *states, timeout=60):
         """Waits until a job is in one of some states, e.g. ``"RUNNING"``."""
         until(lambda: self.jobs().get(job) in states, f"job {job} in {states}", timeout)

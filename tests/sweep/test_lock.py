@@ -77,22 +77,85 @@ def test_a_folder_that_is_not_there_has_no_holder(tmp_path):
     assert holder(tmp_path / "nowhere") is None
 
 
-def test_further_processes_of_a_job_wait_for_the_first(tmp_path, monkeypatch):
-    job = {"SLURM_JOB_ID": "17", "SLURM_RESTART_COUNT": "1"}
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True, env=os.environ | job
-    ) as first:
-        try:
-            for name, value in {**job, "SLURM_PROCID": "1"}.items():
-                monkeypatch.setenv(name, value)
-            with hold(tmp_path):
-                assert holder(tmp_path).startswith("Slurm job 17, start 2 of ")
-            # The same process of an earlier start, which is still about, is another.
-            monkeypatch.setenv("SLURM_RESTART_COUNT", "0")
-            with pytest.raises(TakenError, match="Slurm job 17, start 2"), hold(tmp_path):
-                pass
-        finally:
-            first.kill()
+START = """
+import sys, time
+from pathlib import Path
+from cromss.sweep import lock
+lock._LONGEST_END = float(sys.argv[2])
+try:
+    with lock.hold(Path(sys.argv[1])):
+        print("holds", flush=True)
+        sys.stdin.readline()
+        raise ValueError("fails") if sys.argv[3] == "fails" else SystemExit(0)
+except lock.TakenError as error:
+    print(f"left to {error.holder}", flush=True)
+"""
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts a process of a Slurm job of two, in the folder; it ends when told so."""
+    started = []
+
+    def call(rank, job="17", restarts=1, longest_end=60, then="leaves"):
+        names = {"SLURM_JOB_ID": job, "SLURM_RESTART_COUNT": restarts, "SLURM_PROCID": rank, "SLURM_NTASKS": 2}
+        process = subprocess.Popen(
+            [sys.executable, "-c", START, str(tmp_path), str(longest_end), then],
+            env=os.environ | {name: str(value) for name, value in names.items()},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield call
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def say(process):
+    """Lets a process go on behind what it printed; returns its exit code."""
+    process.stdin.write("\n")
+    process.stdin.flush()
+    return process.wait(timeout=30)
+
+
+def test_a_job_that_is_requeued_waits_with_all_its_processes_for_its_earlier_start_to_end(start):
+    dying = start(0, restarts=0)
+    assert dying.stdout.readline() == "holds\n"
+    # The one that looks first sees the earlier start, and may not decide by that.
+    again = [start(1), start(0)]
+    time.sleep(2)
+    # Its name stays in the file, as that of any killed process.
+    dying.kill()
+    assert [process.stdout.readline() for process in again] == ["holds\n", "holds\n"]
+    assert [say(process) for process in reversed(again)] == [0, 0]
+
+
+def test_all_processes_of_a_job_leave_a_folder_to_another_job(start):
+    other = start(0, job="4")
+    assert other.stdout.readline() == "holds\n"
+    said = [process.stdout.readline() for process in [start(1), start(0)]]
+    assert len(set(said)) == 1
+    assert said[0].startswith("left to Slurm job 4, start 2 of ")
+
+
+def test_a_further_process_does_not_outlive_the_first(start):
+    first, further = start(0, longest_end=1), start(1, longest_end=1)
+    assert [process.stdout.readline() for process in (first, further)] == ["holds\n", "holds\n"]
+    first.kill()
+    # It waits for the first one, as in a process group.
+    assert further.wait(timeout=30) == 1
+
+
+def test_a_further_process_that_fails_alone_tells_the_scheduler_by_its_code(start):
+    first, further = start(0, longest_end=1), start(1, longest_end=1, then="fails")
+    assert [process.stdout.readline() for process in (first, further)] == ["holds\n", "holds\n"]
+    assert say(further) == 1
+    assert say(first) == 0
 
 
 def test_further_processes_do_not_wait_for_ever(tmp_path, monkeypatch):

@@ -9,9 +9,9 @@ import pytest
 
 from cromss.runs.names import RECORD
 from cromss.runs.record import Submitted, read_record
-from cromss.sweep import state
-from cromss.sweep.lock import hold
-from cromss.sweep.state import states_of, taken_by
+from cromss.sweep import lock, state
+from cromss.sweep.lock import hold, taken_by
+from cromss.sweep.state import states_of
 from helpers.records import BEGUN
 
 
@@ -24,6 +24,7 @@ def queue(monkeypatch):
         return None if jobs.get("answers") is False else {job: text for job, text in jobs.items() if job in ids}
 
     monkeypatch.setattr(state, "live_jobs", answer)
+    monkeypatch.setattr(lock, "live_jobs", answer)
     return jobs
 
 

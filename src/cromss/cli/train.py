@@ -30,7 +30,6 @@ from cromss.config.resolvers import register_resolvers
 from cromss.io.package_data import config_dir
 from cromss.sweep.lock import TakenError, hold
 from cromss.sweep.processes import as_single_run
-from cromss.sweep.state import taken_by
 
 log = logging.getLogger(__name__)
 
@@ -118,8 +117,6 @@ def _run(cfg: DictConfig) -> float:
         # First of all: the rest takes seconds to import, in which another job could come.
         single = as_single_run(folder, overrides) if mode == RunMode.MULTIRUN else nullcontext()
         with hold(folder), single:
-            if other := taken_by(folder):
-                raise TakenError(folder, other)
             from cromss.cli.run import MISTAKES, run
 
             try:

@@ -12,6 +12,9 @@ BEST = "best.ckpt"
 CONFIG = "config.yaml"
 """The resolved config."""
 
+DECISION = ".decision"
+"""What the first process of a job decided for all: whether they begin, or who has the folder."""
+
 HYDRA = ".hydra"
 """The config as Hydra composed it."""
 

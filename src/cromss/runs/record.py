@@ -109,12 +109,6 @@ def read_record(folder: Path) -> RunRecord | None:
         return None
 
 
-def is_done(folder: Path) -> bool:
-    """Whether a run that lies there has ended well."""
-    record = read_record(folder)
-    return record is not None and record.state == "done"
-
-
 class Submitted(Record):
     """A job that was handed over.
 

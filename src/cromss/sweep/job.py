@@ -21,6 +21,14 @@ def rank() -> int:
     return 0
 
 
+def processes() -> int:
+    """How many processes of this job a scheduler has started for one training."""
+    for name in ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS", "SUBMITIT_LOCAL_NTASKS"):
+        if name in os.environ:
+            return int(os.environ[name])
+    return 1
+
+
 def slurm_job() -> str | None:
     """The Slurm job that this process belongs to, ``"17"``, or of an array ``"17_3"``; None outside Slurm."""
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
@@ -61,6 +69,11 @@ def announced() -> Iterator[None]:
         yield
     finally:
         del os.environ[_OWNER]
+
+
+def is_announced() -> bool:
+    """Whether the first process of the run has started this one."""
+    return _OWNER in os.environ
 
 
 def slurm_job_of(name: str) -> str | None:

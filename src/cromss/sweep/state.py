@@ -50,15 +50,6 @@ def states_of(folders: Sequence[Path]) -> list[RunState]:
     return [_state(folder, records[folder], submitted[folder], live) for folder in folders]
 
 
-def taken_by(folder: Path) -> str | None:
-    """The Slurm job, not this one, that runs in a folder by its record, where the disk's locks cannot be relied on."""
-    record = read_record(folder)
-    job = slurm_job_of(record.job) if record is not None and record.state == "running" else None
-    if job is None or job == slurm_job() or record is None:
-        return None
-    return record.job if "RUNNING" in (live_jobs([job]) or {}).values() else None
-
-
 def _state(
     folder: Path, record: RunRecord | None, submitted: Submitted | None, live: Mapping[str, str] | None
 ) -> RunState:

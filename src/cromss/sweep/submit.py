@@ -64,6 +64,8 @@ def start_slurm_jobs(launcher: Any, params: Mapping[str, Any], runs: Sequence[Pl
     executor = submitit.AutoExecutor(
         cluster="slurm", folder=params["submitit_folder"], slurm_max_num_timeout=params["max_num_timeout"]
     )
+    # A process that fails alone ends with a code, and the others would wait for it.
+    executor.update_parameters(slurm_srun_args=["--kill-on-bad-exit=1"])
     executor.update_parameters(**_for_slurm({**params, "setup": setup}))
     try:
         jobs = executor.map_array(launcher, *zip(*(task_arguments(run) for run in runs), strict=True))
