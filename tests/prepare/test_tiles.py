@@ -74,11 +74,11 @@ def test_a_tile_is_read_as_written(tmp_path):
 def test_what_is_asked_wrongly_is_named(tmp_path):
     write_tile(tmp_path)
     reader = dw(tmp_path)
-    with pytest.raises(ValueError, match="no modality 's3': there are s1, s2"):
+    with pytest.raises(ValueError, match="no modality 's3': it holds s1, s2"):
         reader.read_images(0, 0, "s3")
     with pytest.raises(ValueError, match="no season 1"):
         reader.read_images(0, 1, "s1")
-    with pytest.raises(ValueError, match="no labels beside"):
+    with pytest.raises(ValueError, match="no exact labels beside"):
         reader.read_truth(0)
 
 

@@ -287,7 +287,7 @@ def test_reader():
 
 def test_reader_refuses_what_is_not_there():
     reader = SyntheticReader(locations=3, seed=0, size=40, seasons=2, noise=1.0, **RATES)
-    with pytest.raises(ValueError, match="no location 3: there are 3"):
+    with pytest.raises(IndexError, match="location 3 of 3"):
         reader.read_labels(3)
     with pytest.raises(ValueError, match="no season 2"):
         reader.read_images(0, 2, "s1")

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from cromss.dataset.reader import DatasetInfo, LocationReader
+from cromss.dataset.reader import LocationReader
 
 
-class ExactLabels:
-    """A `cromss.dataset.reader.LocationReader` that hands out another reader's exact labels as its only ones.
+class ExactLabels(LocationReader):
+    """Hands out another reader's exact labels as its only ones.
 
     Args:
         reader: Source of locations that has exact labels.
@@ -25,35 +25,21 @@ class ExactLabels:
         if not reader.info.has_truth:
             raise ValueError("this dataset holds no exact labels beside the noisy ones")
         self._reader = reader
-        self.info: DatasetInfo = replace(reader.info, has_truth=False)
+        self.name = reader.name
+        self.info = replace(reader.info, has_truth=False)
 
     def __len__(self) -> int:
         """Number of locations."""
         return len(self._reader)
 
-    def location_id(self, index: int) -> str:
-        """The name of a location in its source."""
+    def _id(self, index: int) -> str:
         return self._reader.location_id(index)
 
-    def grid(self, index: int) -> Mapping[str, Any] | None:
-        """Where a location lies; see `cromss.dataset.reader.LocationReader`."""
+    def _grid(self, index: int) -> Mapping[str, Any] | None:
         return self._reader.grid(index)
 
-    def read_images(
-        self,
-        index: int,
-        season: int,
-        modality: str,
-        bands: Sequence[int] | None = None,
-        out: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Reads one season of one modality; see `cromss.dataset.reader.LocationReader`."""
-        return self._reader.read_images(index, season, modality, bands, out)
+    def _fill(self, out: np.ndarray, index: int, season: int, modality: str, bands: Sequence[int]) -> None:
+        self._reader.read_images(index, season, modality, bands, out)
 
-    def read_labels(self, index: int) -> np.ndarray:
-        """Exact labels of all seasons, uint8 ``(T, H, W)``."""
+    def _labels(self, index: int) -> np.ndarray:
         return self._reader.read_truth(index)
-
-    def read_truth(self, index: int) -> np.ndarray:
-        """Raises ValueError: they are the labels."""
-        raise ValueError("the labels of this dataset are exact: there are no others beside them")

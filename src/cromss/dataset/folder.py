@@ -18,7 +18,7 @@ from cromss.dataset.geotiff import Header, absent, grid_difference, header_of, o
 from cromss.dataset.imagery.image import Image, alpha_bands, open_image
 from cromss.dataset.imagery.labels import check_label_file, read_labels
 from cromss.dataset.imagery.units import AUTO, check_setting
-from cromss.dataset.reader import DatasetInfo, ModalityInfo
+from cromss.dataset.reader import DatasetInfo, LocationReader, ModalityInfo
 from cromss.types import IGNORE_INDEX
 
 _MOST_PROBLEMS = 20
@@ -30,8 +30,8 @@ _KEPT = 32 * 2**20
 """Bytes for what is remembered of unknown pixels."""
 
 
-class FolderReader:
-    """A `cromss.dataset.reader.LocationReader` over ``path/<location>[/<season>]/<file>``, in the order of the names.
+class FolderReader(LocationReader):
+    """Reads ``path/<location>[/<season>]/<file>``, in the order of the names.
 
     The constructor looks at the header of every file and, of images, at some pixels, some ms per location, and reports
     all that is wrong at once. Pixels are read when asked for and not kept. Images are opened by
@@ -67,10 +67,10 @@ class FolderReader:
     ) -> None:
         _check_settings(files, labels, truth, classes, s2_offset, units)
         # A folder named 2020 comes from the command line as a number.
-        self.path = Path(str(path)).expanduser()
+        self.path = self.name = Path(str(path)).expanduser()
         self._files = {name: files[name] for name in BANDS if files.get(name) is not None}
-        self._labels = labels
-        self._truth = truth
+        self._labels_file = labels
+        self._truth_file = truth
         self._s2_offset = s2_offset
         self._units = dict(units)
         self._unknown = _Unknown()
@@ -87,46 +87,22 @@ class FolderReader:
         """Number of locations."""
         return len(self._places)
 
-    def location_id(self, index: int) -> str:
-        """The name of the location's folder."""
+    def _id(self, index: int) -> str:
         return self._places[index]
 
-    def grid(self, index: int) -> Mapping[str, Any] | None:
-        """Where a location lies; see `cromss.dataset.reader.LocationReader`."""
-        with opened(self._folders(index)[0] / self._labels) as source:
+    def _grid(self, index: int) -> Mapping[str, Any] | None:
+        with opened(self._folders(index)[0] / self._labels_file) as source:
             return {"crs": source.crs, "transform": source.transform} if source.crs else None
 
-    def read_images(
-        self,
-        index: int,
-        season: int,
-        modality: str,
-        bands: Sequence[int] | None = None,
-        out: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Reads one season of one modality; see `cromss.dataset.reader.LocationReader`."""
-        if modality not in self.info.modalities:
-            raise ValueError(f"no modality {modality!r}: there are {', '.join(self.info.modalities)}")
-        image = self._read(index, season, modality)
-        if bands is not None:
-            image = image[list(bands)]
-        if out is None:
-            return image.astype(self.info.modalities[modality].dtype, copy=False)
-        out[...] = image
-        return out
+    def _fill(self, out: np.ndarray, index: int, season: int, modality: str, bands: Sequence[int]) -> None:
+        out[...] = self._read(index, season, modality)[list(bands)]
 
-    def read_labels(self, index: int) -> np.ndarray:
-        """Noisy labels of all seasons, uint8 ``(T, H, W)``: a class from 0, or 255 where there is none.
+    def _labels(self, index: int) -> np.ndarray:
+        """Pixels that are unknown in any modality have no label."""
+        return self._read_labels(index, self._labels_file)
 
-        Pixels that are unknown in any modality have none.
-        """
-        return self._read_labels(index, self._labels)
-
-    def read_truth(self, index: int) -> np.ndarray:
-        """Exact labels of all seasons, uint8 ``(T, H, W)``; ValueError where no file was named for them."""
-        if self._truth is None:
-            raise ValueError(f"no file of exact labels was named for {self.path}: set truth")
-        return self._read_labels(index, self._truth)
+    def _truth(self, index: int) -> np.ndarray:
+        return self._read_labels(index, str(self._truth_file))
 
     def _image(self, folder: Path, modality: str) -> AbstractContextManager[Image]:
         return open_image(
@@ -157,7 +133,7 @@ class FolderReader:
         return np.stack(seasons)
 
     def _names(self) -> list[str]:
-        return [*self._files.values(), self._labels, *([self._truth] if self._truth else [])]
+        return [*self._files.values(), self._labels_file, *([self._truth_file] if self._truth_file else [])]
 
     def _folders(self, index: int) -> list[Path]:
         place = self.path / self._places[index]
@@ -193,7 +169,7 @@ class FolderReader:
             classes=classes,
             seasons=self._seasons or 1,
             size=found.size,
-            has_truth=self._truth is not None,
+            has_truth=self._truth_file is not None,
         )
 
     def _cures(self, problems: Sequence[str]) -> Iterator[str]:

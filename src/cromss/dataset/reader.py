@@ -1,10 +1,12 @@
-"""What every source of locations offers, whatever lies on disk: the one interface that datasets are built on."""
+"""What every source of locations offers, whatever lies on disk: the one base class that datasets are built on."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,25 +48,32 @@ class DatasetInfo:
     statistics: Mapping[str, Any] = field(default_factory=dict)
 
 
-class LocationReader(Protocol):
-    """Random access to locations by index. Implementations are picklable and open their files lazily per process."""
+class LocationReader(ABC):
+    """Random access to locations by index.
 
-    @property
-    def info(self) -> DatasetInfo:
-        """What is true of all locations."""
-        ...
+    The public methods check what is asked for, once for all sources; a source implements `__len__`, `_id`, `_fill` and
+    `_labels`, and `_truth` and `_grid` where it has these. Implementations are picklable and open their files lazily
+    in every process.
 
+    Attributes:
+        info: What is true of all locations.
+        name: What messages call the source, such as its path.
+    """
+
+    info: DatasetInfo
+    name: Path | str
+
+    @abstractmethod
     def __len__(self) -> int:
         """Number of locations."""
-        ...
 
     def location_id(self, index: int) -> str:
         """The name of a location in its source, e.g. ``"0097132"``."""
-        ...
+        return self._id(self._checked(index))
 
     def grid(self, index: int) -> Mapping[str, Any] | None:
         """Where a location lies, as rasterio's ``crs`` and ``transform``; None where that is not known."""
-        ...
+        return self._grid(self._checked(index))
 
     def read_images(
         self,
@@ -87,14 +96,58 @@ class LocationReader(Protocol):
             ``(K, H, W)`` of the stored dtype: `out` where given, else a new writable array.
 
         Raises:
-            ValueError: The value is damaged or absent; the message names location, modality and season.
+            IndexError: There is no such location.
+            ValueError: There is no such season, modality or band, `out` has another shape or type, or the value is
+                damaged or absent; the message names location, modality and season.
         """
-        ...
+        self._checked(index)
+        stored = self.info.modalities.get(modality)
+        if stored is None:
+            raise ValueError(f"{self.name} has no modality {modality!r}: it holds {', '.join(self.info.modalities)}")
+        if not 0 <= season < self.info.seasons:
+            raise ValueError(f"{self.name} has no season {season}: it holds {self.info.seasons}, numbered from 0")
+        count = len(stored.bands)
+        positions = range(count) if bands is None else bands
+        if not all(0 <= band < count for band in positions):
+            raise ValueError(f"{modality} bands {list(positions)}: {self.name} holds positions 0..{count - 1}")
+        wanted = (len(positions), *self.info.size)
+        if out is None:
+            out = np.empty(wanted, stored.dtype)
+        elif out.shape != wanted or out.dtype != stored.dtype:
+            raise ValueError(f"out is {out.dtype} {out.shape}: {modality} needs {stored.dtype} {wanted}")
+        self._fill(out, index, season, modality, positions)
+        return out
 
     def read_labels(self, index: int) -> np.ndarray:
-        """Noisy labels of all seasons, uint8 ``(T, H, W)``: a class from 0, or 255 where there is none."""
-        ...
+        """Labels of all seasons, uint8 ``(T, H, W)``, writable: a class from 0, or 255 where there is none."""
+        return self._labels(self._checked(index))
 
     def read_truth(self, index: int) -> np.ndarray:
-        """Exact labels of all seasons, uint8 ``(T, H, W)``; ValueError where the dataset has none."""
-        ...
+        """Exact labels of all seasons beside the noisy ones, like them; ValueError where the dataset has none."""
+        if not self.info.has_truth:
+            raise ValueError(f"{self.name} holds no exact labels beside those that `read_labels` gives")
+        return self._truth(self._checked(index))
+
+    @abstractmethod
+    def _id(self, index: int) -> str:
+        """The name of a location."""
+
+    @abstractmethod
+    def _fill(self, out: np.ndarray, index: int, season: int, modality: str, bands: Sequence[int]) -> None:
+        """Writes the bands at these positions into `out`."""
+
+    @abstractmethod
+    def _labels(self, index: int) -> np.ndarray:
+        """The labels, an array that the caller may change."""
+
+    def _truth(self, index: int) -> np.ndarray:
+        """The exact labels, likewise; asked for only where `info` says that there are any."""
+        raise NotImplementedError
+
+    def _grid(self, index: int) -> Mapping[str, Any] | None:
+        return None
+
+    def _checked(self, index: int) -> int:
+        if not 0 <= index < len(self):
+            raise IndexError(f"location {index} of {len(self)} in {self.name}")
+        return index

@@ -15,7 +15,7 @@ import numpy as np
 
 from cromss.dataset.bands import BANDS
 from cromss.dataset.lmdb_env import DamagedLmdbError, LmdbReader, is_lmdb
-from cromss.dataset.reader import DatasetInfo, ModalityInfo
+from cromss.dataset.reader import DatasetInfo, LocationReader, ModalityInfo
 from cromss.dataset.reference_formats import FORMATS, LABELS, Format
 from cromss.dataset.safe_pickle import load_plain
 from cromss.io.plain import shown
@@ -24,8 +24,8 @@ _REMEMBERED = 4096
 """Locations whose ids are compared between modalities: many batches."""
 
 
-class ReferenceReader:
-    """A `cromss.dataset.reader.LocationReader` over published LMDBs.
+class ReferenceReader(LocationReader):
+    """Reads published LMDBs.
 
     A value holds all seasons of a modality, so reading one season reads all of them: convert to a store to train fast.
 
@@ -40,6 +40,7 @@ class ReferenceReader:
     def __init__(self, paths: Mapping[str, Path], kind: str) -> None:
         self._format = FORMATS[kind]
         self._paths = dict(paths)
+        self.name = self._paths[LABELS]
         self._lmdbs = {name: LmdbReader(path) for name, path in paths.items()}
         self._remap = np.full(256, -1, dtype=np.int16)
         self._remap[list(self._format.remap)] = list(self._format.remap.values())
@@ -64,36 +65,16 @@ class ReferenceReader:
         """Number of locations."""
         return self._count
 
-    def location_id(self, index: int) -> str:
+    def _id(self, index: int) -> str:
         """The id that the value carries, 7 digits or a file name without its first word; else the index."""
         return self._read(index, LABELS)[1]
 
-    def grid(self, index: int) -> None:
-        """Not known here; see `cromss.dataset.reader.LocationReader`."""
-
-    def read_images(
-        self,
-        index: int,
-        season: int,
-        modality: str,
-        bands: Sequence[int] | None = None,
-        out: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Reads one season of one modality; see `cromss.dataset.reader.LocationReader`."""
-        if modality not in self.info.modalities:
-            raise ValueError(f"no modality {modality!r}: there are {', '.join(self.info.modalities)}")
-        if not 0 <= season < self.info.seasons:
-            raise ValueError(f"no season {season}: there are {self.info.seasons}, numbered from 0")
+    def _fill(self, out: np.ndarray, index: int, season: int, modality: str, bands: Sequence[int]) -> None:
         array, _ = self._read(index, modality)
         self._check_shape(index, modality, array)
-        image = array[season] if bands is None else array[season, list(bands)]
-        if out is None:
-            return image.copy()
-        out[...] = image
-        return out
+        out[...] = array[season, list(bands)]
 
-    def read_labels(self, index: int) -> np.ndarray:
-        """Noisy labels of all seasons, uint8 ``(T, H, W)``: a class from 0, or 255 where there is none."""
+    def _labels(self, index: int) -> np.ndarray:
         array, _ = self._read(index, LABELS)
         self._check_shape(index, LABELS, array)
         classes = self._remap[array]
@@ -104,10 +85,6 @@ class ReferenceReader:
                 "file is damaged, or of another kind"
             )
         return classes.astype(np.uint8)
-
-    def read_truth(self, index: int) -> np.ndarray:
-        """Raises ValueError: the published files hold no exact labels."""
-        raise ValueError(f"{self._paths[LABELS]} holds no exact labels beside the noisy ones")
 
     def _agreed_count(self) -> int:
         counts = {name: self._count_keys(name) for name in self._format.entries}
@@ -130,8 +107,6 @@ class ReferenceReader:
 
     def _read(self, index: int, name: str) -> tuple[np.ndarray, str]:
         """The array of all seasons under a key, read-only, and the location's id."""
-        if not 0 <= index < self._count:
-            raise IndexError(f"location {index} of {self._count} in {self._paths[name]}")
         key = f"{self._format.entries[name].prefix}{index}".encode()
         try:
             value = self._lmdbs[name].get(key)

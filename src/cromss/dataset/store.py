@@ -16,7 +16,7 @@ import numpy as np
 
 from cromss.dataset.checks import LONGEST_ID, InvalidIdError, check_location_id
 from cromss.dataset.lmdb_env import DamagedLmdbError, LmdbReader
-from cromss.dataset.reader import DatasetInfo
+from cromss.dataset.reader import LocationReader
 from cromss.dataset.shard_folder import check_complete
 from cromss.dataset.statistics import combine
 from cromss.dataset.store_format import (
@@ -36,8 +36,8 @@ __all__ = ["Store", "StoreWriter", "open_store"]
 _EQUAL_IN_SHARDS = ("modalities", "classes", "seasons", "size", "has_truth")
 
 
-class Store:
-    """A `cromss.dataset.reader.LocationReader` over one store, or over several shards in the order of their names.
+class Store(LocationReader):
+    """Reads one store, or several shards in the order of their names.
 
     Memory does not grow with the number of locations. Safe to fork, to pickle and to read from many processes.
 
@@ -47,13 +47,13 @@ class Store:
     """
 
     def __init__(self, path: Path, shards: Sequence[_Shard]) -> None:
-        self.path = path
+        self.path = self.name = path
         self._shards = tuple(shards)
         self._starts = (0, *accumulate(shard.meta.count for shard in shards))
         info = shards[0].meta.info
         bands = {name: len(stored.bands) for name, stored in info.modalities.items()}
         whole = combine([shard.meta.info.statistics for shard in shards], bands, len(info.classes))
-        self.info: DatasetInfo = replace(info, statistics={**info.statistics, **whole})
+        self.info = replace(info, statistics={**info.statistics, **whole})
 
     def __len__(self) -> int:
         """Number of locations."""
@@ -64,8 +64,7 @@ class Store:
         for shard in self._shards:
             shard.check_keys()
 
-    def location_id(self, index: int) -> str:
-        """The name of a location in its source."""
+    def _id(self, index: int) -> str:
         shard, local = self._locate(index)
         key = field_key(local, "id")
         try:
@@ -77,48 +76,18 @@ class Store:
             raise shard.damaged(key, index, str(error)) from error
         return location_id
 
-    def grid(self, index: int) -> None:
-        """Not known here; see `cromss.dataset.reader.LocationReader`."""
-
-    def read_images(
-        self,
-        index: int,
-        season: int,
-        modality: str,
-        bands: Sequence[int] | None = None,
-        out: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Reads one season of one modality; see `cromss.dataset.reader.LocationReader`."""
-        stored = self.info.modalities.get(modality)
-        if stored is None:
-            raise ValueError(f"{self.path} has no modality {modality!r}: it holds {', '.join(self.info.modalities)}")
-        if not 0 <= season < self.info.seasons:
-            raise ValueError(f"{self.path} has no season {season}: it holds {self.info.seasons}, numbered from 0")
-        if bands is not None and not all(0 <= band < len(stored.bands) for band in bands):
-            raise ValueError(f"{modality} bands {list(bands)}: {self.path} holds positions 0..{len(stored.bands) - 1}")
+    def _fill(self, out: np.ndarray, index: int, season: int, modality: str, bands: Sequence[int]) -> None:
+        stored = self.info.modalities[modality]
         shape = (len(stored.bands), *self.info.size)
-        wanted = shape if bands is None else (len(bands), *self.info.size)
-        if out is None:
-            out = np.empty(wanted, stored.dtype)
-        elif out.shape != wanted or out.dtype != stored.dtype:
-            raise ValueError(f"out is {out.dtype} {out.shape}: {modality} needs {stored.dtype} {wanted}")
         shard, local = self._locate(index)
         image = shard.array(image_key(local, modality, season), modality, shape, stored.dtype, index)
-        if bands is None:
-            out[...] = image
-        else:
-            for position, band in enumerate(bands):
-                out[position] = image[band]
-        return out
+        for position, band in enumerate(bands):
+            out[position] = image[band]
 
-    def read_labels(self, index: int) -> np.ndarray:
-        """Noisy labels of all seasons, uint8 ``(T, H, W)``: a class from 0, or 255 where there is none."""
+    def _labels(self, index: int) -> np.ndarray:
         return self._read_labels(index, "labels")
 
-    def read_truth(self, index: int) -> np.ndarray:
-        """Exact labels of all seasons, uint8 ``(T, H, W)``; ValueError where the store has none."""
-        if not self.info.has_truth:
-            raise ValueError(f"{self.path} holds no exact labels beside the noisy ones")
+    def _truth(self, index: int) -> np.ndarray:
         return self._read_labels(index, "truth")
 
     def _read_labels(self, index: int, field: str) -> np.ndarray:
@@ -127,8 +96,6 @@ class Store:
         return shard.array(field_key(local, field), field, shape, "uint8", index).copy()
 
     def _locate(self, index: int) -> tuple[_Shard, int]:
-        if not 0 <= index < len(self):
-            raise IndexError(f"location {index} of {len(self)} in {self.path}")
         shard = bisect_right(self._starts, index) - 1
         return self._shards[shard], index - self._starts[shard]
 

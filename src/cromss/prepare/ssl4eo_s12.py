@@ -19,7 +19,7 @@ from torch.nn.functional import interpolate
 from cromss.dataset.bands import BANDS
 from cromss.dataset.checks import check_labels
 from cromss.dataset.classes import CLASSES
-from cromss.dataset.reader import DatasetInfo, ModalityInfo
+from cromss.dataset.reader import DatasetInfo, LocationReader, ModalityInfo
 from cromss.prepare.band_tiff import Band, read_band
 from cromss.prepare.id_table import read_ids
 from cromss.prepare.raw_files import FolderFiles, Listing, RawFiles, SpooledFiles
@@ -40,8 +40,8 @@ _FINE = tuple(name for name, width in _PIXEL.items() if width == 1 and name.star
 """Bands of S2 at 10 m, which no interpolation touches."""
 
 
-class Ssl4eoReader:
-    """A `cromss.dataset.reader.LocationReader` over the raw files, by id; every failure is one of a single location.
+class Ssl4eoReader(LocationReader):
+    """Reads the raw files by id; every failure is one of a single location.
 
     Args:
         files: Part (``s1``, ``s2``, ``labels``) -> where its files lie; a part that is left out has to be spooled.
@@ -59,6 +59,7 @@ class Ssl4eoReader:
         size: int,
         seasons: int,
     ) -> None:
+        self.name = "SSL4EO-S12"
         self.archives = tuple(archives)
         self._files = dict(files)
         self._ids = tuple(table)
@@ -74,12 +75,9 @@ class Ssl4eoReader:
         """Number of locations that should be there."""
         return len(self._ids)
 
-    def location_id(self, index: int) -> str:
+    def _id(self, index: int) -> str:
         """The id, seven digits."""
         return f"{self._ids[index]:07d}"
-
-    def grid(self, index: int) -> None:
-        """Not asked here: a location has as many grids as seasons and resolutions."""
 
     def spool(self, folder: Path, shards: Mapping[int, range]) -> None:
         """Lays down the files of some locations from the archives, in one pass over each; nothing without archives.
@@ -97,20 +95,11 @@ class Ssl4eoReader:
         spooled = SpooledFiles(folder, per_shard)
         self._files = {part: self._files.get(part, spooled) for part in (*PARTS, "labels")}
 
-    def read_images(
-        self,
-        index: int,
-        season: int,
-        modality: str,
-        bands: Sequence[int] | None = None,
-        out: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Reads one season of one modality; see `cromss.dataset.reader.LocationReader`."""
+    def _fill(self, out: np.ndarray, index: int, season: int, modality: str, bands: Sequence[int]) -> None:
         names = self.info.modalities[modality].bands
-        wanted = names if bands is None else [names[band] for band in bands]
+        wanted = [names[band] for band in bands]
         folder, files = self._season(modality, index, season)
         where = f"{modality} {self.location_id(index)}/{folder}"
-        image = np.empty((len(wanted), *self.info.size), np.uint8) if out is None else out
         first: Band | None = None
         coarse: dict[int, list[tuple[int, np.ndarray]]] = {}
         for position, name in enumerate(wanted):
@@ -120,24 +109,21 @@ class Ssl4eoReader:
             if band.place and first.place and band.place != first.place:
                 raise ValueError(f"{where}: {wanted[0]}.tif and {name}.tif lie in different coordinate systems")
             if _PIXEL[name] == 1:
-                image[position] = band.pixels
+                out[position] = band.pixels
             else:
                 coarse.setdefault(_PIXEL[name], []).append((position, band.pixels))
         for planes in coarse.values():
-            image[[position for position, _ in planes]] = refine([pixels for _, pixels in planes], self.info.size[0])
-        if modality == "s1" and bands is None and not image.any():
+            out[[position for position, _ in planes]] = refine([pixels for _, pixels in planes], self.info.size[0])
+        if modality == "s1" and len(wanted) == len(names) and not out.any():
             raise ValueError(f"{where}: all pixels are 0, so nothing was seen: leave the location out")
         if modality == "s2" and set(_FINE) <= set(wanted):
             self._holes = {key: hole for key, hole in self._holes.items() if key[0] == index}
-            fine = image[[list(wanted).index(name) for name in _FINE]]
-            self._holes[index, season] = np.logical_not(fine.any(axis=0))
-        return image
+            self._holes[index, season] = ~out[[wanted.index(name) for name in _FINE]].any(axis=0)
 
-    def read_labels(self, index: int) -> np.ndarray:
-        """Noisy labels of all seasons, uint8 ``(T, H, W)``: a class from 0, or 255 where there is none.
+    def _labels(self, index: int) -> np.ndarray:
+        """There is no label where S2 was not seen.
 
-        There is none where S2 was not seen, which is 0 in all bands of 10 m: a reflectance of 0 is quantised to 10 to
-        51 there.
+        That is 0 in all bands of 10 m: a reflectance of 0 is quantised to 10 to 51 there.
         """
         names = self.info.modalities["s2"].bands
         labels = np.empty((self.info.seasons, *self.info.size), np.uint8)
@@ -155,10 +141,6 @@ class Ssl4eoReader:
                 self.read_images(index, season, "s2", [names.index(name) for name in _FINE])
             labels[season][self._holes[index, season]] = IGNORE_INDEX
         return labels
-
-    def read_truth(self, index: int) -> np.ndarray:
-        """Raises ValueError: nothing exact is published."""
-        raise ValueError("SSL4EO-S12 has no exact labels beside the noisy ones")
 
     def _season(self, part: str, index: int, season: int) -> tuple[str, Mapping[str, str]]:
         """Name and files of one season, the same for S2 and labels; those of S1 were taken on other days."""

@@ -12,7 +12,7 @@ import rasterio
 from tqdm import tqdm
 
 from cromss.dataset.geotiff import opened
-from cromss.dataset.reader import DatasetInfo, ModalityInfo
+from cromss.dataset.reader import DatasetInfo, LocationReader, ModalityInfo
 from cromss.dataset.reference_formats import LABELS
 from cromss.prepare.tile_files import find_tiles
 from cromss.prepare.tile_layouts import TileLayout
@@ -20,8 +20,8 @@ from cromss.prepare.tile_pixels import first_readable, read_labels, read_tile
 from cromss.types import IGNORE_INDEX
 
 
-class TileReader:
-    """A `cromss.dataset.reader.LocationReader` over tiles of one season; a damaged tile fails when it is read.
+class TileReader(LocationReader):
+    """Reads tiles of one season; a damaged tile fails when it is read.
 
     The constructor lists folders and opens the first tile; when cut, it reads all labels too. Values are raw units: S1
     dB, S2 reflectance x 10000. Bands come in the order of `cromss.dataset.bands.BANDS`, however they are stored.
@@ -41,7 +41,8 @@ class TileReader:
     """
 
     def __init__(self, path: str | Path, layout: TileLayout, cut: int | None) -> None:
-        self._tiles, self.absent = find_tiles(Path(str(path)).expanduser(), layout)
+        self.name = Path(str(path)).expanduser()
+        self._tiles, self.absent = find_tiles(self.name, layout)
         bands, size = first_readable(self._tiles, layout)
         if cut is not None and cut > size:
             raise ValueError(f"cut={cut} is more than the tiles have, {size} px: cut smaller, or cut=null keeps them")
@@ -66,14 +67,13 @@ class TileReader:
         """Number of tiles, or of patches when cut."""
         return len(self._patches)
 
-    def location_id(self, index: int) -> str:
+    def _id(self, index: int) -> str:
         """The id in the names of the tile's files; when cut followed by ``_<row>_<column>`` of the patch, from 0."""
         tile, row, column = self._patches[index]
         name = self._tiles[tile].id
         return f"{name}_{row}_{column}" if self._cut else name
 
-    def grid(self, index: int) -> Mapping[str, Any] | None:
-        """Where a location lies; see `cromss.dataset.reader.LocationReader`."""
+    def _grid(self, index: int) -> Mapping[str, Any] | None:
         tile, row, column = self._patches[index]
         with opened(self._tiles[tile].files[LABELS]) as source:
             if not source.crs:
@@ -83,39 +83,14 @@ class TileReader:
             corner = (west + a * right + b * down, north + d * right + e * down)
             return {"crs": source.crs, "transform": rasterio.Affine(a, b, corner[0], d, e, corner[1])}
 
-    def read_images(
-        self,
-        index: int,
-        season: int,
-        modality: str,
-        bands: Sequence[int] | None = None,
-        out: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """Reads one modality; `season` is 0. See `cromss.dataset.reader.LocationReader`.
+    def _fill(self, out: np.ndarray, index: int, season: int, modality: str, bands: Sequence[int]) -> None:
+        out[...] = self._patch(index, modality)[list(bands)]
 
-        The whole tile is read and checked, and kept until another is asked for.
-        """
-        if modality not in self.info.modalities:
-            raise ValueError(f"no modality {modality!r}: there are {', '.join(self.info.modalities)}")
-        if season != 0:
-            raise ValueError(f"no season {season}: tiles have one, numbered 0")
-        image = self._patch(index, modality)
-        if bands is not None:
-            image = image[list(bands)]
-        if out is None:
-            return image.copy()
-        out[...] = image
-        return out
-
-    def read_labels(self, index: int) -> np.ndarray:
-        """Labels, uint8 ``(1, H, W)``: a class from 0, or 255 where there is none."""
+    def _labels(self, index: int) -> np.ndarray:
         return self._patch(index, LABELS)[None].copy()
 
-    def read_truth(self, index: int) -> np.ndarray:
-        """Raises ValueError: there is one set of labels."""
-        raise ValueError("these tiles hold no labels beside those that `read_labels` gives")
-
     def _patch(self, index: int, part: str) -> np.ndarray:
+        """A part of one location; the whole tile is read and checked, and kept until another is asked for."""
         tile, row, column = self._patches[index]
         if self._cached is None or self._cached[0] != tile:
             self._cached = tile, read_tile(self._tiles[tile], self._layout, self.info.modalities)

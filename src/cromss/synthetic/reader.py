@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cromss.dataset.reader import DatasetInfo, ModalityInfo
+from cromss.dataset.reader import DatasetInfo, LocationReader, ModalityInfo
 from cromss.synthetic.fields import generator
 from cromss.synthetic.label_noise import noisy_labels
 from cromss.synthetic.materials import S1_BANDS, S2_BANDS
@@ -97,7 +97,7 @@ def _generate(
     return SyntheticLocation(images, labels, scene.truth, scene.biome)
 
 
-class SyntheticReader:
+class SyntheticReader(LocationReader):
     """Random access to synthetic locations; remembers the last one, since its seasons are read one by one.
 
     Args:
@@ -129,7 +129,8 @@ class SyntheticReader:
         self._locations = locations
         self._settings = (seed, size, seasons, noise, SceneRates.build(scene), NoiseRates.build(noise_rates))
         self._remembered: tuple[int, SyntheticLocation] | None = None
-        self._info = DatasetInfo(
+        self.name = "the embedded dataset"
+        self.info = DatasetInfo(
             modalities={
                 "s1": ModalityInfo(bands=S1_BANDS, dtype="float32", quantised=False),
                 "s2": ModalityInfo(bands=S2_BANDS, dtype="uint16", quantised=False),
@@ -140,18 +141,9 @@ class SyntheticReader:
             has_truth=True,
         )
 
-    @property
-    def info(self) -> DatasetInfo:
-        """What is true of all locations."""
-        return self._info
-
     def __len__(self) -> int:
         """Number of locations."""
         return self._locations
-
-    def location_id(self, index: int) -> str:
-        """The index with seven digits, e.g. ``"0000012"``."""
-        return f"{self._checked(index):07d}"
 
     def location(self, index: int) -> SyntheticLocation:
         """All of one location; generated unless it was the last one asked for."""
@@ -159,38 +151,15 @@ class SyntheticReader:
             self._remembered = (index, _generate(self._checked(index), *self._settings))
         return self._remembered[1]
 
-    def grid(self, index: int) -> None:
-        """Not known here; see `cromss.dataset.reader.LocationReader`."""
+    def _id(self, index: int) -> str:
+        """The index with seven digits, e.g. ``"0000012"``."""
+        return f"{index:07d}"
 
-    def read_images(
-        self,
-        index: int,
-        season: int,
-        modality: str,
-        bands: Sequence[int] | None = None,
-        out: np.ndarray | None = None,
-    ) -> np.ndarray:
-        """One season of one modality, ``(K, H, W)``: see `cromss.dataset.reader.LocationReader`."""
-        if modality not in self._info.modalities:
-            raise ValueError(f"no modality {modality!r}: allowed are {tuple(self._info.modalities)}")
-        if not 0 <= season < self._info.seasons:
-            raise ValueError(f"no season {season}: there are {self._info.seasons}, counted from 0")
-        image = self.location(index).images[modality][season]
-        selected = image if bands is None else image[list(bands)]
-        if out is None:
-            return selected.copy()
-        out[...] = selected
-        return out
+    def _fill(self, out: np.ndarray, index: int, season: int, modality: str, bands: Sequence[int]) -> None:
+        out[...] = self.location(index).images[modality][season, list(bands)]
 
-    def read_labels(self, index: int) -> np.ndarray:
-        """Noisy labels of all seasons, uint8 ``(T, H, W)``: a class from 0, or 255 where there is none."""
+    def _labels(self, index: int) -> np.ndarray:
         return self.location(index).labels.copy()
 
-    def read_truth(self, index: int) -> np.ndarray:
-        """Exact labels of all seasons, uint8 ``(T, H, W)``."""
+    def _truth(self, index: int) -> np.ndarray:
         return self.location(index).truth.copy()
-
-    def _checked(self, index: int) -> int:
-        if not 0 <= index < self._locations:
-            raise ValueError(f"no location {index}: there are {self._locations}, counted from 0")
-        return int(index)
