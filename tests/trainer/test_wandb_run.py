@@ -15,9 +15,10 @@ import wandb
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 from PIL import Image
 
+from cromss.plotting import Panel, draw_panels, save_figure
 from cromss.runs.names import SWEEP
 from cromss.trainer import wandb_run
-from cromss.trainer.panels import Panel, _wandb_images, draw_panels, save_figure
+from cromss.trainer.panels import _wandb_images
 from cromss.trainer.wandb_run import closing_wandb, finish_wandb, wandb_folder, wandb_logger
 from helpers.entrypoint import ROOT
 from helpers.wandb_files import offline_runs

@@ -27,18 +27,19 @@ from cromss.config.paths import output_folder, typed_overrides
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.io.atomic import write_file
 from cromss.io.logs import open_run_log
+from cromss.plotting import draw_confusion, save_figure
 from cromss.runs.names import BEST, CHECKPOINTS, LAST, METRICS, RESULTS, SUMMARY
+from cromss.runs.results import MEANS
 from cromss.runs.settings_files import save_settings
 from cromss.sweep.job import rank
 from cromss.sweep.record import begin, check_free, finished
 from cromss.sweep.recording import Recording, recorded
 from cromss.trainer.checkpoint_file import STEP, remove_partials
-from cromss.trainer.confusion import draw_confusion
 from cromss.trainer.freezing import FreezeEncoders
 from cromss.trainer.lightning_trainer import Provenance, make_trainer, training_callbacks
 from cromss.trainer.module import SegmentationModule
-from cromss.trainer.panels import PanelPictures, save_figure
-from cromss.trainer.results import MEANS, results, scored_part, scores_of, table
+from cromss.trainer.panels import PanelPictures
+from cromss.trainer.results import results, scored_part, scores_of, table
 from cromss.trainer.resume import check_checkpoint, find_checkpoint, load_tested
 from cromss.trainer.summary import Summary
 from cromss.trainer.training_state import check_restorable, statistics

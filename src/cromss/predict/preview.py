@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from cromss.dataset.bands import quantise, select_bands
+from cromss.dataset.bands import RGB, quantise, select_bands
 from cromss.dataset.geotiff import opened
+from cromss.plotting import Panel, draw_panels, image_panels, save_figure
 from cromss.predict.scene import Scene
-from cromss.trainer.panels import Panel, draw_panels, image_panels, save_figure
 
 _LONGEST = 1000
 """Pixels of the longer side, whatever the scene's."""
@@ -32,13 +32,16 @@ def write_preview(scene: Scene, map_: Path, target: Path, classes: Sequence[str]
         OSError: It cannot be written.
     """
     reduced = scene.reduced(_LONGEST)
-    images, names = {}, {}
+    images: dict[str, np.ndarray] = {}
+    rgb: list[int] = []
     for layer in scene.layers:
         stored = reduced.images[layer.modality]
         quantised = stored if layer.quantised else quantise(stored, layer.modality, layer.bands)
         images[layer.modality] = quantised[None] / np.float32(255)
-        names[layer.modality] = [band.name for band in select_bands(layer.modality, layer.bands)]
-    panels = image_panels(images, names)
+        if layer.modality == "s2":
+            names = [band.name for band in select_bands("s2", layer.bands)]
+            rgb = [names.index(name) for name in RGB]
+    panels = image_panels(images, rgb)
     for panel in panels:
         panel.values[:, ~reduced.valid] = 0
     with opened(map_) as source:

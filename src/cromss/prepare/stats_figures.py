@@ -11,9 +11,8 @@ from matplotlib.figure import Figure
 from cromss.dataset.bands import BANDS, RGB, scale
 from cromss.dataset.classes import CLASSES
 from cromss.dataset.reader import LocationReader
-from cromss.plotting import class_labels, fonts_for
+from cromss.plotting import Panel, class_labels, draw_panels, fonts_for, image_panels
 from cromss.prepare.measured import EXAMPLES, Measured
-from cromss.trainer.panels import Panel, draw_panels, image_panels
 from cromss.types import IGNORE_INDEX
 
 _SIDE = 1.2
@@ -90,7 +89,7 @@ def picture(reader: LocationReader, index: int, season: int) -> np.ndarray:
         known = [band.name for band in BANDS[modality]]
         positions = [known.index(name) for name in names]
         scaled = scale(np.nan_to_num(image[None]), modality, positions, stored.quantised, "quantise")
-        return image_panels({modality: scaled}, {modality: names})[0].values[0]
+        return image_panels({modality: scaled}, range(len(names)))[0].values[0]
     return np.full((*reader.info.size, 3), 0.5, np.float32)
 
 

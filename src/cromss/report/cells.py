@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cromss.report.entries import Entry, Group, Ours, Report
 from cromss.report.paper import Score
-from cromss.trainer.results import MEANS
+from cromss.runs.results import MEANS
 
 HEADER = ("backbone", "weights", "", "OA", "AA", "mIoU", "mF1", "Δ mIoU", "runs")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cromss.report.paper import Score
 from cromss.report.result_file import Run
-from cromss.trainer.results import MEANS
+from cromss.runs.results import MEANS
 
 log = logging.getLogger(__name__)
 

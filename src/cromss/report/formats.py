@@ -13,7 +13,7 @@ from cromss.io.plain import printable
 from cromss.report.cells import HEADER, LABELS, descriptions, rows
 from cromss.report.entries import Entry, Ours, Report
 from cromss.report.paper import Score
-from cromss.trainer.results import MEANS
+from cromss.runs.results import MEANS
 
 WIDTH = 120
 """Columns of a terminal that text fits into."""

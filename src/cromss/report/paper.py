@@ -9,7 +9,7 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from cromss.io.package_data import config_dir
-from cromss.trainer.results import MEANS
+from cromss.runs.results import MEANS
 
 SEEDS = 3
 """Runs behind every number of the paper."""

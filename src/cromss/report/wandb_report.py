@@ -12,7 +12,7 @@ from wandb.sdk.lib.service.service_connection import WandbApiFailedError
 from wandb_workspaces.reports.v2.interface import Config, SummaryMetric
 
 from cromss.report.ablation import Ablation, read_ablation
-from cromss.trainer.wandb_run import has_api_key, shortened
+from cromss.runs.wandb_names import has_api_key, shortened
 
 _COLUMNS = 24
 """Of a report as wide as the window."""

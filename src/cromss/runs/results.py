@@ -11,6 +11,9 @@ from cromss.io.plain import Limits, Record
 from cromss.runs.files import read_json_record
 from cromss.runs.text import Text, Word
 
+MEANS = ("oa", "aa", "miou", "mf1")
+"""Scores over all classes: overall accuracy, average accuracy, mean IoU, mean F1."""
+
 FORMAT = 1
 """Version of the layout of `results.json`."""
 

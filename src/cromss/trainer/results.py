@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cromss.runs.experiment import config_hash, git_commit
-from cromss.runs.results import FORMAT
+from cromss.runs.results import FORMAT, MEANS
 
 if TYPE_CHECKING:
     # `cromss.report` reads these files, and starts faster without torch.
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     from cromss.trainer.metrics import SegmentationScores
 
-MEANS = ("oa", "aa", "miou", "mf1")
 PER_CLASS = ("iou", "f1", "precision", "recall")
 
 

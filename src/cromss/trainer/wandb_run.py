@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from netrc import NetrcParseError, netrc
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
@@ -19,6 +16,7 @@ from cromss.io.atomic import write_file
 from cromss.io.plain import Limits, NotPlainError, read_file, shown
 from cromss.io.redact import redact
 from cromss.runs.names import SWEEP, WANDB_ID
+from cromss.runs.wandb_names import has_api_key, shortened
 from cromss.sweep.recording import ending
 from cromss.trainer.wandb_logger import RunLogger
 
@@ -111,23 +109,6 @@ def finish_wandb(state: str) -> None:
     """Ends this process's W&B run, if there is one; see `RunLogger.finish`."""
     if _open:
         _open.pop().finish(state)
-
-
-def has_api_key() -> bool:
-    """Whether W&B finds a key where `wandb login` puts it, or in the environment; nobody is asked for one."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname
-    path = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
-    try:
-        return path.is_file() and netrc(path).authenticators(str(host)) is not None
-    except NetrcParseError as error:
-        raise ValueError(f"{path} cannot be read ({error}): mend it, or say trainer.wandb=offline") from error
-
-
-def shortened(name: str) -> str:
-    """A name of a run or group as W&B takes it, of 128 characters at most; longer ones end in a hash of the whole."""
-    return name if len(name) <= 128 else f"{name[:119]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _run_id(folder: Path) -> str:

@@ -16,7 +16,7 @@ from cromss.runs.config import read_config, read_hydra
 from cromss.runs.experiment import config_hash, leaves
 from cromss.runs.names import CONFIG, HYDRA, METRICS, RECORD, RESULTS, SUMMARY
 from cromss.runs.record import load_record
-from cromss.trainer.results import MEANS
+from cromss.runs.results import MEANS
 
 DONE = "done"
 UNFINISHED = "unfinished"
