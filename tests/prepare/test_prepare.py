@@ -179,12 +179,12 @@ def test_the_command_line_from_another_directory(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"action": "check"}, "action=check must be one of convert, plan, verify, stats, download"),
+        ({"action": "check"}, "action=check must be one of convert, plan, verify, stats, download, export, examples"),
         (
             {"source": "tar", "out": "store"},
             "source=tar must be one of ssl4eo_s12, dw, osm, dfc2020",
         ),
-        ({}, "source=null is unknown: choose one of ssl4eo_s12"),
+        ({"path": "raw", "out": "store"}, "source=… is missing"),
         ({"source": "reference", "path": "absent"}, "out=… is missing"),
         ({"source": "reference", "out": "store"}, "path=… is missing"),
         ({"source": "reference", "path": "absent", "out": "store"}, "absent does not exist"),
@@ -195,7 +195,6 @@ def test_the_command_line_from_another_directory(tmp_path):
 )
 def test_mistakes_end_at_once(tmp_path, monkeypatch, settings, words):
     monkeypatch.chdir(tmp_path)
-    settings = {"out": "store", **settings} if settings == {} else settings
     with pytest.raises(ValueError, match=words):
         prepared(*(f"{key}={value}" for key, value in settings.items()))
     assert list(tmp_path.iterdir()) == []

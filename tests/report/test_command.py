@@ -47,7 +47,7 @@ def test_a_file_is_replaced_only_when_asked(settings, tmp_path):
     out = tmp_path / "table.csv"
     out.write_text("precious")
     asked = settings | {"out": "table.csv", "format": "csv"}
-    with pytest.raises(ValueError, match="table.csv exists: choose another out=…, or say overwrite=true"):
+    with pytest.raises(ValueError, match="table.csv exists: choose another out=…"):
         run(asked)
     assert out.read_text() == "precious"
     run(asked | {"overwrite": True})

@@ -145,7 +145,7 @@ def test_nothing_is_written_over_unless_asked(tiny, tmp_path):
     _, checkpoint = tiny
     out = tmp_path / "a.safetensors"
     out.write_bytes(b"precious")
-    with pytest.raises(ValueError, match=r"a.safetensors exists: choose another out=…, or say overwrite=true"):
+    with pytest.raises(ValueError, match=r"a.safetensors exists: choose another out=…"):
         export_encoder(str(checkpoint), out, "s2", **OPTIONS)
     with pytest.raises(ValueError, match="not of common"):
         export_encoder(str(checkpoint), out, "common", **(OPTIONS | {"overwrite": True}))

@@ -6,11 +6,10 @@ import functools
 import getpass
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from types import NoneType
-from typing import Any, NoReturn, TypeVar, get_args
+from typing import Any, NoReturn, get_args
 
 import hydra
 from hydra._internal import utils as hydra_utils
@@ -26,14 +25,12 @@ from cromss.config.paths import PathKey, is_sweep, literal_paths, typed_override
 from cromss.config.program_effects import without_effect
 from cromss.config.programs import PROGRAMS
 from cromss.config.resolvers import register_resolvers
-from cromss.config.settings import as_typed, did_you_mean, keys_of, problems_of
+from cromss.config.settings import did_you_mean, keys_of, problems_of
 from cromss.io.package_data import config_dir
 from cromss.io.plain import printable
 from cromss.io.redact import redact
 from cromss.io.signals import EndedBySignal, ended_by_exception
 from cromss.sweep.job import rank
-
-Value = TypeVar("Value")
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 """Environment variable of Hydra: 1 shows every error with its stack trace."""
@@ -221,47 +218,3 @@ def _is_of_the_work(error: Exception) -> bool:
             return True
         trace = trace.tb_next
     return False
-
-
-def given(settings: Mapping[str, Any], key: str, program: str) -> Any:
-    """A setting without a default; ValueError where it is missing."""
-    if settings[key] is None:
-        raise ValueError(f"{key}=… is missing; `python -m {program} --help` shows examples")
-    return settings[key]
-
-
-def choose(key: str, value: Any, table: Mapping[str, Value]) -> Value:
-    """The entry of a table that a setting names; ValueError where there is none."""
-    if not isinstance(value, str) or value not in table:
-        raise ValueError(f"{key}={as_typed(value)} is unknown: choose one of {', '.join(table)}")
-    return table[value]
-
-
-def check_switches(settings: Mapping[str, Any], keys: Sequence[str]) -> None:
-    """ValueError unless the settings are true or false: YAML 1.2 takes off and no for words."""
-    for key in keys:
-        if not isinstance(settings[key], bool):
-            raise ValueError(f"{key}={settings[key]} must be true or false")
-
-
-def as_path(value: Any) -> Path:
-    """The path that a setting names; a folder called 2020 comes as a number."""
-    return Path(str(value)).expanduser()
-
-
-def check_new_file(out: Path, overwrite: bool) -> None:
-    """Looks whether a file may be written, before any work.
-
-    Args:
-        out: The file.
-        overwrite: Whether one that exists is to be replaced.
-
-    Raises:
-        ValueError: It exists or is a folder, or its folder does not exist.
-    """
-    if out.is_dir():
-        raise ValueError(f"out={out} is a folder: name a file in it")
-    if out.exists() and not overwrite:
-        raise ValueError(f"{out} exists: choose another out=…, or say overwrite=true to replace it")
-    if not out.parent.is_dir():
-        raise ValueError(f"out={out}: there is no folder {out.parent}: make it, or choose another")

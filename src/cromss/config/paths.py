@@ -61,7 +61,11 @@ TRAIN: Mapping[str, PathKey] = {
 }
 """Path keys of ``train.py``."""
 
-PREDICT: Mapping[str, PathKey] = {"checkpoint": _PATH, "s1": _OPTIONAL, "s2": _OPTIONAL, "out": _PATH, **_HYDRA}
+PREDICT: Mapping[str, PathKey] = {
+    **dict.fromkeys(("checkpoint", "out"), _PATH),
+    **dict.fromkeys(("s1", "s2", "truth"), _OPTIONAL),
+    **_HYDRA,
+}
 """Path keys of ``cromss.predict``."""
 
 PREPARE: Mapping[str, PathKey] = {
@@ -76,6 +80,7 @@ PREPARE: Mapping[str, PathKey] = {
     **{f"download.{group}tiles": _OPTIONAL for group in ("", "dw.", "osm.")},
     **{f"download.{group}.url": _PATH for group in ("dw", "osm")},
     "download.osm.legend": PathKey(null=True, several=True),
+    "examples.url": _PATH,
     **_HYDRA,
 }
 """Path keys of ``cromss.prepare``."""

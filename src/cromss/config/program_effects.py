@@ -43,6 +43,10 @@ def without_effect(program: str, settings: Mapping[str, Any], overrides: Sequenc
     return found
 
 
+_MAKES_RAW = ("download", "export", "examples")
+"""Actions that write raw data and read none."""
+
+
 def _makes_store(settings: Mapping[str, Any]) -> bool:
     return settings["action"] in ("convert", "plan")
 
@@ -73,6 +77,10 @@ _PREPARE = (
         "it is an option of source=reference and of action=stats",
     ),
     _Rule(("download",), lambda settings: settings["action"] != "download", "it is an option of action=download"),
+    *(
+        _Rule((name,), lambda settings, name=name: settings["action"] != name, f"it is an option of action={name}")
+        for name in ("export", "examples")
+    ),
     *map(_of_download, ("dw", "osm", "ssl4eo_s12")),
     _Rule(
         ("download.tiles", "download.again"),
@@ -86,15 +94,15 @@ _PREPARE = (
     ),
     _Rule(
         ("accept_missing",),
-        lambda settings: settings["action"] in ("stats", "download"),
+        lambda settings: settings["action"] in ("stats", *_MAKES_RAW),
         "it is an option of action=convert and of action=verify",
     ),
     _Rule(
         ("source",),
-        lambda settings: settings["action"] in ("verify", "stats"),
-        "action=verify and action=stats read a store, which says itself what it is",
+        lambda settings: settings["action"] in ("verify", "stats", "export", "examples"),
+        "it is an option of making a store and of action=download",
     ),
-    _Rule(("path",), lambda settings: settings["action"] == "download", "action=download reads nothing but its source"),
+    _Rule(("path",), lambda settings: settings["action"] in _MAKES_RAW, "this action reads no file of the user"),
     _Rule(
         ("out",),
         lambda settings: settings["action"] == "verify" and settings["path"] is not None,

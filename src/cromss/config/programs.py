@@ -98,6 +98,8 @@ class Predict(Settings):
     """Whether maps at `out` are replaced."""
     progress_bar: bool
     """Whether to show the progress."""
+    truth: PathOrNone
+    """GeoTIFF of exact labels on the grid of the scene, by which the map is scored; null scores nothing."""
     cache_mb: Count | None
     """Memory for decoded blocks, MB; null takes what a window touches."""
 
@@ -305,10 +307,30 @@ class Download(Settings):
     """Archives."""
 
 
+class ExportScene(Settings):
+    """Options of ``action=export``."""
+
+    world: CountOrZero
+    """Seed of the landscapes; a scene of a world that training does not use is new to every network."""
+    location: CountOrZero
+    """Number of the location in that world; it decides about the kind of landscape."""
+    size: Annotated[int, Field(ge=32, le=4096)]
+    """Pixels per side."""
+    noise: Annotated[float, Field(ge=0, le=100)]
+    """Factor on all noise rates of the labels; with 0 they are the truth."""
+
+
+class Examples(Settings):
+    """Options of ``action=examples``."""
+
+    url: HttpUrl
+    """Address of the folder that holds the files."""
+
+
 class Prepare(Settings):
     """Settings of ``python -m cromss.prepare``."""
 
-    action: Literal["convert", "plan", "verify", "stats", "download"]
+    action: Literal["convert", "plan", "verify", "stats", "download", "export", "examples"]
     """What to do."""
     source: Literal["ssl4eo_s12", "dw", "osm", "dfc2020", "reference", "folder", None]
     """What kind of data `path` holds."""
@@ -351,6 +373,10 @@ class Prepare(Settings):
     """Options of ``source=dfc2020``."""
     download: Download
     """Options of ``action=download``."""
+    export: ExportScene
+    """Options of ``action=export``."""
+    examples: Examples
+    """Options of ``action=examples``."""
 
 
 PROGRAMS: Mapping[str, type[Settings]] = {"predict": Predict, "prepare": Prepare, "report": Report, "export": Export}

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cromss.cli.command import as_path, check_new_file, run_command
+from cromss.cli.command import run_command
 from cromss.config.paths import PREDICT
+from cromss.io.user_paths import as_path, check_new_file
 
 log = logging.getLogger(__name__)
 

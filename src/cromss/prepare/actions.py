@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import logging
 import os
 import re
@@ -10,11 +9,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cromss.cli.command import as_path, choose, given
 from cromss.dataset.reader import LocationReader
 from cromss.dataset.shard_folder import MANIFEST
+from cromss.io.user_paths import as_path
 from cromss.prepare.download import download
 from cromss.prepare.estimate import check_space, estimate
+from cromss.prepare.export import export_scene
 from cromss.prepare.shards import Outcome, Part, prepare
 from cromss.prepare.sources import SOURCES
 from cromss.prepare.stats import stats
@@ -27,7 +27,6 @@ _PLACES: Mapping[str, tuple[str, ...]] = {"ssl4eo_s12": ("labels", "ids")}
 
 
 def _convert(settings: Mapping[str, Any]) -> None:
-    choose("source", settings["source"], SOURCES)
     out = _given(settings, "out")
     _check_apart(settings, out)
     part, workers, per_shard = _part(settings), _workers(settings["workers"]), settings["locations_per_shard"]
@@ -51,7 +50,6 @@ def _convert(settings: Mapping[str, Any]) -> None:
 
 
 def _plan(settings: Mapping[str, Any]) -> None:
-    choose("source", settings["source"], SOURCES)
     out = _given(settings, "out")
     workers, per_shard = _workers(settings["workers"]), settings["locations_per_shard"]
     reader = _reader(settings)
@@ -74,9 +72,15 @@ def _stats(settings: Mapping[str, Any]) -> None:
 
 
 def _download(settings: Mapping[str, Any]) -> None:
-    report = download(settings["source"], _given(settings, "out"), settings["download"])
+    report = download(_given(settings, "source"), _given(settings, "out"), settings["download"])
     log.info("%s", report)
     report.check()
+
+
+def _export(settings: Mapping[str, Any]) -> None:
+    out = _given(settings, "out")
+    export_scene(out, **settings["export"])
+    log.info("%s", "\n".join(str(out / f"{name}.tif") for name in ("s1", "s2", "dw", "truth")))
 
 
 ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
@@ -85,19 +89,14 @@ ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
     "plan": _plan,
     "stats": _stats,
     "download": _download,
+    "export": _export,
 }
 """Value of ``action=`` -> function of the settings."""
 
 
 def _reader(settings: Mapping[str, Any]) -> LocationReader:
-    open_source = choose("source", settings["source"], SOURCES)
-    options = settings[settings["source"]]
-    allowed = [name for name in inspect.signature(open_source).parameters if name != "path"]
-    if unknown := [name for name in options if name not in allowed]:
-        raise ValueError(
-            f"source={settings['source']} has no option {', '.join(unknown)}: there are {', '.join(allowed)}"
-        )
-    return open_source(_given(settings, "path"), **options)
+    source = _given(settings, "source")
+    return SOURCES[source](_given(settings, "path"), **settings[source])
 
 
 def _check_apart(settings: Mapping[str, Any], out: Path) -> None:
@@ -150,5 +149,7 @@ def _workers(value: Any) -> int:
 
 
 def _given(settings: Mapping[str, Any], key: str) -> Any:
-    value = given(settings, key, "cromss.prepare")
-    return value if isinstance(value, Mapping) else as_path(value)
+    """A setting that the action cannot do without; ValueError where it is missing."""
+    if (value := settings[key]) is None:
+        raise ValueError(f"{key}=… is missing; `python -m cromss.prepare --help` shows examples")
+    return value if isinstance(value, Mapping) or key == "source" else as_path(value)

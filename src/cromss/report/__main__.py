@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from cromss.cli.command import as_path, check_new_file, run_command
+from cromss.cli.command import run_command
 from cromss.config.paths import REPORT
+from cromss.io.user_paths import as_path, check_new_file
 from cromss.report.formats import FORMATS
 from cromss.report.output import check_outside_runs, deliver
 from cromss.report.page import check_page_folder, is_page_folder, write_page

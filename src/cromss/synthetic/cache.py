@@ -16,8 +16,8 @@ from omegaconf import OmegaConf
 from cromss.dataset.convert import convert
 from cromss.dataset.exact import ExactLabels
 from cromss.dataset.store import Store, open_store
-from cromss.io.home import expanded
 from cromss.io.own_files import open_own
+from cromss.io.user_paths import expanded
 from cromss.synthetic.reader import SyntheticReader
 
 log = logging.getLogger(__name__)

@@ -8,9 +8,9 @@ from pathlib import Path
 from safetensors.torch import save
 
 from cromss.backbone.part import first_convolution, plain, shapes
-from cromss.cli.command import check_new_file
 from cromss.dataset.own_statistics import PUBLISHED
 from cromss.io.atomic import write_file
+from cromss.io.user_paths import check_new_file
 from cromss.weights.diagnose import resnet_name
 from cromss.weights.first_layer import source_bands
 from cromss.weights.load import choose_encoder

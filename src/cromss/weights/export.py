@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from cromss.cli.command import as_path, run_command
+from cromss.cli.command import run_command
 from cromss.config.paths import EXPORT
+from cromss.io.user_paths import as_path
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 import pooch
 from requests import HTTPError, RequestException
 
-from cromss.io.home import expanded
 from cromss.io.own_files import open_own
 from cromss.io.redact import redact
+from cromss.io.user_paths import expanded
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from collections import namedtuple
 
 import pytest
 
-from cromss.prepare.download.archives import Archive, fetch_archive, read_archive
+from cromss.prepare.download.archives import Archive, fetch_archive
 from cromss.prepare.download.retry import RefusedError, UnreachableError
 
 CONTENT = bytes(range(256)) * 10_000
@@ -132,11 +132,7 @@ def test_a_full_disk_is_noticed_before(server, target, network, monkeypatch):
     assert names(target) == []
 
 
-def test_what_is_no_archive():
-    assert read_archive({"url": "https://h/a%20b.zip?x=1", "sha256": None}).name == "a b.zip"
-    with pytest.raises(ValueError, match=r"must be \{url: …, sha256: …\}"):
-        read_archive("https://h/a.zip")
+def test_an_address_has_to_name_a_file():
+    assert Archive("https://h/a%20b.zip?x=1").name == "a b.zip"
     with pytest.raises(ValueError, match=r"https://\*\*\*@h/ must be http\(s\)://…/FILE"):
-        read_archive({"url": "https://me:pw@h/"})
-    with pytest.raises(ValueError, match="sha256=abc must be 64 hexadecimal digits"):
-        read_archive({"url": "https://h/a.zip", "sha256": "abc"})
+        Archive("https://me:pw@h/")

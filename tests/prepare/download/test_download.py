@@ -186,17 +186,8 @@ def test_defaults_name_every_archive():
 @pytest.mark.parametrize(
     ("source", "overrides", "message"),
     [
-        ("sen12", [], "source=sen12 is unknown: choose one of dw, osm, ssl4eo_s12"),
+        ("folder", [], "source=folder cannot be downloaded: choose one of dw, osm, ssl4eo_s12"),
         ("dw", [], "download.tiles=… is missing: the CSV of the tiles"),
-        ("dw", ["dw.days=0"], "download.dw.days=0 must be a whole number from 1 to 366"),
-        ("dw", ["dw.cloud=x"], "download.dw.cloud=x must be a number from 0 to 100"),
-        ("dw", ["again=1", "tiles=x"], "download.again=1 must be true or false"),
-        ("dw", ["dw.day=3"], "download.dw has no option day: there are tiles, again, project, url, days, cloud"),
-        ("dw", ["network.sleep=3"], "download.network has no option sleep: there are attempts, wait_seconds"),
-        ("dw", ["network=3"], "download.network=3 must name options: attempts"),
-        ("osm", ["osm.scale=1.5"], "download.osm.scale=1.5 must be a whole number from 1 to 8"),
-        ("osm", ["osm.margin=-1"], "download.osm.margin=-1 must be a number from 0 to 1"),
-        ("osm", ["osm.opening=0"], "download.osm.opening=0 must be a whole number from 1 to 99"),
         (
             "ssl4eo_s12",
             ["ssl4eo_s12.select=x"],

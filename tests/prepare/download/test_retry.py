@@ -118,11 +118,3 @@ def test_no_message_tells_a_secret(network, server, caplog):
     assert "hidden" not in caplog.text
     assert "trying again" in caplog.text
     assert caught.value.__suppress_context__
-
-
-@pytest.mark.parametrize(("position", "value"), [(0, 0), (0, 1.5), (1, -1), (2, "x"), (3, 0), (4, True)])
-def test_bad_options(position, value):
-    values = [3, 2, 60, 2, 5]
-    values[position] = value
-    with pytest.raises(ValueError, match=rf"download.network.\w+={value} must be a (whole )?number from "):
-        Network(*values)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from cromss.cli.command import choose
 from cromss.prepare.download.manifest import Report
-from cromss.prepare.download.options import check_names
 from cromss.prepare.download.retry import Network
 from cromss.prepare.download.sources import download_archives, download_dw, download_osm
 
@@ -39,13 +35,6 @@ def download(source: str, out: Path, options: Mapping[str, Any]) -> Report:
         ValueError: An option is not allowed, or nothing can be done at all.
         OSError: A service cannot be reached at the start, or `out` cannot be written.
     """
-    fetch = choose("source", source, DOWNLOADS)
-    allowed = {
-        "network": [field.name for field in dataclasses.fields(Network) if field.default is dataclasses.MISSING],
-        source: list(inspect.signature(fetch).parameters)[2:],
-    }
-    for group, names in allowed.items():
-        if not isinstance(options.get(group), Mapping):
-            raise ValueError(f"download.{group}={options.get(group)} must name options: {', '.join(names)}")
-        check_names(group, options[group], names)
-    return fetch(out, Network(**options["network"]), **options[source])
+    if source not in DOWNLOADS:
+        raise ValueError(f"source={source} cannot be downloaded: choose one of {', '.join(DOWNLOADS)}")
+    return DOWNLOADS[source](out, Network(**options["network"]), **options[source])

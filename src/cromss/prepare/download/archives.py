@@ -8,7 +8,6 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pooch
@@ -28,24 +27,17 @@ class Archive:
     """A file to fetch: its URL, and its checksum where it is known, 64 hexadecimal digits."""
 
     url: str
-    sha256: str | None
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        """ValueError where the address names no file."""
+        if self.name in ("", ".", ".."):
+            raise ValueError(f"download.ssl4eo_s12.archives: {redact(self.url)} must be http(s)://…/FILE")
 
     @property
     def name(self) -> str:
         """What the file is called."""
         return unquote(urlsplit(self.url).path).rsplit("/", 1)[-1]
-
-
-def read_archive(entry: Any) -> Archive:
-    """The archive that an entry of the settings, a mapping of ``url`` and ``sha256``, means; ValueError for others."""
-    if not isinstance(entry, dict) or not set(entry) <= {"url", "sha256"} or not isinstance(entry.get("url"), str):
-        raise ValueError(f"download.ssl4eo_s12.archives: {redact(str(entry))} must be {{url: …, sha256: …}}")
-    archive = Archive(entry["url"], entry.get("sha256"))
-    if not archive.url.startswith(("http://", "https://")) or archive.name in ("", ".", ".."):
-        raise ValueError(f"download.ssl4eo_s12.archives: {redact(archive.url)} must be http(s)://…/FILE")
-    if archive.sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", str(archive.sha256)):
-        raise ValueError(f"download.ssl4eo_s12.archives: sha256={archive.sha256} must be 64 hexadecimal digits")
-    return archive
 
 
 def fetch_archive(network: Network, archive: Archive, target: Path) -> str:

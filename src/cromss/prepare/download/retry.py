@@ -16,7 +16,6 @@ from requests import HTTPError, RequestException
 from requests.exceptions import SSLError
 
 from cromss.io.redact import redact as redact_addresses
-from cromss.prepare.download.options import check_number
 
 log = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
@@ -57,13 +56,6 @@ class Network:
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     _next: float = field(default=float("-inf"), init=False)
-
-    def __post_init__(self) -> None:
-        check_number("network.attempts", self.attempts, smallest=1, whole=True)
-        check_number("network.wait_seconds", self.wait_seconds, smallest=0)
-        check_number("network.longest_wait_seconds", self.longest_wait_seconds, smallest=0)
-        check_number("network.requests_per_second", self.requests_per_second, smallest=0.001)
-        check_number("network.timeout_seconds", self.timeout_seconds, smallest=0.001)
 
     def ask(self, what: str, request: Callable[[], Answer], progress: Callable[[], int] | None = None) -> Answer:
         """Does a request until it succeeds.

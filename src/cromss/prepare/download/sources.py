@@ -5,18 +5,16 @@ from __future__ import annotations
 import fnmatch
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cromss.cli.command import check_switches
 from cromss.dataset.classes import CLASSES
-from cromss.prepare.download.archives import Archive, fetch_archive, read_archive
+from cromss.prepare.download.archives import Archive, fetch_archive
 from cromss.prepare.download.each import Part, fetch_each
 from cromss.prepare.download.earth_engine import fetch_image, sentinel1, sentinel2
 from cromss.prepare.download.ee_client import EarthEngine
 from cromss.prepare.download.manifest import Report
-from cromss.prepare.download.options import check_number
 from cromss.prepare.download.osm import Drawing, fetch_labels, find_colours, hex_names
 from cromss.prepare.download.retry import Network
 from cromss.prepare.download.tiles import Tile, read_tiles
@@ -40,9 +38,7 @@ def download_dw(
         days: Window after and before the tile's date, from 1; see `fetch_image`.
         cloud: Sentinel-2 images have fewer clouds, percent.
     """
-    check_number("dw.days", days, smallest=1, largest=366, whole=True)
-    check_number("dw.cloud", cloud, smallest=0, largest=100)
-    found = _tiles(tiles, again)
+    found = _tiles(tiles)
     client = EarthEngine(network, project, url)
     parts = [
         Part(name, functools.partial(_target, out, name), functools.partial(fetch_image, client, sensor, days))
@@ -77,10 +73,7 @@ def download_osm(
         scale: See `Drawing`; 1 to 8.
         opening: See `Drawing`; 1 to 99.
     """
-    check_number("osm.margin", margin, smallest=0, largest=1)
-    check_number("osm.scale", scale, smallest=1, largest=8, whole=True)
-    check_number("osm.opening", opening, smallest=1, largest=99, whole=True)
-    found = _tiles(tiles, again)
+    found = _tiles(tiles)
     service = MapService(network, url, layer)
     drawing = Drawing(find_colours(legend, service), margin, scale, opening)
     names = ["no label", *CLASSES["osm"]]
@@ -90,7 +83,7 @@ def download_osm(
     return fetch_each(found, [part], out / "download.csv", again)
 
 
-def download_archives(out: Path, network: Network, archives: Sequence[Any], select: str) -> Report:
+def download_archives(out: Path, network: Network, archives: Sequence[Mapping[str, Any]], select: str) -> Report:
     """Fetches archives: ``out/<name>``.
 
     Args:
@@ -99,7 +92,7 @@ def download_archives(out: Path, network: Network, archives: Sequence[Any], sele
         archives: Mappings of ``url`` and ``sha256``, see `Archive`.
         select: Shell pattern of the names to fetch, e.g. ``*nol*``.
     """
-    found = {archive.name: archive for archive in map(read_archive, archives)}
+    found = {archive.name: archive for archive in (Archive(**entry) for entry in archives)}
     if len(found) != len(archives):
         raise ValueError("download.ssl4eo_s12.archives has two files of one name: fetch them to two folders")
     chosen = {name: archive for name, archive in found.items() if fnmatch.fnmatch(name, str(select))}
@@ -109,8 +102,7 @@ def download_archives(out: Path, network: Network, archives: Sequence[Any], sele
     return fetch_each(chosen, [part], out / "download.csv", again=True)
 
 
-def _tiles(path: str | None, again: bool) -> dict[str, Tile]:
-    check_switches({"download.again": again}, ["download.again"])
+def _tiles(path: str | None) -> dict[str, Tile]:
     if path is None:
         raise ValueError("download.tiles=… is missing: the CSV of the tiles")
     return {tile.id: tile for tile in read_tiles(Path(str(path)).expanduser())}

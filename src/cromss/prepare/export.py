@@ -1,0 +1,63 @@
+"""Writes a scene of the embedded world as GeoTIFFs, for trying out maps without any data."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from rasterio import Affine
+
+from cromss.dataset.bands import BANDS
+from cromss.dataset.classes import CLASSES
+from cromss.io.atomic import move_into_place, remove_leftovers, sibling
+from cromss.io.package_data import config_dir
+from cromss.io.plain import read_file, read_yaml
+from cromss.prepare.geotiff import write_geotiff
+from cromss.synthetic import generate_location
+from cromss.types import IGNORE_INDEX
+
+CRS = "EPSG:32632"
+"""The world has no place on Earth: its scenes are put where a user's software can show them."""
+
+TRANSFORM = Affine(10, 0, 500_000, 0, -10, 5_300_000)
+
+
+def export_scene(out: Path, world: int, location: int, size: int, noise: float) -> None:
+    """Writes ``s1.tif``, ``s2.tif``, ``dw.tif`` (noisy labels) and ``truth.tif`` of one location and season.
+
+    S1 is in dB, S2 is reflectance x 10000 without an offset, labels are classes from 0, and 255 where there is none.
+    All lie on one grid of 10 m. The rates of landscape and noise are those of ``conf/dataset/_synthetic_scene.yaml``.
+
+    Args:
+        out: Folder of the files, which appears when it is complete.
+        world: Seed of the landscapes; one that training does not use makes a scene that no network has seen.
+        location: Number of the location in that world; it decides about the kind of landscape.
+        size: Pixels per side.
+        noise: Factor on all noise rates of the labels.
+
+    Raises:
+        ValueError: `out` exists, or a number is not allowed.
+        OSError: `out` cannot be written.
+    """
+    if out.exists():
+        raise ValueError(f"out={out} exists: choose a folder that does not exist yet")
+    rates = read_yaml(read_file(config_dir() / "dataset" / "_synthetic_scene.yaml"))
+    scene = generate_location(location, seed=world, size=size, seasons=1, noise=noise, **rates)
+    tags = {"SOURCE": f"embedded world of cromss: world {world}, location {location}, noise {noise:g}"}
+    tags["LANDSCAPE"] = scene.biome
+    classes = {f"CLASS_{number}": name for number, name in enumerate(CLASSES["dynamic_world"])}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(out)
+    partial = sibling(out, "partial")
+    partial.mkdir()
+    try:
+        for modality, images in scene.images.items():
+            names = [band.name for band in BANDS[modality]]
+            added = {"RADIO_ADD_OFFSET": "0"} if modality == "s2" else {}
+            write_geotiff(partial / f"{modality}.tif", images[0], CRS, TRANSFORM, names, tags=tags | added)
+        for name, labels in {"dw": scene.labels, "truth": scene.truth}.items():
+            file = partial / f"{name}.tif"
+            write_geotiff(file, labels[:1], CRS, TRANSFORM, ["class"], nodata=IGNORE_INDEX, tags=tags | classes)
+        move_into_place(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
