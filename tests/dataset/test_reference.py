@@ -14,8 +14,8 @@ from cromss.dataset.bands import quantise
 from cromss.dataset.datamodule import LocationDataset
 from cromss.dataset.reference import open_reference
 from cromss.dataset.reference_formats import FORMATS
-from cromss.dataset.safe_pickle import load_plain
 from cromss.dataset.sampling import SampleIndex
+from cromss.io.safe_pickle import load_plain
 from helpers.published import write_lmdb
 from helpers.shared import PUBLISHED, needs_published
 

@@ -7,7 +7,7 @@ import tracemalloc
 
 import pytest
 
-from cromss.dataset.lmdb_env import LmdbReader
+from cromss.io.lmdb_reader import LmdbReader
 from cromss.prepare.raw_files import spool_path
 from cromss.prepare.spool import spool
 

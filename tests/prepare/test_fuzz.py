@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cromss.dataset.convert import Conversion
-from cromss.dataset.lmdb_env import LmdbReader
+from cromss.io.lmdb_reader import LmdbReader
 from cromss.prepare.raw_files import spool_path
 from cromss.prepare.spool import spool
 from cromss.prepare.ssl4eo_s12 import open_ssl4eo_s12

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 
 from cromss.config.words import Means
-from cromss.dataset.class_names import MOST_CLASSES, check_class_names
+from cromss.dataset.classes import MOST_CLASSES, check_class_names
 
 
 def _class_names(names: Any) -> Any:

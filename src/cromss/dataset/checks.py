@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from cromss.dataset.class_names import check_class_names
+from cromss.dataset.classes import check_class_names
 from cromss.dataset.reader import DatasetInfo
 from cromss.types import IGNORE_INDEX, MODALITIES
 

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cromss.dataset.augment import HALVINGS, CentreCrop, Geometry, RandomGeometry, WholePatch
 from cromss.dataset.bands import Scale, band_positions, select_bands
-from cromss.dataset.class_names import check_class_names
+from cromss.dataset.classes import check_class_names
 from cromss.dataset.labelled import check_labelled, count_labelled
 from cromss.dataset.own_statistics import PUBLISHED, STATISTICS, OwnStatistics
 from cromss.dataset.reader import DatasetInfo, LocationReader

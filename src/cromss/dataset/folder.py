@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from cromss.dataset.bands import BANDS
-from cromss.dataset.class_names import check_class_names
+from cromss.dataset.classes import check_class_names
 from cromss.dataset.geotiff import Header, absent, grid_difference, header_of, opened
 from cromss.dataset.imagery.image import Image, alpha_bands, open_image
 from cromss.dataset.imagery.labels import check_label_file, read_labels

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from cromss.dataset.bands import BANDS
-from cromss.dataset.lmdb_env import DamagedLmdbError, LmdbReader, is_lmdb
 from cromss.dataset.reader import DatasetInfo, LocationReader, ModalityInfo
 from cromss.dataset.reference_formats import FORMATS, LABELS, Format
-from cromss.dataset.safe_pickle import load_plain
+from cromss.io.lmdb_pages import DamagedLmdbError
+from cromss.io.lmdb_reader import LmdbReader, is_lmdb
 from cromss.io.plain import shown
+from cromss.io.safe_pickle import load_plain
 
 _REMEMBERED = 4096
 """Locations whose ids are compared between modalities: many batches."""

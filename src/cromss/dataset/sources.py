@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cromss.dataset.lmdb_env import is_lmdb
 from cromss.dataset.reader import LocationReader
 from cromss.dataset.reference import find_published, open_reference
 from cromss.dataset.reference_formats import FORMATS
 from cromss.dataset.store import open_store
 from cromss.dataset.store_writer import holds_store
+from cromss.io.lmdb_reader import is_lmdb
 
 
 def open_dataset(path: str | Path, kind: str = "nol") -> LocationReader:

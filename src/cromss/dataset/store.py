@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from cromss.dataset.checks import LONGEST_ID, InvalidIdError, check_location_id
-from cromss.dataset.lmdb_env import DamagedLmdbError, LmdbReader
 from cromss.dataset.reader import LocationReader
 from cromss.dataset.shard_folder import check_complete
 from cromss.dataset.statistics import combine
@@ -30,6 +29,8 @@ from cromss.dataset.store_format import (
 )
 from cromss.dataset.store_writer import StoreWriter
 from cromss.io.atomic import restore
+from cromss.io.lmdb_pages import DamagedLmdbError
+from cromss.io.lmdb_reader import LmdbReader
 
 __all__ = ["Store", "StoreWriter", "open_store"]
 

@@ -14,11 +14,11 @@ import lmdb
 import numpy as np
 
 from cromss.dataset.checks import check_array, check_finite, check_info, check_labels, check_location_id
-from cromss.dataset.lmdb_env import LmdbReader
 from cromss.dataset.reader import DatasetInfo
 from cromss.dataset.statistics import Statistics
 from cromss.dataset.store_format import CODECS, FIELDS, META_KEY, Meta, field_key, image_key, seal
 from cromss.io.atomic import move_into_place, remove_leftovers, sibling
+from cromss.io.lmdb_reader import LmdbReader
 
 _BATCH_BYTES = 32 * 2**20
 _FIRST_MAP_BYTES = 2**28

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from cromss.backbone.part import below
 from cromss.dataset.bands import Scale, band_positions, quantise, select_bands
-from cromss.dataset.class_names import check_class_names
+from cromss.dataset.classes import check_class_names
 from cromss.dataset.own_statistics import PUBLISHED, OwnStatistics
 from cromss.fusion.fused import fused_probs
 from cromss.fusion.images import FusionNetwork

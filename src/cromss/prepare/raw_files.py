@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from cromss.dataset.lmdb_env import LmdbReader
+from cromss.io.lmdb_reader import LmdbReader
 from cromss.prepare.errors import AbsentError
 
 TIFF = (".tif", ".tiff")

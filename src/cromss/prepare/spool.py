@@ -18,7 +18,7 @@ from pathlib import Path
 
 import lmdb
 
-from cromss.dataset.lmdb_env import LmdbReader
+from cromss.io.lmdb_reader import LmdbReader
 from cromss.io.plain import shown
 from cromss.prepare.archive import BROKEN, Skipped, key_problem, opened, wanted
 from cromss.prepare.raw_files import TIFF, spool_path

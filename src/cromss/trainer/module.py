@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
-from cromss.dataset.class_names import check_class_names, metric_keys
+from cromss.dataset.classes import check_class_names, metric_keys
 from cromss.fusion.fused import FUSED, fused_probs
 from cromss.fusion.images import FusionNetwork
 from cromss.loss import Objective
@@ -43,7 +43,7 @@ class SegmentationModule(L.LightningModule):
         objective: The loss.
         optimizer: Parameters -> optimiser.
         scheduler: Optimiser -> Lightning's scheduler settings.
-        classes: Class names; see `cromss.dataset.class_names.check_class_names`.
+        classes: Class names; see `cromss.dataset.classes.check_class_names`.
         has_truth: True when batches carry exact labels beside the noisy ones.
         check_finite_every: Steps between two looks at whether the logits are finite, on an accelerator.
 

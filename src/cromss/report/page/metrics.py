@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cromss.dataset.class_names import metric_keys
+from cromss.dataset.classes import metric_keys
 from cromss.runs.metrics import read_metrics_table
 
 _CLASS = re.compile(r"(?P<group>\w+/\w+/iou(_true)?)/(?P<label>\w+)")

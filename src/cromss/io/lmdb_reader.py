@@ -8,8 +8,6 @@ from pathlib import Path
 
 from cromss.io.lmdb_pages import DamagedLmdbError, LmdbPages
 
-__all__ = ["DamagedLmdbError", "LmdbReader", "data_file", "is_lmdb"]
-
 FileIdentity = tuple[int, int, int]
 
 

@@ -2,8 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cromss.dataset.class_names import check_class_names, metric_keys
-from cromss.dataset.classes import CLASSES
+from cromss.dataset.classes import CLASSES, check_class_names, metric_keys
 from cromss.io.plain import printable
 
 ALIKE = ["a b", "a-b", "A_B", "a b 1", "a_b_1", "class 1", "水", "森", "!"]
