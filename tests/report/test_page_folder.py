@@ -2,6 +2,7 @@
 
 import csv
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -86,6 +87,15 @@ def test_a_disk_that_is_full_leaves_nothing(settings, tmp_path, monkeypatch):
     with pytest.raises(OSError, match="cannot write .*report: No space left on device"):
         run(settings)
     assert listed(tmp_path) == ["outputs"]
+
+
+def test_a_page_without_its_packages_says_what_to_install(settings, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "cromss.report.page.render", raising=False)
+    monkeypatch.setitem(sys.modules, "plotly", None)
+    with pytest.raises(ValueError, match=r"out=report needs plotly.*'cromss\[report\]'"):
+        run(settings)
+    assert listed(tmp_path) == ["outputs"]
+    run(settings | {"out": None})
 
 
 def test_a_folder_is_told_from_a_file(tmp_path):

@@ -1,7 +1,9 @@
 """The report that W&B would get, from the folder of a sweep; a stand-in takes it, the real service is never asked."""
 
+import importlib
 import json
 import os
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
@@ -162,3 +164,17 @@ def test_a_server_that_knows_no_such_key_is_named(sweep, monkeypatch):
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
         with pytest.raises(ValueError, match="W&B did not take the report .*credentials"):
             publish("ours/p", NAME)
+
+
+@pytest.mark.parametrize(
+    ("module", "message"),
+    [
+        ("wandb_workspaces", r"wandb=PROJECT needs wandb_workspaces.*'cromss\[wandb-report\]'"),
+        ("wandb.sdk.lib.service.service_connection", r"another version than this program knows.*'wandb<"),
+    ],
+)
+def test_a_package_that_is_missing_is_told_in_one_sentence(monkeypatch, module, message):
+    monkeypatch.delitem(sys.modules, "cromss.report.wandb_report", raising=False)
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ValueError, match=message):
+        importlib.import_module("cromss.report.wandb_report")

@@ -7,12 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import wandb
-import wandb_workspaces.reports.v2 as wr
-from wandb.sdk.lib.service.service_connection import WandbApiFailedError
-from wandb_workspaces.reports.v2.interface import Config, SummaryMetric
 
+from cromss.io.extras import extra
 from cromss.report.ablation import Ablation, read_ablation
 from cromss.runs.wandb_names import has_api_key, shortened
+
+with extra("wandb-report", "wandb=PROJECT"):
+    import wandb_workspaces.reports.v2 as wr
+    from wandb_workspaces.reports.v2.interface import Config, SummaryMetric
+try:
+    from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+except ImportError as error:
+    raise ValueError(
+        f"wandb {wandb.__version__} is another version than this program knows ({error}): pip install 'wandb<0.32'"
+    ) from error
 
 _COLUMNS = 24
 """Of a report as wide as the window."""

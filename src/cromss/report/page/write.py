@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cromss.io.atomic import move_into_place, remove_leftovers, sibling
+from cromss.io.extras import extra
 
 log = logging.getLogger(__name__)
 
@@ -57,11 +58,12 @@ def write_page(folders: Sequence[Path], out: Path) -> None:
         ValueError: One of the folders is none, or there is no run.
         OSError: `out` cannot be written; what stood there still stands there.
     """
+    with extra("report", f"out={out}"):
+        from cromss.report.page.render import render
     # Drawing takes a second to import, which the tables of the same command need not wait for.
     from cromss.report.page.content import content
     from cromss.report.page.exports import runs_csv, table_csv, table_markdown
     from cromss.report.page.read import read_runs
-    from cromss.report.page.render import render
     from cromss.report.page.summary_figure import summary_png
 
     shown = content(read_runs(folders))
