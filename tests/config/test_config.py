@@ -5,16 +5,12 @@ from omegaconf import OmegaConf
 
 from cromss.config import UserError, check, suggest_keys
 from cromss.config.resolvers import run_folder, run_name
-from cromss.io.package_data import config_dir
+from cromss.io.package_data import option_files
 from helpers.composing import composed
 
 GROUPS = ("dataset", "backbone", "fusion", "loss", "selection", "smoothing", "trainer")
 NESTED = ("trainer/optimizer", "trainer/scheduler", "trainer/hardware")
-OPTIONS = [
-    f"{group}={path.stem}"
-    for group in (*GROUPS, *NESTED, "experiments")
-    for path in sorted((config_dir() / group).glob("[!_]*.yaml"))
-]
+OPTIONS = [f"{group}={name}" for group in (*GROUPS, *NESTED, "init", "experiments") for name in option_files(group)]
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -28,7 +24,7 @@ def test_every_option_composes_and_resolves(option):
 
 def test_every_group_has_options():
     found = {option.split("=")[0] for option in OPTIONS}
-    assert found == {*GROUPS, *NESTED, "experiments"}
+    assert found == {*GROUPS, *NESTED, "init", "experiments"}
 
 
 def test_the_defaults_pass_the_checks():
@@ -150,8 +146,8 @@ def test_run_names_keep_only_the_end_of_a_path_and_stay_apart():
 
 def test_a_long_name_loses_its_paths_first():
     paths = f"dataset.test_path=/data/{'b' * 90},dataset.train_path=/data/{'a' * 90}"
-    name = run_name(f"{paths},experiments=dfc2020_s2_moco-13b,seed=1")
-    assert name.startswith("experiments=dfc2020_s2_moco-13b,seed=1,dataset.test_path=bbb")
+    name = run_name(f"{paths},experiments=dfc2020,seed=1")
+    assert name.startswith("experiments=dfc2020,seed=1,dataset.test_path=bbb")
 
 
 def test_a_config_can_be_shown_resolved():

@@ -55,7 +55,7 @@ OPTIONS = {
     "folder": ["dataset=folder", "dataset.path=x", "trainer=pretrain", "trainer/scheduler=step"],
     "exact": ["dataset=synthetic_exact", "trainer=finetune", "trainer/scheduler=none", "smoothing=uniform"],
     "uniform": ["smoothing=uniform", "trainer/hardware=gpu", "trainer/scheduler=plateau", "fusion=late"],
-    "row": ["experiments=osm_s2_moco-13b", "dataset.train_path=x"],
+    "row": ["experiments=osm", "init=s2-13b-moco", "dataset.train_path=x"],
     "early": ["fusion=early", "selection=none", "loss.consistency=none"],
 }
 

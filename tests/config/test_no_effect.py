@@ -93,5 +93,5 @@ def test_runs_of_a_sweep_that_would_be_the_same_are_refused(common, key, values)
 
 
 def test_the_folder_of_published_weights_counts_where_a_row_of_the_paper_starts_from_it():
-    overrides = ["experiments=dw_s2_moco-13b", "dataset.train_path=x", "weights_folder=files"]
+    overrides = ["experiments=dw", "init=s2-13b-moco", "dataset.train_path=x", "weights_folder=files"]
     assert without_effect(Reading.of(composed(*overrides)), overrides) == []

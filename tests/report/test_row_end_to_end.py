@@ -37,8 +37,8 @@ def test_a_row_is_trained_tested_and_reported(here, monkeypatch, capsys):
     # As the command of a whole table does, but for a pattern that one row alone matches.
     row = [
         "-m",
-        "experiments=glob(dfc2020_s2_cromss-mid-13*)",
-        "dataset=dfc2020",
+        "experiments=dfc2020",
+        "init=glob(s2-13b-cromss-mid*)",
         "backbone.freeze=reference",
         "seed=1",
     ]

@@ -44,7 +44,7 @@ def test_the_command_line_wins_over_the_experiment():
     [
         ([], "nothing to vary"),
         (["selection.prop=0.5"], "nothing to vary"),
-        (["experiments=glob(dw_*)"], r"experiments=glob\(dw_\*\) cannot be searched over"),
+        (["init=glob(s1-*)"], r"init=glob\(s1-\*\) cannot be searched over"),
     ],
 )
 def test_what_cannot_be_searched_over_is_refused(arguments, said):

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from cromss.config.paths import TRAIN, uninterpolated
 from cromss.config.trainer import Trainer
-from cromss.io.package_data import config_dir
+from cromss.io.package_data import option_files
 from cromss.io.plain import NotPlainError, literal, shown
 from cromss.io.redact import redact, redact_values
 from cromss.trainer.checkpoint_file import load_checkpoint
@@ -138,8 +138,8 @@ def _trained_with(
 
 def _options(group: str) -> list[str]:
     """The options of a group of this project's own configs, by their files; none where it is no such group."""
-    folder = config_dir() / group
-    return ["null", *sorted(file.stem for file in folder.glob("[!_]*.yaml"))] if folder.is_dir() else []
+    files = option_files(group)
+    return ["null", *files] if files else []
 
 
 def set_trained(cfg: DictConfig, trained: Mapping[str, Any], keys: Sequence[str], optional: Collection[str]) -> None:

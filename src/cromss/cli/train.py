@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import math
 import sys
-from collections import Counter
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from cromss.config.paths import HELP as PATHS_HELP
 from cromss.config.paths import TRAIN, output_folder, typed_overrides
 from cromss.config.reference import help_text
 from cromss.config.resolvers import register_resolvers
-from cromss.io.package_data import config_dir
+from cromss.io.package_data import config_dir, option_files
 from cromss.sweep.lock import TakenError, hold
 from cromss.sweep.processes import as_single_run
 
@@ -35,9 +34,6 @@ log = logging.getLogger(__name__)
 
 # At import: a job of a sweep that starts in another process resolves the folders' names there.
 register_resolvers()
-
-_MOST_ALIKE = 8
-"""Options of a group that begin alike and are still listed one by one."""
 
 HELP = """\
 Pretrain satellite segmentation encoders on noisy labels (CromSS), fine-tune and test them.
@@ -87,21 +83,13 @@ def _groups(root: Path) -> str:
         for key, value in entry.items()
     }
     lines = []
-    for folder in sorted(path for path in (*root.glob("*/"), *root.glob("trainer/*/")) if path.name != "hydra"):
-        group = folder.relative_to(root).as_posix()
-        names = _families(sorted(path.stem for path in folder.glob("[!_]*.yaml")))
+    folders = [path for path in (*root.glob("*/"), *root.glob("trainer/*/")) if path.name != "hydra"]
+    for group in sorted(["experiments", *(folder.relative_to(root).as_posix() for folder in folders)]):
+        names = option_files(group)
         lines.append(
             f"  {group:18} " + "  ".join(f"{name}*" if name == defaults.get(group) else name for name in names)
         )
     return "\n".join(lines)
-
-
-def _families(names: list[str]) -> list[str]:
-    """Names of which many begin alike, as those of a paper's table do, are shown as one."""
-    prefixes = Counter(name.partition("_")[0] for name in names)
-    many = {prefix: count for prefix, count in prefixes.items() if count > _MOST_ALIKE}
-    rest = [name for name in names if name.partition("_")[0] not in many]
-    return [*rest, *(f"{prefix}_... ({count})" for prefix, count in many.items())]
 
 
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")

@@ -187,8 +187,7 @@ RULES: tuple[_Rule, ...] = (
     _Rule(
         ("weights_folder",),
         _is_not_mentioned,
-        "this run starts from none of the published weights; set experiments to a row of the paper, or "
-        "backbone.weights_path",
+        "this run starts from none of the published weights; set init to one of them, or backbone.weights_path",
     ),
     _Rule(
         ("loss.consistency",),

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from cromss.config.errors import UserError
 from cromss.config.words import allowed, as_typed
 from cromss.io.atomic import write_file
-from cromss.io.package_data import config_dir
+from cromss.io.package_data import config_dir, option_files
 
 _TOP = "top level"
 _INTRODUCTION = """\
@@ -179,7 +179,7 @@ def _value(values: Any, name: str) -> str:
 
 def _options(group: str) -> dict[str, DictConfig]:
     """Option -> its settings as written, with those of the files that it includes."""
-    return {path.stem: _written(group, path.stem) for path in sorted((config_dir() / group).glob("[!_]*.yaml"))}
+    return {option: _written(group, option) for option in option_files(group)}
 
 
 def _written(group: str, option: str) -> DictConfig:

@@ -10,7 +10,18 @@ from pydantic import ConfigDict
 
 from cromss.config import backbone, dataset, parts, trainer
 from cromss.config.reading import Reading, at
-from cromss.config.settings import Means, OneOf, PathText, Problem, Seed, Settings, Text, fields_of, find_problems
+from cromss.config.settings import (
+    OPTIONAL,
+    Means,
+    OneOf,
+    PathText,
+    Problem,
+    Seed,
+    Settings,
+    Text,
+    fields_of,
+    find_problems,
+)
 from cromss.config.signature import signature_problems
 from cromss.config.words import as_typed
 from cromss.io.plain import shown
@@ -20,16 +31,16 @@ Group = Annotated[dict[str, Any], Means("keys with values, see `python train.py 
 
 
 class Row(Settings):
-    """Which row of the paper's tables a run repeats."""
+    """Which row of the paper's tables a run repeats; one that is not told whole counts for none."""
 
-    table: Text
-    """Name of the table."""
+    table: Text = OPTIONAL
+    """Name of the table; an option of `experiments` sets it."""
 
-    input: Annotated[str, OneOf(MODALITIES)]
-    """Modality."""
+    input: Annotated[str, OneOf(MODALITIES)] = OPTIONAL
+    """Modality; an option of `init` sets it."""
 
-    weights: Text
-    """Name of the weights."""
+    weights: Text = OPTIONAL
+    """Name of the weights; an option of `init` sets it."""
 
 
 class Run(Settings):
@@ -47,7 +58,7 @@ class Run(Settings):
     """Row of the paper's tables that this run repeats, for ``python -m cromss.report``."""
 
     weights_folder: PathText
-    """Folder of the published weights that experiments of the paper start from."""
+    """Folder of the published weights that the options of `init` start from."""
 
     seed: Seed
     """Seed of weights, order, seasons and augmentation."""

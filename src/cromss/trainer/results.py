@@ -61,11 +61,11 @@ def results(
         tested: What was tested: the checkpoint, the epochs that it was trained, the number of locations, and
             `scored_part`.
     """
-    backbone, dataset = config["backbone"], config["dataset"]
+    backbone, dataset, row = config["backbone"], config["dataset"], config["row"]
     modality = config["fusion"].get("modality")
     return {
         "format": FORMAT,
-        "row": config["row"],
+        "row": row if row and {"table", "input", "weights"} <= row.keys() else None,
         "dataset": choices["dataset"],
         "input": modality if modality in ("s1", "s2") else "s1+s2",
         "bands": dataset["bands"],
