@@ -91,7 +91,7 @@ def test_a_disk_that_is_full_leaves_nothing(settings, tmp_path, monkeypatch):
 
 def test_a_page_without_its_packages_says_what_to_install(settings, tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "cromss.report.page.render", raising=False)
-    monkeypatch.setitem(sys.modules, "plotly", None)
+    monkeypatch.setitem(sys.modules, "plotly.offline", None)
     with pytest.raises(ValueError, match=r"out=report needs plotly.*'cromss\[report\]'"):
         run(settings)
     assert listed(tmp_path) == ["outputs"]
