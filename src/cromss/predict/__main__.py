@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,7 @@ def run(settings: Any) -> None:
     from cromss.predict.mapping import Mapper
     from cromss.predict.network import load_network
     from cromss.predict.opening import check_values, open_scene
+    from cromss.predict.truth import open_truth, summary
 
     targets = _targets(settings)
     paths = {modality: as_path(settings[modality]) for modality in IMAGES if settings[modality] is not None}
@@ -52,8 +54,12 @@ def run(settings: Any) -> None:
     branches = network.branches(paths.keys(), settings["branch"])
     network.net.to(_device(settings["device"], torch.cuda.device_count()))
     bands = {modality: network.bands[modality] for modality in paths}
-    with rasterio.Env(), open_scene(paths, bands, settings["units"], settings["s2_offset"], settings["align"]) as scene:
-        _check_unread(targets.values(), [as_path(settings["checkpoint"]), *paths.values(), *scene.files])
+    with rasterio.Env(), ExitStack() as stack:
+        scene = stack.enter_context(
+            open_scene(paths, bands, settings["units"], settings["s2_offset"], settings["align"])
+        )
+        read = [as_path(settings[key]) for key in ("checkpoint", "truth") if settings[key] is not None]
+        _check_unread(targets.values(), [*read, *paths.values(), *scene.files])
         # No larger than the scene needs: what is padded is worked off in vain.
         needed = max(network.smallest, math.ceil(max(scene.size) / HALVINGS) * HALVINGS)
         trained = network.crop if network.crop and network.crop % HALVINGS == 0 else USUAL_WINDOW
@@ -76,7 +82,12 @@ def run(settings: Any) -> None:
             bfloat16=settings["precision"] == "bfloat16",
             progress_bar=settings["progress_bar"],
         )
-        mapper.write(scene, targets)
+        truth = None
+        if settings["truth"] is not None:
+            truth = stack.enter_context(open_truth(as_path(settings["truth"]), scene.header, network.classes))
+        mapper.write(scene, targets, truth)
+    if truth is not None:
+        log.info("%s", summary(truth.results()))
     for name, path in targets.items():
         log.info("%-14s %s", name, path)
 
@@ -95,6 +106,8 @@ def _targets(settings: Mapping[str, Any]) -> dict[str, Path]:
             targets[name] = out.with_stem(f"{out.stem}_{name}")
     if settings["preview"]:
         targets["preview"] = out.with_suffix(".png")
+    if settings["truth"] is not None:
+        targets["scores"] = out.with_name(f"{out.stem}_scores.json")
     for target in targets.values():
         check_new_file(target, settings["overwrite"])
     return targets

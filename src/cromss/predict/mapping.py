@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 import math
 import shutil
@@ -17,13 +18,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from cromss.io.atomic import remove_leftovers, sibling, writers
+from cromss.io.atomic import remove_leftovers, sibling, write_file, writers
 from cromss.predict.ahead import ahead
 from cromss.predict.blend import Blender
 from cromss.predict.network import TrainedNetwork, class_probs
 from cromss.predict.output import RawMap, classes_and_confidence
 from cromss.predict.preview import write_preview
 from cromss.predict.scene import Patch, Scene
+from cromss.predict.truth import Truth
 from cromss.predict.windows import Axis, lay_windows
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,8 @@ _AHEAD = 2
 _MOST_UNKNOWN = 0.5
 """Share of the scene above which unknown pixels are probably not meant."""
 
-CLASSES, CONFIDENCE, PROBABILITIES, PREVIEW = "classes", "confidence", "probabilities", "preview"
+CLASSES, CONFIDENCE, PROBABILITIES, PREVIEW, SCORES = "classes", "confidence", "probabilities", "preview", "scores"
+_RASTERS = (CLASSES, CONFIDENCE, PROBABILITIES)
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,14 @@ class Mapper:
     bfloat16: bool
     progress_bar: bool
 
-    def write(self, scene: Scene, targets: Mapping[str, Path]) -> None:
+    def write(self, scene: Scene, targets: Mapping[str, Path], truth: Truth | None = None) -> None:
         """Writes maps of a scene; each appears under its name when all are complete.
 
         Args:
             scene: An opened scene.
-            targets: `CLASSES`, and where wanted `CONFIDENCE` and `PROBABILITIES`, -> GeoTIFF to be, and `PREVIEW` ->
-                PNG to be, in one folder.
+            targets: What to write -> its file, all in one folder: `CLASSES`, and where wanted `CONFIDENCE` and
+                `PROBABILITIES`, are GeoTIFFs, `PREVIEW` is a PNG, and `SCORES`, for which `truth` is needed, JSON.
+            truth: Exact labels of the scene; None where there are none.
 
         Raises:
             ValueError: A part of the scene cannot be read, the network's output is not finite or its windows do not fit
@@ -81,17 +85,19 @@ class Mapper:
             work.mkdir()
             self._check_space(scene, targets)
             maps = self._maps(scene, work, targets)
-            self._report_unknown(scene, self._fill(scene, maps, work))
+            self._report_unknown(scene, self._fill(scene, maps, truth, work))
             written = {name: raw.encode() for name, raw in maps.items()}
-            picture = work / "preview.png"
-            if PREVIEW in targets:
-                write_preview(scene, written[CLASSES].file, picture, self.network.classes, self.network.colours)
+            beside = {name: work / f"{name}.file" for name in targets if name not in _RASTERS}
+            if PREVIEW in beside:
+                write_preview(scene, written[CLASSES].file, beside[PREVIEW], self.network.classes, self.network.colours)
+            if SCORES in beside and truth is not None:
+                write_file(beside[SCORES], json.dumps(truth.results(), indent=1).encode())
             for map_ in written.values():
                 map_.sync()
             # Nothing slow from here on, so that hardly any kill leaves files of two maps. The map itself comes last:
             # where it is new the others are.
-            if PREVIEW in targets:
-                picture.replace(targets[PREVIEW])
+            for name, file in beside.items():
+                file.replace(targets[name])
             for name in sorted(written, key=lambda name: name == CLASSES):
                 written[name].move_to(targets[name])
         except torch.OutOfMemoryError as error:
@@ -115,11 +121,11 @@ class Mapper:
         return {
             name: RawMap(work, name, scene.header, bands[name], classes if name == CLASSES else None)
             for name in targets
-            if name != PREVIEW
+            if name in _RASTERS
         }
 
-    def _fill(self, scene: Scene, maps: Mapping[str, RawMap], work: Path) -> int:
-        """Predicts all windows and writes what they say; the number of pixels that are known."""
+    def _fill(self, scene: Scene, maps: Mapping[str, RawMap], truth: Truth | None, work: Path) -> int:
+        """Predicts all windows, writes and scores what they say; the number of pixels that are known."""
         rows, columns = (lay_windows(size, self.window, self.overlap) for size in scene.size)
         known = 0
 
@@ -129,9 +135,11 @@ class Mapper:
             valid = block[-1] > 0.5
             known += int(valid.sum())
             layers = classes_and_confidence(probs, valid)
-            for name, layer in zip((CLASSES, CONFIDENCE, PROBABILITIES), layers, strict=True):
+            for name, layer in zip(_RASTERS, layers, strict=True):
                 if name in maps:
                     maps[name].write(top, left, layer)
+            if truth is not None:
+                truth.add(top, left, layers[0][0])
 
         layers = len(self.branches) * len(self.network.classes) + 1
         total = len(rows.starts) * len(columns.starts)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from rasterio.windows import Window
 
 from cromss.dataset.checks import check_labels
 from cromss.dataset.geotiff import Header, header_of, opened
@@ -37,12 +39,17 @@ def read_codes(file: Path) -> tuple[np.ndarray, np.ndarray]:
         ValueError: The file is missing or damaged, or holds something else than one band of whole numbers.
     """
     with opened(file) as source:
-        check_label_file(file, header := header_of(source), alphas := tuple(alpha_bands(source)))
-        index = next(index for index in source.indexes if index not in alphas)
-        nodata = source.nodatavals[index - 1]
-        raster = Raster(source, (index,), ("labels",), (nodata,), ((1, 0),), masks_of(source))
-        known = np.ones(header.size, bool)
-        codes = read_planes(raster, [index], None, known)[0]
+        return codes_of(file, source)
+
+
+def codes_of(file: Path, source: Any, window: Window | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """What `read_codes` reads, of an opened file and of a window of it; None reads all."""
+    check_label_file(file, header := header_of(source), alphas := tuple(alpha_bands(source)))
+    index = next(index for index in source.indexes if index not in alphas)
+    nodata = source.nodatavals[index - 1]
+    raster = Raster(source, (index,), ("labels",), (nodata,), ((1, 0),), masks_of(source))
+    known = np.ones(header.size if window is None else (window.height, window.width), bool)
+    codes = read_planes(raster, [index], window, known)[0]
     if codes.dtype.kind == "f":
         known &= ~np.isnan(codes)
     if nodata is not None and not np.isnan(nodata):
