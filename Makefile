@@ -5,7 +5,6 @@ PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.installed
 
 TOUR   := outputs/tour
-PLACE  := ../shared/data/real/637U_59R_1_3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train tour test test-all test-slurm lint format reference bench wandb-sync clean
@@ -23,15 +22,17 @@ setup: $(STAMP)  ## make .venv with everything in it (quick when nothing changed
 train: setup  ## pretrain on the embedded dataset; ARGS='fusion=late' passes overrides
 	$(PY) train.py $(ARGS)
 
-# An encoder from noisy labels, then 24 exact ones: beside a random encoder, and on a place that PLACE names.
-tour: setup  ## pretrain, fine-tune, test, compare with a random encoder, map a real place: minutes
-	@test ! -e $(TOUR) || { echo "$(TOUR) holds an earlier tour: remove it, or say TOUR=FOLDER"; exit 1; }
+# An encoder from noisy labels, then from 24 exact ones, beside a random encoder; last, the map of a scene that it has
+# never seen. ARGS are for training, SCENE for the scene, such as SCENE=export.size=500.
+tour: setup  ## pretrain, fine-tune, test, compare with a random encoder, map a new scene and score the map: minutes
+	@test ! -e $(TOUR) || { echo "$(TOUR) holds an earlier tour: remove it, or set TOUR=FOLDER"; exit 1; }
+	$(PY) -m cromss.prepare action=export out=$(TOUR)/scene $(SCENE)
 	$(PY) train.py hydra.run.dir=$(TOUR)/pretrained $(ARGS)
 	$(PY) train.py -m experiments=few_labels seed=1,2,3 hydra.sweep.dir=$(TOUR)/few_labels $(ARGS) \
 	  backbone.weights=cromss backbone.weights_path=$(TOUR)/pretrained/checkpoints/last.ckpt
 	$(PY) train.py -m experiments=few_labels seed=1,2,3 hydra.sweep.dir=$(TOUR)/few_labels $(ARGS)
 	$(PY) -m cromss.report runs=$(TOUR)
-	$(PY) -m cromss.predict s2=$(PLACE)/s2.tif s2_offset=0 out=$(TOUR)/map.tif preview=true \
+	$(PY) -m cromss.predict s2=$(TOUR)/scene/s2.tif truth=$(TOUR)/scene/truth.tif out=$(TOUR)/map.tif preview=true \
 	  checkpoint=$$(ls -d $(TOUR)/few_labels/backbone.weights=cromss* | head -n 1)/checkpoints/last.ckpt
 
 test: setup  ## run the tests
