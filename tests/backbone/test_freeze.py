@@ -1,8 +1,7 @@
 import pytest
 import torch
 
-from cromss.backbone import Freezing
-from cromss.backbone.freeze import trainable
+from cromss.backbone import Freezing, trainable
 from cromss.fusion import LateFusion, MidFusion, SingleFusion
 from helpers.backbones import backbone_of
 
@@ -52,7 +51,7 @@ def test_nothing_of_a_frozen_encoder_is_kept_for_the_backward_pass():
     assert all(feature.grad_fn is None for feature in net.encoder(images()["s2"])[1:])
 
 
-def test_an_encoder_thaws_at_its_epoch_and_freezes_again_where_a_run_starts_before_it():
+def test_an_encoder_is_unfrozen_at_its_epoch_and_freezes_again_where_a_run_starts_before_it():
     net, freezing = network(), Freezing("frozen", 2)
     for epoch, frozen in ((2, False), (1, True), (3, False), (0, True)):
         before = statistics(net)
@@ -78,9 +77,9 @@ def test_every_branch_has_an_encoder(fusion, number):
 @pytest.mark.parametrize(
     ("mode", "epochs", "message"),
     [
-        ("half", None, "backbone.freeze=half is unknown: choose one of none, frozen, reference"),
+        ("half", None, "backbone.freeze='half' is unknown: choose one of none, frozen, reference"),
         ("frozen", 0, "backbone.freeze_epochs=0: at least 1"),
-        ("none", 3, "say backbone.freeze=frozen"),
+        ("none", 3, "set backbone.freeze=frozen"),
     ],
 )
 def test_what_has_no_meaning_is_refused(mode, epochs, message):

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from cromss.backbone import DECODERS, Backbone
-from cromss.backbone.smp import NORMS
+from cromss.backbone.options import NORMS
 from helpers.backbones import backbone_of
 
 

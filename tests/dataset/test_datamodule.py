@@ -308,7 +308,7 @@ def test_a_band_that_is_the_same_everywhere_cannot_be_scaled_by_its_own_statisti
 def test_a_network_scales_scenes_by_the_statistics_it_was_trained_with():
     own = module(keeping(CountingReader(), 10, 4), **OWN).own_statistics
     bands = {"s1": (0, 1)}
-    network = TrainedNetwork(lambda images, branches: images, bands, "standardise", own, (), (), None, 32)
+    network = TrainedNetwork(lambda images, branches: images, bands, "standardise", own, (), (), None)
     raw = torch.full((1, 2, 4, 4), -15.0)
     steps = quantise(raw, "s1")
     expected = (steps.float() - torch.tensor([10.0, 11.0])[:, None, None]) / 4

@@ -117,7 +117,7 @@ def test_unet_takes_any_size_and_others_say_which():
 def test_wrong_input_is_named_with_its_cure():
     net = build("late", "resnet18", 2, 3, 4)
     good = images_of({"s1": 2, "s2": 3})
-    with pytest.raises(ValueError, match="the batch lacks s1"):
+    with pytest.raises(ValueError, match="s1 is missing in the batch"):
         net({"s2": good["s2"]})
     with pytest.raises(ValueError, match="built for 3 bands of s2, the images have 9"):
         net({"s1": good["s1"], "s2": images_of({"s2": 9})["s2"]})

@@ -2,8 +2,7 @@ import pytest
 import torch
 
 from cromss.backbone import DECODERS
-from cromss.fusion import SingleFusion
-from cromss.fusion.idle import leave_out_idle
+from cromss.fusion import SingleFusion, leave_out_idle
 from helpers.backbones import backbone_of
 
 

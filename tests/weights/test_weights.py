@@ -492,7 +492,7 @@ def test_imagenet_without_a_file_asks_the_library(monkeypatch):
     assert report.bands.new == ("VV", "VH")
     assert asked == [("resnet18", 3, "imagenet"), ("tu-resnet18", 3, True), ("resnet18", 3, "imagenet")]
     with pytest.raises(ValueError, match="3-band weights, 13-band input: say dataset.bands=3, or"):
-        load_weights(LITTLE, None, "imagenet", bands=13)
+        load_weights(single(), None, "imagenet", bands=13)
 
 
 @pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18"])

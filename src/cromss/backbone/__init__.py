@@ -5,20 +5,20 @@ from typing import TYPE_CHECKING
 from cromss.io.lazy import names_of
 
 if TYPE_CHECKING:
-    from cromss.backbone.blocks import decoder_blocks
-    from cromss.backbone.freeze import Freezing
-    from cromss.backbone.smp import DECODERS, Backbone
-    from cromss.weights.load import load_weights
+    from cromss.backbone.freeze import Freezing, trainable
+    from cromss.backbone.options import DECODERS
+    from cromss.backbone.smp import Backbone, decoder_blocks
 
-__all__ = ["DECODERS", "Backbone", "Freezing", "decoder_blocks", "load_weights"]
+__all__ = ["DECODERS", "Backbone", "Freezing", "decoder_blocks", "load_weights", "trainable"]
 
 __getattr__ = names_of(
     __name__,
     {
         "Backbone": "smp",
-        "DECODERS": "smp",
+        "DECODERS": "options",
         "Freezing": "freeze",
-        "decoder_blocks": "blocks",
+        "decoder_blocks": "smp",
+        "trainable": "freeze",
         "load_weights": "cromss.weights.load",  # a public name of this package, whose code stands above the networks
     },
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-MODES = ("none", "frozen", "reference")
+from cromss.backbone.options import FREEZE_MODES, unknown
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,14 @@ class Freezing:
     epochs: int | None
 
     def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise ValueError(f"backbone.freeze={self.mode} is unknown: choose one of {', '.join(MODES)}")
+        if self.mode not in FREEZE_MODES:
+            raise ValueError(unknown("backbone.freeze", self.mode, FREEZE_MODES))
         if self.epochs is not None and self.epochs < 1:
             raise ValueError(f"backbone.freeze_epochs={self.epochs}: at least 1, or null to freeze to the end")
         if self.epochs is not None and self.mode == "none":
             raise ValueError(
                 f"backbone.freeze_epochs={self.epochs} ends a freeze and backbone.freeze=none begins none: "
-                "say backbone.freeze=frozen"
+                "set backbone.freeze=frozen"
             )
 
     def is_on(self, epoch: int) -> bool:

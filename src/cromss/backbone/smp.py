@@ -2,44 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
 from segmentation_models_pytorch.base import SegmentationModel
-from torch.nn import BatchNorm2d
+from torch import nn
 
-DECODERS = (
-    "unet",
-    "unetplusplus",
-    "deeplabv3",
-    "deeplabv3plus",
-    "pspnet",
-    "linknet",
-    "fpn",
-    "pan",
-    "manet",
-    "upernet",
-)
-"""The decoders that take any convolutional encoder."""
-
-NORMS: dict[str, dict[str, Any]] = {
-    "batchnorm": {"type": "batchnorm"},
-    # With weights, as batch norm has them: the decoders initialise those of all their norms.
-    "instancenorm": {"type": "instancenorm", "affine": True},
-    "identity": {"type": "identity"},
-}
-"""Normalisations of decoders, as segmentation_models_pytorch takes them."""
+from cromss.backbone.options import DECODERS, NORMS, unknown
 
 CHANNEL_KEYWORDS = {"fpn": "decoder_pyramid_channels", "pspnet": "psp_out_channels"}
 """Decoders that call their ``decoder_channels`` otherwise."""
 
 SMALLEST = {"pan": 128}
-"""Pixels a side that a decoder needs at least: PAN halves the encoder's last features three times more."""
+"""Pixels per side that a decoder needs at least: PAN halves the encoder's last features three times more."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +32,7 @@ class Backbone:
         encoder: A name of segmentation_models_pytorch, e.g. ``"resnet50"``, or ``"tu-"`` and a name of timm.
         decoder: One of `DECODERS`.
         encoder_depth: Stages of the encoder, each halving the size; None takes the decoder's usual number.
-        decoder_channels: Channels of the decoder, a number a block for unet, unetplusplus and manet, else one number;
+        decoder_channels: Channels of the decoder, a number per block for unet, unetplusplus and manet, else one number;
             None takes the decoder's usual ones, for unet 256 128 64 32 16 as published.
         decoder_norm: Normalisation in the decoder: ``"batchnorm"``, ``"instancenorm"`` or ``"identity"``
             for none; None takes the decoder's usual one, batch norm.
@@ -72,12 +52,12 @@ class Backbone:
 
     def __post_init__(self) -> None:
         if self.decoder not in DECODERS:
-            raise ValueError(_unknown("decoder", self.decoder, DECODERS))
+            raise ValueError(unknown("decoder", self.decoder, DECODERS))
         if self.encoder.startswith("tu-"):
             if not timm.is_model(self.encoder.removeprefix("tu-")):
-                raise ValueError(_unknown("encoder", self.encoder, (f"tu-{name}" for name in timm.list_models())))
+                raise ValueError(unknown("encoder", self.encoder, (f"tu-{name}" for name in timm.list_models())))
         elif self.encoder not in smp.encoders.get_encoder_names():
-            raise ValueError(_unknown("encoder", self.encoder, smp.encoders.get_encoder_names()))
+            raise ValueError(unknown("encoder", self.encoder, smp.encoders.get_encoder_names()))
         if self.batch_norm_momentum is not None and not 0 < self.batch_norm_momentum <= 1:
             raise ValueError(f"batch_norm_momentum={self.batch_norm_momentum} is not in (0, 1]: e.g. 0.1, or null")
         if self.decoder_channels is not None and self._channel_keyword not in self._parameters:
@@ -85,7 +65,7 @@ class Backbone:
         if self.decoder_channels is not None:
             usual = self._parameters[self._channel_keyword].default
             if isinstance(usual, int) != isinstance(self.decoder_channels, int):
-                wanted = "one number" if isinstance(usual, int) else "a number a block"
+                wanted = "one number" if isinstance(usual, int) else "a number per block"
                 raise ValueError(
                     f"decoder_channels={self.decoder_channels}: decoder={self.decoder} wants {wanted}, e.g. "
                     f"{usual if isinstance(usual, int) else list(usual)}; null takes that"
@@ -94,7 +74,7 @@ class Backbone:
             if "decoder_use_norm" not in self._parameters:
                 raise ValueError(f"decoder={self.decoder} has no decoder_norm to set: set decoder_norm to null")
             if self.decoder_norm not in NORMS:
-                raise ValueError(_unknown("decoder_norm", self.decoder_norm, NORMS))
+                raise ValueError(unknown("decoder_norm", self.decoder_norm, NORMS))
             if (self.decoder, self.decoder_norm) == ("upernet", "instancenorm"):
                 raise ValueError(
                     "decoder=upernet pools to single pixels, which decoder_norm=instancenorm cannot normalise: set "
@@ -135,19 +115,23 @@ class Backbone:
             ) from error
         if self.batch_norm_momentum is not None:
             for layer in network.modules():
-                if isinstance(layer, BatchNorm2d):
+                if isinstance(layer, nn.BatchNorm2d):
                     layer.momentum = self.batch_norm_momentum
         return network
 
     @property
+    def depth(self) -> int:
+        """Stages of the encoder."""
+        return self.encoder_depth or self._parameters["encoder_depth"].default
+
+    @cached_property
     def required_multiple(self) -> int:
         """Height and width of an image must be multiples of this many pixels; 1 where any size will do."""
         if not self._architecture.requires_divisible_input_shape:
             return 1
-        depth = self.encoder_depth or self._parameters["encoder_depth"].default
         # Dilated encoders stop halving at their output stride.
         dilated = self._parameters.get("encoder_output_stride")
-        return min(2**depth, dilated.default if dilated else 32)
+        return min(2**self.depth, dilated.default if dilated else 32)
 
     @property
     def smallest(self) -> int:
@@ -167,14 +151,21 @@ class Backbone:
         return CHANNEL_KEYWORDS.get(self.decoder, "decoder_channels")
 
 
-_MOST_LISTED = 30
-"""Names that a message lists."""
+def decoder_blocks(decoder: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Splits a decoder into blocks that can be loaded or trained one by one.
 
+    Args:
+        decoder: Of segmentation_models_pytorch. The U-Nets and LinkNet keep their blocks in a list ``blocks``, beside
+            which there may be a ``center`` before them; every part of another decoder is a block.
 
-def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=5)
-    if close:
-        return f"{kind}={name[:100]!r} is unknown: did you mean {' or '.join(close)}?"
-    more = ", …" if len(known) > _MOST_LISTED else ""
-    return f"{kind}={name[:100]!r} is unknown: choose one of {', '.join(known[:_MOST_LISTED])}{more}"
+    Returns:
+        Names within the decoder and modules, from the deepest features to the finest; parts without weights left out.
+        Together they hold all of the decoder's weights.
+    """
+    parts: list[tuple[str, nn.Module]] = []
+    for name, child in decoder.named_children():
+        if isinstance(child, nn.ModuleList | nn.ModuleDict):
+            parts += [(f"{name}.{inner}", block) for inner, block in child.named_children()]
+        else:
+            parts.append((name, child))
+    return [(name, part) for name, part in parts if any(True for _ in part.parameters())]

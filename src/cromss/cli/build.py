@@ -14,8 +14,7 @@ from cromss.config.instantiation import instantiate
 from cromss.dataset.augment import HALVINGS
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.dataset.reader import LocationReader
-from cromss.fusion.idle import leave_out_idle
-from cromss.fusion.images import FusionNetwork
+from cromss.fusion import FusionNetwork, leave_out_idle
 from cromss.trainer.module import SegmentationModule
 from cromss.trainer.optim import parameter_groups
 
@@ -66,12 +65,10 @@ def build(cfg: DictConfig) -> tuple[SegmentationModule, LocationDataModule]:
         classes=list(cfg.dataset.classes),
         **{name: cfg.dataset[name] for name in VIEW},
     )
-    if data.crop % net.required_multiple:
-        nearest = max(net.required_multiple, data.crop // net.required_multiple * net.required_multiple)
-        raise ValueError(
-            f"dataset.crop={data.crop} must be a multiple of {net.required_multiple} for this decoder: say {nearest}"
-        )
-    smallest = instantiate(cfg.backbone.network).smallest
+    multiple, smallest = net.backbone.required_multiple, net.backbone.smallest
+    if data.crop % multiple:
+        nearest = max(multiple, data.crop // multiple * multiple)
+        raise ValueError(f"dataset.crop={data.crop} must be a multiple of {multiple} for this decoder: set {nearest}")
     if data.crop < smallest:
         raise ValueError(
             f"dataset.crop={data.crop} is too small for backbone.decoder={cfg.backbone.decoder}, which needs "

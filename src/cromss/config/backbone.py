@@ -7,8 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from cromss.backbone.freeze import MODES
-from cromss.backbone.smp import DECODERS, NORMS
+from cromss.backbone.options import DECODERS, FREEZE_MODES, NORMS
 from cromss.config.settings import OPTIONAL, AddressText, Count, Means, OneOf, PathText, Settings, Text
 from cromss.types import BRANCHES
 from cromss.weights.origins import NONE, ORIGINS
@@ -97,7 +96,7 @@ class Start(Settings):
 class Freeze(Settings):
     """Arguments of `cromss.backbone.Freezing`."""
 
-    mode: Annotated[str, OneOf(MODES)]
+    mode: Annotated[str, OneOf(FREEZE_MODES)]
     epochs: Count | None
 
 
@@ -125,7 +124,7 @@ class BackboneGroup(Network):
     adapt_bands: bool
     """Whether weights for other bands are fitted by the names of the bands."""
 
-    freeze: Annotated[str, OneOf(MODES)]
+    freeze: Annotated[str, OneOf(FREEZE_MODES)]
     """The encoder: trained, frozen, or frozen with batch-norm statistics that follow the data as published."""
 
     freeze_epochs: Count | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cromss.fusion.images import FusionNetwork
+from cromss.fusion.networks import FusionNetwork
 
 
 def leave_out_idle(net: FusionNetwork) -> list[str]:

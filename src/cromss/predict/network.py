@@ -12,17 +12,16 @@ from matplotlib.colors import is_color_like
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from cromss.backbone.part import below
 from cromss.dataset.bands import Scale, band_positions, quantise, select_bands
 from cromss.dataset.classes import check_class_names
 from cromss.dataset.own_statistics import PUBLISHED, OwnStatistics
-from cromss.fusion.fused import fused_probs
-from cromss.fusion.images import FusionNetwork
+from cromss.fusion import FusionNetwork, fused_probs
 from cromss.io.checkpoint import Checkpoint
 from cromss.io.plain import NotPlainError, Record, parse, shown
 from cromss.trainer.checkpoint_file import load_checkpoint
 from cromss.trainer.training_state import statistics
 from cromss.types import Prediction, seen_by
+from cromss.weights.part import below
 from cromss.weights.saved import SavedNetwork
 
 
@@ -58,8 +57,7 @@ class TrainedNetwork:
         statistics: What it scales by where that is not the published statistics.
         classes: Class names.
         colours: A colour a class, as ``"#rrggbb"``.
-        crop: Pixels a side that it was trained on; None where the checkpoint does not tell.
-        smallest: Pixels a side that it needs at least.
+        crop: Pixels per side that it was trained on; None where the checkpoint does not tell.
     """
 
     net: FusionNetwork
@@ -69,7 +67,11 @@ class TrainedNetwork:
     classes: tuple[str, ...]
     colours: tuple[str, ...]
     crop: int | None
-    smallest: int
+
+    @property
+    def smallest(self) -> int:
+        """Pixels per side that it needs at least."""
+        return self.net.backbone.smallest
 
     @property
     def device(self) -> torch.device:
@@ -176,7 +178,6 @@ def _network(checkpoint: Checkpoint) -> TrainedNetwork:
         classes,
         tuple(dataset.colours),
         crop=dataset.crop if isinstance(dataset.crop, int) else None,
-        smallest=saved.backbone.smallest,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import lightning as L
 
-from cromss.backbone.freeze import Freezing, trainable
+from cromss.backbone import Freezing, trainable
 from cromss.trainer.module import SegmentationModule
 
 

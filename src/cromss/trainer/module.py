@@ -12,8 +12,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import Metric
 
 from cromss.dataset.classes import check_class_names, metric_keys
-from cromss.fusion.fused import FUSED, fused_probs
-from cromss.fusion.images import FusionNetwork
+from cromss.fusion import FUSED, FusionNetwork, fused_probs
 from cromss.loss import Objective
 from cromss.selection import CrossModalSelection, NoSelection
 from cromss.trainer.guard import FiniteGuard

@@ -10,8 +10,8 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, ReduceLROnPlateau, StepLR
 
-from cromss.backbone.blocks import decoder_blocks
-from cromss.fusion.images import FusionNetwork
+from cromss.backbone import decoder_blocks
+from cromss.fusion import FusionNetwork
 
 RATES = ("equal", "rising", "falling")
 """How the learning rate goes from block to block of a decoder, from the deepest features to the head."""

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from safetensors.torch import save
 
-from cromss.backbone.part import first_convolution, plain, shapes
 from cromss.dataset.own_statistics import PUBLISHED
 from cromss.io.atomic import write_file
 from cromss.io.user_paths import check_new_file
@@ -15,6 +14,7 @@ from cromss.weights.diagnose import resnet_name
 from cromss.weights.first_layer import source_bands
 from cromss.weights.load import choose_encoder
 from cromss.weights.origins import find
+from cromss.weights.part import first_convolution, plain, shapes
 from cromss.weights.weights_file import EXPORTED, FORMAT, UNKNOWN, open_weights
 
 

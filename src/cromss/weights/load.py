@@ -6,20 +6,21 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from cromss.backbone.blocks import decoder_blocks
-from cromss.backbone.part import Part, below, first_convolution, plain, shapes
-from cromss.backbone.pretrained import imagenet_weights
+from cromss.backbone import decoder_blocks
+from cromss.fusion import FusionNetwork
+from cromss.fusion.parts import SINGLE, Parts
 from cromss.types import BRANCHES
 from cromss.weights.adapt import bands_of_count
 from cromss.weights.diagnose import likely_cause
 from cromss.weights.first_layer import FirstLayer, first_layer, network_bands, source_bands
 from cromss.weights.origins import ANY, NONE, ORIGINS, Found, Place, find
+from cromss.weights.part import Part, below, first_convolution, plain, shapes
 from cromss.weights.report import LoadReport
-from cromss.weights.weights_file import WeightsFile, open_weights
+from cromss.weights.weights_file import WeightsFile, imagenet_weights, open_weights
 
 
 class Amount(NamedTuple):
@@ -76,14 +77,6 @@ class Request:
         parse_load(self.load, self.origin)
 
 
-class Parts(NamedTuple):
-    """Names of a branch's parts in a plain network; those of the fusions, which import this room, have the same."""
-
-    encoder: str
-    decoder: str
-    segmentation_head: str
-
-
 def load_weights(
     net: nn.Module,
     path: str | Path | None,
@@ -138,16 +131,20 @@ def pretrained(net: nn.Module, request: Request) -> WeightsFile:
     """
     if request.origin != "imagenet":
         raise ValueError(f"backbone.weights={request.origin} needs a file: say backbone.weights_path=FILE, or a URL")
-    return imagenet_weights(net.get_submodule(branch_parts(net, request.modality).encoder))
+    if not isinstance(net, FusionNetwork):
+        raise ValueError(
+            "origin='imagenet' without a file needs a network of cromss.fusion, which knows its encoder: give a plain "
+            "one its weights by encoder_weights='imagenet' of segmentation_models_pytorch"
+        )
+    return imagenet_weights(net.backbone)
 
 
 def branch_parts(net: nn.Module, branch: str) -> Parts:
     """Where the parts of a branch lie in a network; ValueError where it has no such branch."""
-    parts: Any = getattr(net, "parts", None)
-    if parts is None:
-        return Parts(*Parts._fields)
-    check_known("modality", branch, tuple(parts))
-    return parts[branch]
+    if not isinstance(net, FusionNetwork):
+        return SINGLE
+    check_known("modality", branch, net.branches)
+    return net.parts[branch]
 
 
 def check_known(setting: str, value: str, known: Sequence[str]) -> None:

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from cromss.backbone.part import below
 from cromss.io.plain import shown
+from cromss.weights.part import below
 from cromss.weights.weights_file import WeightsFile
 
 ANY = "any"

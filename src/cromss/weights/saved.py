@@ -15,10 +15,7 @@ from pydantic import ConfigDict, Field
 from torch import Tensor
 
 from cromss.backbone import Backbone
-from cromss.fusion.images import FusionNetwork
-from cromss.fusion.late import LateFusion
-from cromss.fusion.mid import MidFusion
-from cromss.fusion.single import SingleFusion
+from cromss.fusion import FusionNetwork, LateFusion, MidFusion, SingleFusion
 from cromss.io.plain import NotPlainError, Record, check_plain, parse, shown
 from cromss.types import IGNORE_INDEX
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pooch
+import segmentation_models_pytorch as smp
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from cromss.backbone import Backbone
 from cromss.dataset.bands import BANDS, NORMALISATIONS
 from cromss.dataset.own_statistics import STATISTICS
 from cromss.io.checkpoint import checked_state
@@ -21,6 +23,7 @@ from cromss.io.plain import NotPlainError, check_plain, read_json, shown
 from cromss.io.safe_load import GARBAGE, UnreadableFileError, read_torch_file
 from cromss.types import BRANCHES
 from cromss.weights.fetch import fetch, is_url
+from cromss.weights.part import plain
 
 UNKNOWN = "unknown"
 """What the metadata of an exported encoder say of what nobody knew."""
@@ -218,3 +221,34 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, metadata  # noqa: SIM118
     except (SafetensorError, *GARBAGE) as error:
         raise UnreadableFileError(shown(str(error) or type(error).__name__)) from error
+
+
+def imagenet_weights(backbone: Backbone) -> WeightsFile:
+    """Fetches the published ImageNet weights of an encoder, or takes them from the cache of huggingface_hub.
+
+    Args:
+        backbone: Whose encoder.
+
+    Returns:
+        A plain state dict for 3 bands, R, G, B.
+
+    Raises:
+        ValueError: There are no such weights, or there is no network.
+    """
+    name = backbone.encoder
+    # Those that segmentation_models_pytorch takes from timm have the weights that timm names.
+    kind = True if name.startswith(("tu-", "timm-")) else "imagenet"
+    if kind is not True and kind not in smp.encoders.encoders[name]["pretrained_settings"]:
+        raise ValueError(
+            f"backbone.weights=imagenet: there are none for backbone.encoder={name}: choose another encoder, e.g. "
+            "backbone=resnet50, or give a file by backbone.weights_path=FILE"
+        )
+    try:
+        encoder = smp.encoders.get_encoder(name, in_channels=3, depth=backbone.depth, weights=kind)
+    # huggingface_hub's errors for a missing network are OSErrors, timm's for a model without weights a RuntimeError.
+    except (OSError, RuntimeError) as error:
+        raise ValueError(
+            f"ImageNet weights of {name} cannot be fetched ({str(error).splitlines()[0]}): try again with a network, "
+            "or take the state dict of torchvision or timm from a file by backbone.weights_path=FILE"
+        ) from error
+    return WeightsFile(f"ImageNet weights of {name}", None, None, plain(encoder.state_dict())[1])
