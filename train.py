@@ -1,4 +1,4 @@
-"""Pretrain a segmentation encoder on noisy labels, fine-tune it, test it: `python train.py --help`."""
+"""Pretrain a segmentation encoder on noisy labels, fine-tune it, test it: the same as `cromss train`."""
 
 from cromss.cli.train import main
 

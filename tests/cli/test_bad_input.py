@@ -11,8 +11,8 @@ import pytest
 import rasterio
 from rasterio import Affine
 
+import cromss.cli.prepare as prepare
 import cromss.cli.train
-import cromss.prepare.__main__ as prepare
 from cromss.dataset.bands import BANDS
 from cromss.dataset.classes import CLASSES
 from cromss.dataset.folder import FolderReader

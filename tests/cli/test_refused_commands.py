@@ -2,8 +2,8 @@
 
 import pytest
 
+from cromss.cli import report
 from cromss.cli.train import main
-from cromss.report import __main__ as report
 from cromss.runs.names import LOCK
 from cromss.weights import export
 from helpers.entrypoint import SMALL, latest

@@ -225,7 +225,7 @@ def test_help_is_short_and_names_every_group(train):
     assert options["fusion"] == ["early", "late", "mid*", "single"]
     assert options["selection"] == ["cromss*", "none"]
     assert "synthetic*" in options["dataset"]
-    assert done.stdout.count("python train.py ") >= 5
+    assert done.stdout.count("  cromss train ") >= 5
 
 
 def test_a_sweep_runs_its_jobs_in_folders_named_after_what_differs(train, tmp_path):

@@ -47,7 +47,7 @@ def check(program, key, odd, monkeypatch, capfd):
     monkeypatch.setattr("sys.argv", [program, *typed, f"{key}={odd}"])
     taken, ended = [], None
     try:
-        run_command(program, f"cromss.{program}", taken.append, PROGRAM_PATHS[program], "nothing happened.")
+        run_command(program, taken.append, PROGRAM_PATHS[program], "nothing happened.")
     except SystemExit as end:
         ended = end.code
     if ended is not None:

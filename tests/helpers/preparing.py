@@ -7,9 +7,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from cromss.cli.command import checked_settings
+from cromss.cli.prepare import run
 from cromss.config.resolvers import register_resolvers
 from cromss.io.package_data import config_dir
-from cromss.prepare.__main__ import run
 
 register_resolvers()
 
@@ -18,7 +18,7 @@ def prepared(*overrides):
     """Does what ``python -m cromss.prepare`` does with these overrides."""
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         cfg = compose("prepare", [str(override) for override in overrides])
-    run(checked_settings("prepare", "cromss.prepare", OmegaConf.to_container(cfg, resolve=True)))
+    run(checked_settings("prepare", OmegaConf.to_container(cfg, resolve=True)))
 
 
 def content(store):

@@ -1,6 +1,6 @@
 import pytest
 
-from cromss.predict.__main__ import main
+from cromss.cli.predict import main
 from helpers.entrypoint import latest
 
 

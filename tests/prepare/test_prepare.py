@@ -203,6 +203,6 @@ def test_mistakes_end_at_once(tmp_path, monkeypatch, settings, words):
 def test_help_is_short_and_shows_commands(tmp_path):
     result = prepare("--help", cwd=tmp_path)
     assert result.returncode == 0
-    assert "python -m cromss.prepare source=folder path=DIR out=STORE" in result.stdout
+    assert "cromss prepare source=folder path=DIR out=STORE" in result.stdout
     assert "action=verify" in result.stdout
     assert len(result.stdout.splitlines()) < 160

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from cromss.cli import report as command
 from cromss.cli.command import checked_settings
+from cromss.cli.report import run
 from cromss.io.package_data import config_dir
-from cromss.report import __main__ as command
-from cromss.report.__main__ import run
 from cromss.report.output import check_outside_runs, deliver
 from helpers.entrypoint import finish, start
 
@@ -40,7 +40,7 @@ def settings(invent, tmp_path, monkeypatch):
 )
 def test_mistakes_say_what_is_allowed(settings, changes, message):
     with pytest.raises(ValueError, match=message):
-        run(checked_settings("report", "cromss.report", settings | changes))
+        run(checked_settings("report", settings | changes))
 
 
 def test_a_file_is_replaced_only_when_asked(settings, tmp_path):
@@ -83,7 +83,7 @@ def test_a_mistake_on_the_command_line_ends_without_a_stack_trace(tmp_path):
 
 
 def test_it_starts_without_torch():
-    code = "import sys, cromss.report.__main__; sys.exit('torch' in sys.modules)"
+    code = "import sys, cromss.cli.report; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from cromss.cli.report import run
 from cromss.io.package_data import config_dir
-from cromss.report.__main__ import run
 from cromss.report.page import is_page_folder
 from helpers.entrypoint import SMALL, finish, start
 from helpers.invented_runs import config, invent_run, invent_sweep

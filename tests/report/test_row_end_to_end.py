@@ -7,8 +7,8 @@ import sys
 import pytest
 import torch
 
+from cromss.cli.report import main as report
 from cromss.cli.train import main as train
-from cromss.report.__main__ import main as report
 from helpers.entrypoint import latest
 from helpers.published import FILES, published_lmdbs
 from helpers.weights_files import published

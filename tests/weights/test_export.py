@@ -171,7 +171,7 @@ def test_nothing_is_written_over_unless_asked(tiny, tmp_path):
 def test_mistakes_on_the_command_line(tmp_path, changes, message):
     settings = OPTIONS | {"checkpoint": str(tmp_path / "a.ckpt"), "out": str(tmp_path / "b"), "modality": "s2"}
     with pytest.raises(ValueError, match=message):
-        run(checked_settings("export", "cromss.weights.export", settings | changes))
+        run(checked_settings("export", settings | changes))
 
 
 def test_the_command_line(tiny, tmp_path):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import getpass
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import NoneType
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn, TypeVar, get_args
 
 import hydra
 from hydra._internal import utils as hydra_utils
@@ -32,13 +32,14 @@ from cromss.io.redact import redact
 from cromss.io.signals import EndedBySignal, ended_by_exception
 from cromss.sweep.job import rank
 
+Value = TypeVar("Value")
+
 FULL_ERROR = "HYDRA_FULL_ERROR"
 """Environment variable of Hydra: 1 shows every error with its stack trace."""
 
 
 def run_command(
     name: str,
-    program: str,
     work: Callable[[Any], None],
     paths: Mapping[str, PathKey],
     interrupted: str,
@@ -47,8 +48,7 @@ def run_command(
     """Composes the settings from the command line, checks them, and does the work.
 
     Args:
-        name: Of the file in ``conf/`` that holds all settings and the help, and of its model in `PROGRAMS`.
-        program: How it is called, ``cromss.predict``.
+        name: Of the program, of the file in ``conf/`` that holds its settings and help, and of its model in `PROGRAMS`.
         work: Takes the settings as a plain dict. Its ValueErrors and OSErrors are shown as their message alone.
         paths: See `literal_paths`.
         interrupted: What Ctrl-C, SIGTERM or SIGHUP leave behind, a sentence.
@@ -60,7 +60,7 @@ def run_command(
     def composed(cfg: DictConfig) -> None:
         with mistakes_shown():
             try:
-                settings = checked_settings(name, program, OmegaConf.to_container(cfg, resolve=True))
+                settings = checked_settings(name, OmegaConf.to_container(cfg, resolve=True))
                 if idle := without_effect(name, settings, typed_overrides()):
                     raise UserError("\n".join(idle))
                 work(settings)
@@ -71,11 +71,11 @@ def run_command(
 
     def unknown_key(key: str) -> str:
         known = [known for known, _, _ in keys_of(PROGRAMS[name])]
-        return f"There is no key {key}: {did_you_mean(key, known, f'see `python -m {program} --help`')}"
+        return f"There is no key {key}: {did_you_mean(key, known, f'see `cromss {name} --help`')}"
 
     with interrupted_as(f"Interrupted: {interrupted}"), one_sentence(unknown_key):
         if not sweeps and is_sweep(sys.argv[1:]):
-            raise UserError(f"-m starts a sweep, and {program} does one thing at a time: leave it out")
+            raise UserError(f"-m starts a sweep, and cromss {name} does one thing at a time: leave it out")
         prepare_arguments(paths)
         try:
             with ended_by_exception():
@@ -85,12 +85,11 @@ def run_command(
             raise
 
 
-def checked_settings(name: str, program: str, settings: Any) -> Any:
+def checked_settings(name: str, settings: Any) -> Any:
     """The settings of a program, all of which may have their values.
 
     Args:
         name: Key of `PROGRAMS`.
-        program: How it is called, for the cure.
         settings: Composed, as a plain dict.
 
     Raises:
@@ -102,7 +101,7 @@ def checked_settings(name: str, program: str, settings: Any) -> Any:
         for key, field in model.model_fields.items()
         if key in settings and settings[key] is None and NoneType not in _members(field.annotation)
     ]
-    problems = [f"{key}=… is missing; `python -m {program} --help` shows examples" for key in missing]
+    problems = [f"{key}=… is missing; `cromss {name} --help` shows examples" for key in missing]
     problems += [problem for problem in problems_of(model, settings) if problem.partition("=")[0] not in missing]
     if problems:
         raise UserError("\n".join(problems))
@@ -148,28 +147,19 @@ def interrupted_as(words: str) -> Iterator[None]:
 
 @contextmanager
 def one_sentence(unknown_key: Callable[[str], str]) -> Iterator[None]:
-    """Shows mistakes in a command line as one sentence, where Hydra has several lines or a stack trace.
+    """Shows a mistake in a command line as one sentence, where Hydra has several lines or a stack trace.
 
-    Errors of the work itself are the business of `mistakes_shown`; what is neither is a bug, and shown as Hydra does.
+    What is no mistake of the user is a bug, and raised with its stack trace.
 
     Args:
         unknown_key: Says what to type instead of a key that does not exist.
     """
     as_hydra_does = hydra_utils.run_and_report
-
-    def report(func: Callable[[], Any]) -> Any:
-        try:
-            return func()
-        except Exception as error:  # noqa: BLE001  # told or raised again, as Hydra does here
-            if _full_errors() or (_is_of_the_work(error) and not isinstance(error, UserError)):
-                return as_hydra_does(functools.partial(_raise, error))
-            _end(sentence(error, sys.argv[1:], unknown_key))
-
-    hydra_utils.run_and_report = report
+    # Hydra would add lines of its own; without this, its callers below have nothing to catch.
+    hydra_utils.run_and_report = as_hydra_does if _full_errors() else _called
     try:
         yield
-    except (ValueError, HydraException) as error:
-        # Of the arguments, before Hydra has a config.
+    except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
         if _full_errors():
             raise
         _end(sentence(error, sys.argv[1:], unknown_key))
@@ -177,16 +167,27 @@ def one_sentence(unknown_key: Callable[[str], str]) -> Iterator[None]:
         hydra_utils.run_and_report = as_hydra_does
 
 
+def _called(func: Callable[[], Value]) -> Value:
+    return func()
+
+
 @contextmanager
 def mistakes_shown() -> Iterator[None]:
-    """Ends a single run with the message of a `UserError` alone; within a sweep the launcher tells it."""
+    """Ends a single run with the message of a `UserError` alone, or with the stack trace of a bug.
+
+    Within a sweep the launcher tells how each run ended, so that the others go on.
+    """
     try:
         yield
-    except UserError as error:
-        if _full_errors() or HydraConfig.get().mode == RunMode.MULTIRUN:
+    except Exception as error:
+        if _full_errors():
+            raise
+        if not isinstance(error, UserError):
+            traceback.print_exception(error)
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
         # No Exception, as Hydra would add lines of its own.
-        _end(str(error))
+        _end(str(error) if isinstance(error, UserError) else "")
 
 
 _LONGEST_LINE = 2000
@@ -201,20 +202,5 @@ def _end(message: str) -> NoReturn:
     sys.exit(1)
 
 
-def _raise(error: Exception) -> NoReturn:
-    raise error
-
-
 def _full_errors() -> bool:
     return os.environ.get(FULL_ERROR) == "1"
-
-
-def _is_of_the_work(error: Exception) -> bool:
-    """Whether an error came out of a run, of this process or another, and not of the reading of the command line."""
-    trace = error.__traceback__
-    while trace is not None:
-        # The context in which all work is done; or what Hydra asks for the result of a run.
-        if trace.tb_frame.f_code.co_name in ("return_value", mistakes_shown.__name__):
-            return True
-        trace = trace.tb_next
-    return False

@@ -1,6 +1,6 @@
-"""The command line of `train.py`: Hydra's, with errors that say what to do.
+"""`cromss train`: trains, fine-tunes, tests and sweeps.
 
-Nothing heavy is imported before the config stands, so that help and mistakes come back at once.
+Nothing slow is imported before the config is checked, so that help and mistakes come back at once.
 """
 
 from __future__ import annotations
@@ -38,30 +38,30 @@ register_resolvers()
 HELP = """\
 Pretrain satellite segmentation encoders on noisy labels (CromSS), fine-tune and test them.
 
-Usage: python train.py [group=option ...] [key=value ...]
+Usage: cromss train [group=option ...] [key=value ...]      # in a checkout also: python train.py ...
 
 Groups and their options (* is the default):
 {groups}
 
 Examples:
-  python train.py                                                # the embedded dataset, minutes on a CPU
-  python train.py fusion=late selection.prop=0.5                 # another fusion, another share of labels kept
-  python train.py selection=none smoothing=none                  # the baseline that learns from all labels
-  python train.py dataset=nol dataset.path=STORE trainer=smoke   # your own data, a run of seconds
-  python train.py trainer=finetune dataset=synthetic_exact backbone.freeze=frozen \\
-      backbone.weights=cromss backbone.weights_path=CHECKPOINT           # few exact labels, on a pretrained encoder
-  python train.py -m selection.prop=0.3,0.5,0.7 seed=1,2,3       # a sweep
+  cromss train                                                # the embedded dataset, minutes on a CPU
+  cromss train fusion=late selection.prop=0.5                 # another fusion, another share of labels kept
+  cromss train selection=none smoothing=none                  # the baseline that learns from all labels
+  cromss train dataset=nol dataset.path=STORE trainer=smoke   # your own data, a run of seconds
+  cromss train trainer=finetune dataset=synthetic_exact backbone.freeze=frozen \\
+      backbone.weights=cromss backbone.weights_path=CHECKPOINT        # few exact labels, on a pretrained encoder
+  cromss train -m selection.prop=0.3,0.5,0.7 seed=1,2,3       # a sweep
 
 {paths}
-More programs: python -m cromss.prepare (stores), .predict (a scene to a map), .report (tables), .backbone.export
-The keys of a group:  python train.py --help trainer           # with ranges and defaults; all: docs/settings.md
-All keys of a run:    python train.py --cfg job [overrides]
-Hydra's own options:  python train.py --hydra-help
+The keys of a group:  cromss train --help trainer             # with ranges and defaults; all: docs/settings.md
+All keys of a run:    cromss train --cfg job [overrides]
+Hydra's own options:  cromss train --hydra-help
+Other programs:       cromss --help
 """
 
 
 def main() -> None:
-    """Runs `train.py`: composes the config from the command line, then starts the run or the sweep."""
+    """Runs `cromss train`: composes the config from the command line, then starts the run or the sweep."""
     if {"--help", "-h"} & set(sys.argv[1:]):
         groups = [word for word in sys.argv[1:] if not word.startswith("-") and "=" not in word]
         with one_sentence(_unknown_key):
@@ -142,4 +142,4 @@ def _unknown_key(key: str) -> str:
     except HydraException:
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
             known = compose("config")
-    return next(iter(suggest_keys(known, [f"{key}="])), f"There is no key {key}: see `python train.py --cfg job`")
+    return next(iter(suggest_keys(known, [f"{key}="])), f"There is no key {key}: see `cromss train --cfg job`")

@@ -1,31 +1,6 @@
-"""The command line of `python -m cromss.prepare`."""
+"""`python -m cromss.prepare`, the same as `cromss prepare`."""
 
-from __future__ import annotations
-
-from typing import Any
-
-from cromss.cli.command import run_command
-from cromss.config.paths import PREPARE
-
-
-def main() -> None:
-    """Runs the command line."""
-    interrupted = "what is complete stays; the same command resumes."
-    run_command("prepare", "cromss.prepare", run, PREPARE, interrupted, sweeps=True)
-
-
-def run(settings: Any) -> None:
-    """Does what `conf/prepare.yaml`, as a plain dict that fits `cromss.config.programs.Prepare`, says.
-
-    Raises:
-        ValueError: Settings do not go together, the source cannot be read, or `verify` found damage.
-        OSError: The disk is full, or a path cannot be written.
-    """
-    # Late: it brings torch along, which help and mistakes need not wait for.
-    from cromss.prepare.actions import ACTIONS
-
-    ACTIONS[settings["action"]](settings)
-
+from cromss.cli.prepare import main
 
 if __name__ == "__main__":
     main()

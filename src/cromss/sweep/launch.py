@@ -12,7 +12,6 @@ from typing import Any
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
 
-from cromss.config import UserError
 from cromss.runs.links import check_no_links
 from cromss.runs.settings_files import save_sweep_settings
 from cromss.sweep.lock import one_at_a_time
@@ -68,9 +67,9 @@ def launch(launcher: Any, start: Start, jobs: Sequence[Overrides], first: int) -
 
 
 class _Told(JobReturn):
-    """The result of a run that failed by a mistake of the user, of which `_conclude` has told.
+    """The result of a run that failed, which `_conclude` has logged.
 
-    Hydra asks for the value of every run, and would tell of the mistake again, in lines of its own.
+    Hydra asks for the value of every run, and would report the error again, in lines of its own.
     """
 
     @property
@@ -83,7 +82,7 @@ class _Told(JobReturn):
 
 
 def _as_told(result: JobReturn) -> JobReturn:
-    if not isinstance(result._return_value, UserError) or os.environ.get("HYDRA_FULL_ERROR") == "1":
+    if not isinstance(result._return_value, Exception) or os.environ.get("HYDRA_FULL_ERROR") == "1":
         return result
     return _Told(overrides=result.overrides, status=result.status, _return_value=result._return_value)
 
@@ -130,4 +129,4 @@ def _conclude(folder: Path, runs: Sequence[PlannedRun], results: Results) -> Non
     for run in bad:
         lines = str(results[run.number]._return_value).strip().splitlines()
         log.error("#%d failed: %s: %s", run.number, run.text, lines[-1] if lines else "without a word")
-    log.info("%d of %d runs failed; python -m cromss.report status=%s", len(bad), len(runs), folder)
+    log.info("%d of %d runs failed; cromss report status=%s", len(bad), len(runs), folder)

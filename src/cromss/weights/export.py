@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 def main() -> None:
     """Runs the command line."""
-    run_command("export", "cromss.weights.export", run, EXPORT, interrupted="nothing was written.")
+    run_command("export", run, EXPORT, interrupted="nothing was written.")
 
 
 def run(settings: Any) -> None:

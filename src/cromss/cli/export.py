@@ -1,0 +1,5 @@
+"""`cromss export`: writes an encoder as a file for other programs."""
+
+from cromss.weights.export import main
+
+__all__ = ["main"]
