@@ -18,7 +18,10 @@ def config(prop=0.5, fusion="mid", seed=1, lr=1e-3, **dataset):
     """As much of a resolved config as tells runs apart: references stand at several places."""
     return {
         "seed": seed,
+        "row": None,
         "dataset": {
+            "bands": 13,
+            "train_samples": None,
             "classes": list(CLASSES),
             "colours": list(CLASSES.values()),
             "reader": {
@@ -28,7 +31,10 @@ def config(prop=0.5, fusion="mid", seed=1, lr=1e-3, **dataset):
                 **dataset,
             },
         },
-        "backbone": {"weights_path": None, "network": {"encoder": "tu-resnet18"}, "encoder": "tu-resnet18"},
+        "backbone": {
+            **{"weights": "none", "weights_path": None, "network": {"encoder": "tu-resnet18"}},
+            **{"encoder": "tu-resnet18", "decoder": "unet", "freeze": "none", "freeze_epochs": None},
+        },
         "fusion": {"_target_": f"cromss.fusion.{fusion.title()}Fusion", "classes": 3},
         "selection": {"_target_": "cromss.selection.CrossModalSelection", "prop": prop},
         "trainer": {"optimizer": {"lr": lr}, "epochs": 3, "monitor": "val/loss", "workers": seed, "resume": None},

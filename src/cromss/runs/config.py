@@ -17,17 +17,36 @@ Colour = Annotated[str, StringConstraints(pattern=r"^#[0-9a-fA-F]{6}$")]
 class _Dataset(Record):
     classes: Annotated[list[Text], Field(min_length=1, max_length=255)]
     colours: Annotated[list[Colour], Field(max_length=255)]
+    bands: int | Text
+    train_samples: int | None
+
+
+class _Backbone(Record):
+    encoder: Text
+    decoder: Text
+    freeze: Text
+    freeze_epochs: int | None
+    weights: Text
+    weights_path: Text | dict[Text, Text | None] | None
+
+
+class _Fusion(Record):
+    modality: Text | None = None
 
 
 class _Trainer(Record):
     monitor: Text
+    epochs: int
 
 
 class _Config(Record):
     """As much as every reader needs; the rest may be any plain values."""
 
     seed: int
+    row: dict[Text, Text] | None
     dataset: _Dataset
+    backbone: _Backbone
+    fusion: _Fusion
     trainer: _Trainer
 
 
@@ -52,8 +71,9 @@ def read_config(path: Path) -> dict[str, Any]:
     """Reads the resolved config of a run.
 
     Returns:
-        Plain dictionaries, lists, finite numbers and printable text, with at least ``seed``, ``dataset.classes``,
-        ``dataset.colours`` and ``trainer.monitor``.
+        Plain dictionaries, lists, finite numbers and printable text, with at least the settings that
+        `cromss.runs.results.settings_of` takes, and ``dataset.classes``, ``dataset.colours``, ``trainer.monitor``,
+        ``backbone.weights`` and ``backbone.weights_path``.
 
     Raises:
         NotPlainError: It is damaged, or not the whole config of a run; the message is the reason alone.

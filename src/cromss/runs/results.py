@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from cromss.io.plain import Limits, Record
+from cromss.runs.experiment import config_hash
 from cromss.runs.files import read_json_record
 from cromss.runs.text import Text, Word
 
@@ -76,8 +78,8 @@ class BranchScores(Record):
     classes: Annotated[dict[Text, ClassScores], Field(default_factory=dict, max_length=255)]
 
 
-class Results(Record):
-    """A `results.json`; see `cromss.trainer.results.results`."""
+class RunSettings(Record):
+    """What was run, in the few settings that people compare runs by; see `settings_of`."""
 
     row: RepeatedRow | None
     dataset: Text
@@ -91,11 +93,42 @@ class Results(Record):
     train_samples: Count | None
     seed: int
     epochs: Count
+    config_hash: Text
+
+
+class Results(RunSettings):
+    """A `results.json`; see `cromss.trainer.results.results`."""
+
     weights: list[StartingWeights]
     tested: Tested
-    config_hash: Text
     git_commit: Text | None = None
     scores: Annotated[dict[Word, BranchScores], Field(min_length=1, max_length=64)]
+
+
+def settings_of(config: Mapping[str, Any], choices: Mapping[str, str]) -> dict[str, Any]:
+    """The fields of `RunSettings`.
+
+    Args:
+        config: The resolved config of a run.
+        choices: Group -> chosen option.
+    """
+    backbone, dataset, row = config["backbone"], config["dataset"], config["row"]
+    modality = config["fusion"].get("modality")
+    return {
+        "row": row if row and {"table", "input", "weights"} <= row.keys() else None,
+        "dataset": choices["dataset"],
+        "input": modality if modality in ("s1", "s2") else "s1+s2",
+        "bands": dataset["bands"],
+        "fusion": choices["fusion"],
+        "backbone": backbone["encoder"],
+        "decoder": backbone["decoder"],
+        "freeze": backbone["freeze"],
+        "freeze_epochs": backbone["freeze_epochs"],
+        "train_samples": dataset["train_samples"],
+        "seed": config["seed"],
+        "epochs": config["trainer"]["epochs"],
+        "config_hash": config_hash(config),
+    }
 
 
 def read_results(path: Path) -> Results:

@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cromss.runs.experiment import config_hash, git_commit
-from cromss.runs.results import FORMAT, MEANS
+from cromss.runs.experiment import git_commit
+from cromss.runs.results import FORMAT, MEANS, settings_of
 
 if TYPE_CHECKING:
     # `cromss.report` reads these files, and starts faster without torch.
@@ -57,29 +57,15 @@ def results(
         config: The resolved config.
         choices: Group -> chosen option.
         scores: Branch -> `scores_of`.
-        weights: Where the training started, a description a loaded branch.
+        weights: Where the training started, a description per loaded branch.
         tested: What was tested: the checkpoint, the epochs that it was trained, the number of locations, and
             `scored_part`.
     """
-    backbone, dataset, row = config["backbone"], config["dataset"], config["row"]
-    modality = config["fusion"].get("modality")
     return {
         "format": FORMAT,
-        "row": row if row and {"table", "input", "weights"} <= row.keys() else None,
-        "dataset": choices["dataset"],
-        "input": modality if modality in ("s1", "s2") else "s1+s2",
-        "bands": dataset["bands"],
-        "fusion": choices["fusion"],
-        "backbone": backbone["encoder"],
-        "decoder": backbone["decoder"],
-        "freeze": backbone["freeze"],
-        "freeze_epochs": backbone["freeze_epochs"],
-        "train_samples": dataset["train_samples"],
-        "seed": config["seed"],
-        "epochs": config["trainer"]["epochs"],
+        **settings_of(config, choices),
         "weights": list(weights),
         "tested": dict(tested),
-        "config_hash": config_hash(config),
         "git_commit": git_commit(),
         "scores": dict(scores),
     }
