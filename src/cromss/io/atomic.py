@@ -11,7 +11,8 @@ import platform
 import re
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,33 @@ def write_file(target: Path, content: bytes | memoryview) -> None:
         raise OSError(
             f"cannot write {target}: {error.strerror}. What was there before is unharmed; free space or write elsewhere"
         ) from error
+
+
+@contextmanager
+def new_folder(target: Path) -> Iterator[Path]:
+    """Makes a folder that appears under its name when this context ends well, and not at all otherwise.
+
+    Args:
+        target: The folder to be; folders above it are made.
+
+    Yields:
+        The folder to fill.
+
+    Raises:
+        ValueError: There is something at `target`.
+        OSError: It cannot be written.
+    """
+    if os.path.lexists(target):
+        raise ValueError(f"{target} exists: choose another folder, which does not exist yet")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(target)
+    partial = sibling(target, "partial")
+    partial.mkdir()
+    try:
+        yield partial
+        move_into_place(partial, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def sibling(target: Path, role: str) -> Path:

@@ -14,6 +14,7 @@ from cromss.dataset.shard_folder import MANIFEST
 from cromss.io.user_paths import as_path
 from cromss.prepare.download import download
 from cromss.prepare.estimate import check_space, estimate
+from cromss.prepare.examples import LABELS, fetch_examples
 from cromss.prepare.export import export_scene
 from cromss.prepare.shards import Outcome, Part, prepare
 from cromss.prepare.sources import SOURCES
@@ -83,6 +84,13 @@ def _export(settings: Mapping[str, Any]) -> None:
     log.info("%s", "\n".join(str(out / f"{name}.tif") for name in ("s1", "s2", "dw", "truth")))
 
 
+def _examples(settings: Mapping[str, Any]) -> None:
+    out = _given(settings, "out")
+    count = fetch_examples(out, settings["examples"]["url"], settings["download"]["network"]["timeout_seconds"])
+    log.info("%d locations in %s; %s says where they are from", count, out, out / "SOURCE.md")
+    log.info("Train on them by dataset=folder dataset.path=%s dataset.labels=%s", out, LABELS)
+
+
 ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
     "convert": _convert,
     "verify": _verify,
@@ -90,6 +98,7 @@ ACTIONS: Mapping[str, Callable[[Mapping[str, Any]], None]] = {
     "stats": _stats,
     "download": _download,
     "export": _export,
+    "examples": _examples,
 }
 """Value of ``action=`` -> function of the settings."""
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from rasterio import Affine
 
 from cromss.dataset.bands import BANDS
 from cromss.dataset.classes import CLASSES
-from cromss.io.atomic import move_into_place, remove_leftovers, sibling
+from cromss.io.atomic import new_folder
 from cromss.io.package_data import config_dir
 from cromss.io.plain import read_file, read_yaml
 from cromss.prepare.geotiff import write_geotiff
@@ -39,25 +38,16 @@ def export_scene(out: Path, world: int, location: int, size: int, noise: float) 
         ValueError: `out` exists, or a number is not allowed.
         OSError: `out` cannot be written.
     """
-    if out.exists():
-        raise ValueError(f"out={out} exists: choose a folder that does not exist yet")
     rates = read_yaml(read_file(config_dir() / "dataset" / "_synthetic_scene.yaml"))
-    scene = generate_location(location, seed=world, size=size, seasons=1, noise=noise, **rates)
     tags = {"SOURCE": f"embedded world of cromss: world {world}, location {location}, noise {noise:g}"}
-    tags["LANDSCAPE"] = scene.biome
     classes = {f"CLASS_{number}": name for number, name in enumerate(CLASSES["dynamic_world"])}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(out)
-    partial = sibling(out, "partial")
-    partial.mkdir()
-    try:
+    with new_folder(out) as folder:
+        scene = generate_location(location, seed=world, size=size, seasons=1, noise=noise, **rates)
+        tags["LANDSCAPE"] = scene.biome
         for modality, images in scene.images.items():
             names = [band.name for band in BANDS[modality]]
             added = {"RADIO_ADD_OFFSET": "0"} if modality == "s2" else {}
-            write_geotiff(partial / f"{modality}.tif", images[0], CRS, TRANSFORM, names, tags=tags | added)
+            write_geotiff(folder / f"{modality}.tif", images[0], CRS, TRANSFORM, names, tags=tags | added)
         for name, labels in {"dw": scene.labels, "truth": scene.truth}.items():
-            file = partial / f"{name}.tif"
+            file = folder / f"{name}.tif"
             write_geotiff(file, labels[:1], CRS, TRANSFORM, ["class"], nodata=IGNORE_INDEX, tags=tags | classes)
-        move_into_place(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

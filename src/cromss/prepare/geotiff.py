@@ -15,7 +15,7 @@ from cromss.io.atomic import write_file
 def write_geotiff(
     target: Path,
     pixels: NDArray,
-    crs: str,
+    crs: str | None,
     transform: Affine,
     names: Sequence[str],
     nodata: float | None = None,
@@ -26,7 +26,7 @@ def write_geotiff(
     Args:
         target: The file; its folder is made where it is missing.
         pixels: ``(bands, height, width)``, of the type to store.
-        crs: Coordinate system, such as ``EPSG:32632``.
+        crs: Coordinate system, such as ``EPSG:32632``; None where none is known.
         transform: Column and row of a pixel's corner -> coordinates.
         names: Names of the bands.
         nodata: The value of pixels without one; None where all have one.
