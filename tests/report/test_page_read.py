@@ -9,7 +9,7 @@ import yaml
 
 from cromss.report.page.metrics import choose_primary, title
 from cromss.report.page.read import read_runs
-from cromss.sweep.lock import hold
+from cromss.runs.lock import hold
 from helpers.invented_runs import config, invent_run, write_metrics
 from helpers.records import BEGUN
 

@@ -12,7 +12,7 @@ import wandb
 
 from cromss.report.ablation import Ablation, read_ablation
 from cromss.runs.names import SWEEP
-from cromss.sweep.record import begin
+from cromss.runs.record import begin
 from helpers.wandb_server import WandbServer
 
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")

@@ -23,8 +23,8 @@ from cromss.report.paper import TABLES
 from cromss.report.runs import find_runs
 from cromss.report.status import status
 from cromss.report.table import make_overview, make_report
+from cromss.runs.lock import LOCK
 from cromss.runs.names import CONFIG, METRICS, PANELS, PATCHES, RECORD, RESULTS, SUBMITTED, SWEEP
-from cromss.sweep.lock import LOCK
 from helpers.hostile import JSON_TEXTS, YAML_TEXTS, json_bytes, mutations
 from helpers.invented_runs import config, invent_patches, invent_run
 from report.conftest import RUN

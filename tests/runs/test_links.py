@@ -7,8 +7,8 @@ import pytest
 
 from cromss.io.logs import RunLogHandler, SafeFormatter
 from cromss.io.own_files import LinkError, open_own
-from cromss.runs.links import check_no_links
-from cromss.sweep.lock import LOCK, hold, one_at_a_time
+from cromss.runs.lock import LOCK, hold, one_at_a_time
+from cromss.runs.names import check_no_links
 from helpers.entrypoint import SMALL, finish, start
 
 NAMES = (

@@ -7,7 +7,8 @@ import torch
 
 from cromss.io.package_data import config_dir
 from cromss.plotting import draw_confusion
-from cromss.runs.experiment import config_hash, git_commit
+from cromss.runs.experiment import config_hash
+from cromss.runs.record import git_commit
 from cromss.trainer.metrics import SegmentationScores
 from cromss.trainer.results import results, scored_part, scores_of, table
 

@@ -30,7 +30,7 @@ from cromss.io.package_data import config_dir
 from cromss.io.plain import printable
 from cromss.io.redact import redact
 from cromss.io.signals import EndedBySignal, ended_by_exception
-from cromss.sweep.job import rank
+from cromss.runs.job import rank
 
 Value = TypeVar("Value")
 

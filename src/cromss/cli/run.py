@@ -28,12 +28,12 @@ from cromss.dataset.datamodule import LocationDataModule
 from cromss.io.atomic import write_file
 from cromss.io.logs import open_run_log
 from cromss.plotting import draw_confusion, save_figure
+from cromss.runs.config import save_settings
+from cromss.runs.job import rank
 from cromss.runs.names import BEST, CHECKPOINTS, LAST, METRICS, RESULTS, SUMMARY
+from cromss.runs.record import begin, check_free, finished
+from cromss.runs.recording import Recording, recorded
 from cromss.runs.results import MEANS
-from cromss.runs.settings_files import save_settings
-from cromss.sweep.job import rank
-from cromss.sweep.record import begin, check_free, finished
-from cromss.sweep.recording import Recording, recorded
 from cromss.trainer.checkpoint_file import STEP, remove_partials
 from cromss.trainer.freezing import FreezeEncoders
 from cromss.trainer.lightning_trainer import Provenance, make_trainer, training_callbacks

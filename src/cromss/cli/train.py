@@ -27,7 +27,7 @@ from cromss.config.paths import TRAIN, output_folder, typed_overrides
 from cromss.config.reference import help_text
 from cromss.config.resolvers import register_resolvers
 from cromss.io.package_data import config_dir, option_files
-from cromss.sweep.lock import TakenError, hold
+from cromss.runs.lock import TakenError, hold
 from cromss.sweep.processes import as_single_run
 
 log = logging.getLogger(__name__)

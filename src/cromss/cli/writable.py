@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cromss.io.own_files import LinkError
-from cromss.runs.links import check_no_links
+from cromss.runs.names import check_no_links
 
 
 class WritableFolder(Callback):

@@ -14,9 +14,9 @@ from omegaconf import ListConfig, OmegaConf
 from cromss.config.job_shape import gpus_per_node
 from cromss.io.package_data import config_dir
 from cromss.io.redact import redact
+from cromss.runs.lock import holder
 from cromss.runs.names import CHECKPOINTS, LAST, RECORD
 from cromss.runs.record import read_record
-from cromss.sweep.lock import holder
 
 _NEXT_KEY = r",(?=[+~]{{0,2}}(?:{top}|[A-Za-z]\w*[./@][\w./@]*)=)"
 """What separates overrides, a template for the keys and groups at the top: values, such as addresses, may hold commas

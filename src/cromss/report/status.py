@@ -9,8 +9,8 @@ from pathlib import Path
 from cromss.report.output import deliver
 from cromss.runs.metrics import read_metrics_table
 from cromss.runs.names import METRICS
+from cromss.runs.state import RunState, states_of
 from cromss.runs.sweep_plan import planned_runs
-from cromss.sweep.state import RunState, states_of
 
 log = logging.getLogger(__name__)
 

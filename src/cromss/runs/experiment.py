@@ -5,11 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import subprocess
 from collections.abc import Mapping
 from typing import Any
-
-from cromss.io.package_data import config_dir
 
 _NOT_THE_EXPERIMENT = (
     "seed",
@@ -45,22 +42,6 @@ def experiment_settings(config: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in leaves(config)
         if not key.startswith(_NOT_THE_EXPERIMENT) and not _PLACE.search(key)
     }
-
-
-def git_commit() -> str | None:
-    """The commit of the code that runs, with ``+changes`` where files differ from it; None outside a checkout."""
-    folder = config_dir().parent
-    if not (folder / ".git").exists():
-        return None
-    try:
-        commit, changes = (
-            subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
-            for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
-        )
-    except (OSError, subprocess.CalledProcessError):
-        # Without git, or in a checkout of another user, which git does not trust.
-        return None
-    return commit + ("+changes" if changes else "")
 
 
 def leaves(node: Any, prefix: str = "") -> list[tuple[str, Any]]:

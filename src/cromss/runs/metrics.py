@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from cromss.io.plain import Limits, NotPlainError, read_file, shown
-from cromss.runs.text import printable_values
+from cromss.runs.files import printable_values
 
 LIMITS = Limits(size=32 * 2**20, values=2_000_000, text=200)
 """Of the whole file, its cells, and the names of metrics. Ten thousand epochs of a hundred metrics are within."""

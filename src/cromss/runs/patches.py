@@ -19,8 +19,8 @@ from pydantic import Field
 
 from cromss.io.atomic import write_file
 from cromss.io.plain import Limits, NotPlainError, Record, parse, read_file, read_json
+from cromss.runs.files import Text
 from cromss.runs.names import PATCHES
-from cromss.runs.text import Text
 
 FORMAT = 1
 """Version of the layout of `PATCHES`."""

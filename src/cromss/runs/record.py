@@ -1,31 +1,33 @@
-"""What a run says of itself in `run.json`, and the job that it was handed to in `submitted.json`."""
+"""What a run says of itself in `run.json`, and when that answers for a run."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import math
-import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from cromss.io.atomic import write_file
+from cromss.io.package_data import config_dir
 from cromss.io.plain import Record, printable
 from cromss.io.redact import redact
-from cromss.runs.files import read_json_record
-from cromss.runs.names import RECORD, SUBMITTED
-from cromss.runs.text import PathText, Text
+from cromss.runs.experiment import config_hash
+from cromss.runs.files import Text, read_json_record
+from cromss.runs.job import owner, user
+from cromss.runs.names import CHECKPOINTS, RECORD
 
 log = logging.getLogger(__name__)
 
 FORMAT = 1
 """Version of the layout of `run.json`."""
-
-_TAIL = 2**16
-"""Bytes of a job's log that are looked at for its last line."""
 
 
 class RunRecord(Record):
@@ -38,11 +40,11 @@ class RunRecord(Record):
         overrides: From the command line, without credentials.
         choices: Group -> chosen option.
         config_hash: See `cromss.runs.experiment.config_hash`.
-        identity: See `cromss.sweep.record.identity`.
+        identity: See `identity`.
         epochs: Asked for.
         seed: The run's seed.
         git_commit: Of the code.
-        job: Who ran it, see `cromss.sweep.job.owner`.
+        job: Who ran it, see `cromss.runs.job.owner`.
         host: Where.
         user: Whose it is.
         started: ISO 8601, in UTC; for people to read, nothing is decided by it.
@@ -109,51 +111,93 @@ def read_record(folder: Path) -> RunRecord | None:
         return None
 
 
-class Submitted(Record):
-    """A job that was handed over.
+def begin(
+    folder: Path, config: Mapping[str, Any], *, overrides: Sequence[str], choices: Mapping[str, str]
+) -> RunRecord:
+    """The record of a run that begins now.
 
-    Attributes:
-        job: Of Slurm, its id, such as ``"17"`` or ``"17_3"``; of a local launcher the number of the process.
-        host: From which it was handed over.
-        is_slurm: Whether Slurm has it.
-        log: File of the job's standard error.
+    Args:
+        folder: The run's.
+        config: Resolved.
+        overrides: What the command line said.
+        choices: Group -> chosen option.
     """
+    return RunRecord(
+        state="running",
+        name=printable(redact(folder.name)),
+        overrides=[printable(redact(override)) for override in overrides],
+        choices=dict(choices),
+        config_hash=config_hash(config),
+        identity=identity(config),
+        epochs=config["trainer"]["epochs"],
+        seed=config["seed"],
+        git_commit=git_commit(),
+        job=owner(),
+        host=platform.node(),
+        user=user(),
+        started=now(),
+        monitor=config["trainer"]["monitor"],
+    )
 
-    job: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,10}(_[0-9]{1,9})?$")]
-    host: Text
-    is_slurm: bool
-    log: PathText
 
-    def save(self, folder: Path) -> None:
-        """Writes it into a run's folder, which is made."""
-        folder.mkdir(parents=True, exist_ok=True)
-        write_file(folder / SUBMITTED, json.dumps(self.model_dump()).encode())
+def identity(config: Mapping[str, Any]) -> str:
+    """Sixteen digits, equal where the score of one run answers for the other, however many epochs each has.
 
-    def last_words(self) -> str | None:
-        """The last line of its log, as Slurm's on why it was ended; None where there is none."""
-        return last_line(Path(self.log))
+    Args:
+        config: Resolved.
+    """
+    trainer = {**config["trainer"], "epochs": None}
+    settings = config_hash({**config, "trainer": trainer})
+    parts = [settings, config["seed"], trainer["test_only"], trainer["checkpoint"]]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
 
-def read_submitted(folder: Path) -> Submitted | None:
-    """The job that a run was handed to; None where there is none, or a damaged note, of which a warning tells."""
-    path = folder / SUBMITTED
+def finished(folder: Path, config: Mapping[str, Any]) -> RunRecord | None:
+    """The record of a run that has done in this folder what is asked for; None where there is something to do.
+
+    Args:
+        folder: The run's.
+        config: Resolved, what is asked for.
+    """
+    record = read_record(folder)
+    if record is None or record.state != "done" or record.identity != identity(config):
+        return None
+    return record if record.epochs == config["trainer"]["epochs"] else None
+
+
+def check_free(folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuses a folder that holds what another run has found, as two would be mixed there.
+
+    Args:
+        folder: The run's.
+        config: Resolved, what is asked for.
+
+    Raises:
+        ValueError: The message names the folder and the cure.
+    """
+    has_checkpoints = any((folder / CHECKPOINTS).glob("*.ckpt"))
+    if has_checkpoints and not config["trainer"]["test_only"]:
+        return  # a training may resume from them: `find_checkpoint` decides
+    record = read_record(folder)
+    is_other = record is not None and record.state == "done" and record.identity != identity(config)
+    if has_checkpoints or is_other:
+        raise ValueError(
+            f"{folder} holds another run, whose settings and results this one would overwrite: choose another folder "
+            "(hydra.run.dir=FOLDER), or leave hydra.run.dir out, which makes a new one"
+        )
+
+
+def git_commit() -> str | None:
+    """The commit of the code that runs, with ``+changes`` where files differ from it; None outside a checkout."""
+    folder = config_dir().parent
+    if not (folder / ".git").exists():
+        return None
     try:
-        return read_json_record(path, Submitted)
-    except (FileNotFoundError, NotADirectoryError):
+        commit, changes = (
+            subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+            for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        )
+    except (OSError, subprocess.CalledProcessError):
+        # Without git, or in a checkout of another user, which git does not trust.
         return None
-    except (OSError, ValueError) as error:
-        log.warning("%s cannot be read (%s): taken for a run that was never handed over", path, error)
-        return None
-
-
-def last_line(path: Path) -> str | None:
-    """The last line of a log that is not blank, printable; None where there is none.
-
-    Of a long log the end alone is read; a file that is not regular counts as none.
-    """
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
-        lines = file.read(_TAIL).decode(errors="replace").strip().splitlines()
-    return printable(lines[-1].strip())[:1000] if lines else None
+    return commit + ("+changes" if changes else "")

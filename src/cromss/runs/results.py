@@ -10,8 +10,7 @@ from pydantic import Field
 
 from cromss.io.plain import Limits, Record
 from cromss.runs.experiment import config_hash
-from cromss.runs.files import read_json_record
-from cromss.runs.text import Text, Word
+from cromss.runs.files import Text, Word, read_json_record
 
 MEANS = ("oa", "aa", "miou", "mf1")
 """Scores over all classes: overall accuracy, average accuracy, mean IoU, mean F1."""

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from cromss.io.atomic import write_file
 from cromss.io.plain import Limits, Record, parse, read_file, read_json
+from cromss.runs.files import PathText, Text
 from cromss.runs.names import SWEEP
-from cromss.runs.text import PathText, Text
 
 FORMAT = 1
 """Version of the layout of `sweep.json`."""

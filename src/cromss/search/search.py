@@ -21,10 +21,10 @@ from optuna.trial import Trial, TrialState
 from cromss.config import UserError
 from cromss.config.instantiation import instantiate
 from cromss.io.atomic import write_file
+from cromss.runs.state import states_of
 from cromss.search.space import Space
 from cromss.search.study import alone, open_study, told
 from cromss.sweep.plan import plan
-from cromss.sweep.state import states_of
 
 log = logging.getLogger(__name__)
 

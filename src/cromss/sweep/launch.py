@@ -12,11 +12,11 @@ from typing import Any
 from hydra.core.singleton import Singleton
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
 
-from cromss.runs.links import check_no_links
-from cromss.runs.settings_files import save_sweep_settings
-from cromss.sweep.lock import one_at_a_time
+from cromss.runs.config import save_sweep_settings
+from cromss.runs.lock import one_at_a_time
+from cromss.runs.names import check_no_links
+from cromss.runs.state import RunState, states_of
 from cromss.sweep.plan import Overrides, PlannedRun, plan, save_plan
-from cromss.sweep.state import RunState, states_of
 
 log = logging.getLogger(__name__)
 

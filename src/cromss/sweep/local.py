@@ -12,10 +12,10 @@ import submitit
 from hydra.core.utils import JobReturn
 
 from cromss.config import UserError
-from cromss.runs.record import Submitted
+from cromss.runs.state import states_of
+from cromss.runs.submitted import Submitted
 from cromss.sweep.launch import Results, failed, settle, task_arguments
 from cromss.sweep.plan import PlannedRun
-from cromss.sweep.state import states_of
 from cromss.sweep.submit import result
 
 log = logging.getLogger(__name__)

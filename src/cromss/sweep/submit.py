@@ -16,10 +16,10 @@ from hydra.core.utils import JobReturn
 from submitit.core.utils import FailedJobError, FailedSubmissionError
 
 from cromss.config import UserError
-from cromss.runs.record import Submitted, last_line
+from cromss.runs.slurm import default_partition, live_jobs, missing_commands, partitions, rename
+from cromss.runs.submitted import Submitted, last_line
 from cromss.sweep.launch import Results, failed, task_arguments
 from cromss.sweep.plan import PlannedRun
-from cromss.sweep.slurm import default_partition, live_jobs, missing_commands, partitions, rename
 
 log = logging.getLogger(__name__)
 

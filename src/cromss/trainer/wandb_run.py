@@ -16,8 +16,8 @@ from cromss.io.atomic import write_file
 from cromss.io.plain import Limits, NotPlainError, read_file, shown
 from cromss.io.redact import redact
 from cromss.runs.names import SWEEP, WANDB_ID
+from cromss.runs.recording import ending
 from cromss.runs.wandb_names import has_api_key, shortened
-from cromss.sweep.recording import ending
 from cromss.trainer.wandb_logger import RunLogger
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")

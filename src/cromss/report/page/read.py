@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cromss.report.page.run_folder import PageRun, is_run, read_folder
 from cromss.report.runs import check_folders
-from cromss.sweep.state import states_of
+from cromss.runs.state import states_of
 
 log = logging.getLogger(__name__)
 

@@ -34,7 +34,7 @@ class PageRun:
     Attributes:
         path: The folder.
         name: The folder, from where was searched.
-        state: Of `cromss.runs.record.RunRecord` or `cromss.sweep.state.RunState`, or `UNFINISHED`.
+        state: Of `cromss.runs.record.RunRecord` or `cromss.runs.state.RunState`, or `UNFINISHED`.
         error: Why it failed; None where it did not.
         config: Resolved.
         choices: Group -> option; empty where that is not known.

@@ -1,7 +1,7 @@
 """One job a run's folder: a lock that ends with the process that holds it, however it ends.
 
 The system keeps the lock, so a killed job leaves none behind, and no clock is asked. The file names who holds it. Hosts
-that share a disk see each other's locks where that disk supports them; `cromss.sweep.state` asks Slurm as well.
+that share a disk see each other's locks where that disk supports them; `cromss.runs.state` asks Slurm as well.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from typing import IO
 from cromss.io.atomic import write_file
 from cromss.io.own_files import LinkError, open_own
 from cromss.io.plain import Limits, NotPlainError, printable, read_file
-from cromss.runs.links import check_no_links
-from cromss.runs.names import DECISION, LOCK, SUBMITTING
+from cromss.runs.job import announced, is_announced, owner, processes, rank, slurm_job, slurm_job_of, user
+from cromss.runs.names import DECISION, LOCK, SUBMITTING, check_no_links
 from cromss.runs.record import read_record
-from cromss.sweep.job import announced, is_announced, owner, processes, rank, slurm_job, slurm_job_of, user
-from cromss.sweep.slurm import live_jobs
+from cromss.runs.slurm import live_jobs
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ import os
 
 import pytest
 
-from cromss.sweep import slurm
-from cromss.sweep.slurm import default_partition, live_jobs, minutes, missing_commands, partitions
+from cromss.runs import slurm
+from cromss.runs.slurm import default_partition, live_jobs, minutes, missing_commands, partitions
 
 
 @pytest.fixture

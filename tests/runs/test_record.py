@@ -3,9 +3,8 @@ import math
 import pytest
 
 from cromss.runs.names import RECORD
-from cromss.runs.record import read_record
-from cromss.sweep.record import begin, finished, identity
-from cromss.sweep.recording import recorded
+from cromss.runs.record import begin, finished, identity, read_record
+from cromss.runs.recording import recorded
 from helpers.records import BEGUN
 
 CONFIG = {

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from cromss.runs import lock, state
+from cromss.runs.lock import hold, taken_by
 from cromss.runs.names import RECORD
-from cromss.runs.record import Submitted, read_record
-from cromss.sweep import lock, state
-from cromss.sweep.lock import hold, taken_by
-from cromss.sweep.state import states_of
+from cromss.runs.record import read_record
+from cromss.runs.state import states_of
+from cromss.runs.submitted import Submitted
 from helpers.records import BEGUN
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from cromss.sweep import lock
-from cromss.sweep.job import owner, slurm_job_of
-from cromss.sweep.lock import TakenError, hold, holder, one_at_a_time
+from cromss.runs import lock
+from cromss.runs.job import owner, slurm_job_of
+from cromss.runs.lock import TakenError, hold, holder, one_at_a_time
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from cromss.sweep.lock import hold
+from cromss.runs.lock import hold
 with hold(Path(sys.argv[1])):
     print("holds", flush=True)
     time.sleep(60)
@@ -22,7 +22,7 @@ with hold(Path(sys.argv[1])):
 ASK = """
 import sys
 from pathlib import Path
-from cromss.sweep.lock import holder
+from cromss.runs.lock import holder
 print(holder(Path(sys.argv[1])))
 """
 
@@ -80,7 +80,7 @@ def test_a_folder_that_is_not_there_has_no_holder(tmp_path):
 START = """
 import sys, time
 from pathlib import Path
-from cromss.sweep import lock
+from cromss.runs import lock
 lock._LONGEST_END = float(sys.argv[2])
 try:
     with lock.hold(Path(sys.argv[1])):
@@ -168,7 +168,7 @@ def test_further_processes_do_not_wait_for_ever(tmp_path, monkeypatch):
 def test_the_first_process_names_the_job_for_those_that_it_starts(tmp_path):
     with hold(tmp_path):
         name = owner()
-        ask = "from cromss.sweep.job import owner; print(owner())"
+        ask = "from cromss.runs.job import owner; print(owner())"
         said = subprocess.run(
             [sys.executable, "-c", ask],
             env=os.environ | {"LOCAL_RANK": "1"},
@@ -188,7 +188,7 @@ def test_the_folder_of_another_user_is_refused_by_name():
         with hold(folder):
             pass
         code = (
-            "import os, sys; from pathlib import Path; from cromss.sweep.lock import hold; os.setuid(65534)\n"
+            "import os, sys; from pathlib import Path; from cromss.runs.lock import hold; os.setuid(65534)\n"
             "try:\n    with hold(Path(sys.argv[1])): pass\nexcept ValueError as error: print(error)"
         )
         said = subprocess.run([sys.executable, "-c", code, place], capture_output=True, text=True, check=True)
@@ -198,7 +198,7 @@ def test_the_folder_of_another_user_is_refused_by_name():
 
 def test_launchers_hand_over_one_after_the_other(tmp_path):
     program = (
-        "import sys; from pathlib import Path; from cromss.sweep.lock import one_at_a_time\n"
+        "import sys; from pathlib import Path; from cromss.runs.lock import one_at_a_time\n"
         "with one_at_a_time(Path(sys.argv[1])): (Path(sys.argv[1]) / 'came').touch()"
     )
     with one_at_a_time(tmp_path):

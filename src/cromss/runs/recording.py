@@ -11,9 +11,9 @@ from pathlib import Path
 
 from hydra.errors import InstantiationException
 
+from cromss.runs.job import rank
 from cromss.runs.names import CONFIG, RECORD
 from cromss.runs.record import RunRecord, read_record
-from cromss.sweep.job import rank
 
 log = logging.getLogger(__name__)
 

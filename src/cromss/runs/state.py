@@ -9,10 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cromss.runs.record import RunRecord, Submitted, read_record, read_submitted
-from cromss.sweep.job import slurm_job, slurm_job_of
-from cromss.sweep.lock import holder
-from cromss.sweep.slurm import live_jobs
+from cromss.runs.job import slurm_job, slurm_job_of
+from cromss.runs.lock import holder
+from cromss.runs.record import RunRecord, read_record
+from cromss.runs.slurm import live_jobs
+from cromss.runs.submitted import Submitted, read_submitted
 
 
 @dataclass(frozen=True)
