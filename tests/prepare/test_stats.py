@@ -10,11 +10,9 @@ from cromss.dataset.bands import BANDS, quantise
 from cromss.dataset.reader import DatasetInfo, ModalityInfo
 from cromss.dataset.store import open_store
 from cromss.dataset.store_writer import StoreWriter
-from cromss.prepare.places import Places
 from cromss.prepare.stats import measure, stats
-from cromss.prepare.stats_figures import class_colours
-from cromss.prepare.stats_page import page
-from cromss.prepare.tallies import BandTally, Examples, NoiseTally
+from cromss.prepare.stats_page import class_colours, page
+from cromss.prepare.tallies import BandTally, Examples, MapTally, NoiseTally
 from helpers.stores import random_location, small_info, write_store
 
 
@@ -80,7 +78,7 @@ def test_examples_are_the_locations_with_most_pixels_of_a_class():
 
 
 def test_places_count_locations_by_degree():
-    places = Places()
+    places = MapTally()
     # UTM zone 33: its central meridian, 15 degrees east, lies at x = 500 km.
     grid = {"crs": rasterio.crs.CRS.from_epsg(32633), "transform": rasterio.Affine(10, 0, 500_200, 0, -10, 5_000_200)}
     places.add(grid, (40, 40))

@@ -12,7 +12,7 @@ from typing import Any
 from cromss.dataset.reader import LocationReader
 from cromss.dataset.shard_folder import MANIFEST
 from cromss.io.user_paths import as_path
-from cromss.prepare.download import download
+from cromss.prepare.download.sources import download
 from cromss.prepare.estimate import check_space, estimate
 from cromss.prepare.examples import LABELS, fetch_examples
 from cromss.prepare.export import export_scene

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from rasterio.transform import array_bounds
+from rasterio.warp import transform as transform_points
 
-from cromss.dataset.bands import BANDS, Band
-from cromss.dataset.reader import ModalityInfo
+from cromss.dataset.bands import BANDS
 from cromss.dataset.statistics import Moments, moments_of
 from cromss.types import IGNORE_INDEX
 
@@ -44,32 +45,28 @@ class BandTally:
     def as_dict(self) -> dict[str, Any]:
         """``mean``, ``std``, ``min`` and ``max`` in stored units, None where no pixel is finite, and more.
 
-        ``raw_mean`` and ``raw_std`` are in dB (S1) or reflectance x 10000 (S2); of quantised values by the lower end
+        ``raw_mean`` and ``raw_std`` are in dB (S1) or reflectance x 10000 (S2); for quantised values by the lower end
         of each step, as in `cromss.dataset.bands.reflectance`, and None where the band's published statistics, by
         which it was quantised, are not known. ``published_mean`` and ``published_std`` are those, in raw units.
         """
         known, band = self.moments.pixels > 0, self.published
-        mean, std = (float(self.moments.mean[0]), float(self.moments.variance[0] ** 0.5)) if known else (None, None)
+        found: dict[str, Any] = dict.fromkeys(("mean", "std", "min", "max", "raw_mean", "raw_std"))
+        if known:
+            mean, std = float(self.moments.mean[0]), float(self.moments.variance[0] ** 0.5)
+            found |= {"mean": mean, "std": std, "min": self.low, "max": self.high}
+            if not self.quantised:
+                found |= {"raw_mean": mean, "raw_std": std}
+            elif band is not None:
+                step = (band.high - band.low) / 255
+                found |= {"raw_mean": band.low + mean * step, "raw_std": std * step}
         return {
             "name": self.name,
-            "mean": mean,
-            "std": std,
-            "min": self.low if known else None,
-            "max": self.high if known else None,
-            **_raw(mean, std, self.quantised, band),
+            **found,
             "published_mean": None if band is None else band.mean,
             "published_std": None if band is None else band.std,
             "nan_share": self.missing / max(1, self.pixels),
             "zero_share": self.zeros / max(1, self.pixels),
         }
-
-
-def band_tallies(modalities: Mapping[str, ModalityInfo]) -> dict[str, list[BandTally]]:
-    """Modality -> one empty tally a stored band."""
-    return {
-        modality: [BandTally(modality, name, stored.quantised) for name in stored.bands]
-        for modality, stored in modalities.items()
-    }
 
 
 class NoiseTally:
@@ -109,7 +106,7 @@ class Examples:
 
     Args:
         num_classes: Number of classes.
-        most: How many to keep of each.
+        most: How many to keep per class.
     """
 
     def __init__(self, num_classes: int, most: int) -> None:
@@ -117,7 +114,7 @@ class Examples:
         self._best: list[list[tuple[int, int, int]]] = [[] for _ in range(num_classes)]
 
     def add(self, index: int, labels: np.ndarray) -> None:
-        """Adds a location, labels ``(T, H, W)``: of each class the season with most pixels of it."""
+        """Adds a location, labels ``(T, H, W)``: per class the season with most pixels of it."""
         counts = np.stack([np.bincount(season.ravel(), minlength=IGNORE_INDEX + 1) for season in labels])
         for number, best in enumerate(self._best):
             season = int(counts[:, number].argmax())
@@ -127,14 +124,25 @@ class Examples:
                 heapq.heappop(best)
 
     def found(self) -> list[list[tuple[int, int]]]:
-        """Of each class ``(location, season)``, the one with most pixels first."""
+        """Per class ``(location, season)``, the one with most pixels first."""
         return [[(-index, season) for _, index, season in sorted(best, reverse=True)] for best in self._best]
 
 
-def _raw(mean: float | None, std: float | None, quantised: bool, band: Band | None) -> dict[str, float | None]:
-    if mean is None or std is None or (quantised and band is None):
-        return {"raw_mean": None, "raw_std": None}
-    if not quantised or band is None:
-        return {"raw_mean": mean, "raw_std": std}
-    step = (band.high - band.low) / 255
-    return {"raw_mean": band.low + mean * step, "raw_std": std * step}
+class MapTally:
+    """How many locations lie in each degree of longitude and latitude."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros((360, 180), dtype=np.int64)
+
+    def add(self, grid: Mapping[str, Any] | None, size: tuple[int, int]) -> None:
+        """Adds the centre of a patch of ``(H, W)`` pixels; nothing where its grid is not known."""
+        if grid is None:
+            return
+        left, bottom, right, top = array_bounds(*size, grid["transform"])
+        lon, lat, *_ = transform_points(grid["crs"], "EPSG:4326", [(left + right) / 2], [(bottom + top) / 2])
+        if np.isfinite((lon[0], lat[0])).all():
+            self._counts[int(lon[0] // 1 + 180) % 360, min(max(int(lat[0] // 1 + 90), 0), 179)] += 1
+
+    def as_list(self) -> list[list[float]]:
+        """``[lon, lat, locations]`` of each degree that holds any, in degrees, at its centre."""
+        return [[x - 179.5, y - 89.5, int(self._counts[x, y])] for x, y in np.argwhere(self._counts).tolist()]

@@ -1,6 +1,6 @@
 import numpy as np
 
-from cromss.prepare.download.colours import legend_colours, nearest_colours, open_classes
+from cromss.prepare.download.osm import legend_colours, nearest_colours, open_classes
 
 WHITE, RED, GREEN = (255, 255, 255), (255, 0, 0), (0, 128, 0)
 

@@ -9,10 +9,10 @@ import requests
 from omegaconf import OmegaConf
 
 from cromss.io.package_data import config_dir
-from cromss.prepare.download import DOWNLOADS, download, sources
-from cromss.prepare.download.each import EmptyTileError, NoImageError, Part, fetch_each
+from cromss.prepare.download import sources
 from cromss.prepare.download.earth_engine import Image
-from cromss.prepare.download.manifest import Entry, Manifest, Report
+from cromss.prepare.download.manifest import EmptyTileError, Entry, Manifest, NoImageError, Part, Report, fetch_each
+from cromss.prepare.download.sources import DOWNLOADS, download
 
 TILES = ("a", "b", "c", "d")
 
@@ -139,11 +139,12 @@ class Client:
     def __init__(self, *_):
         pass
 
-    def images(self, collection, box, crs, start, end, filters, band):
-        return [Image(f"{collection}/{start}", start, crs)]
+    def images(self, sensor, tile, start, end):
+        return [Image(f"{sensor.collection}/{start}", start, tile.crs)]
 
-    def pixels(self, image_id, bands, tile, dtype):
-        return np.arange(len(bands) * tile.height * tile.width).reshape(-1, tile.height, tile.width).astype(dtype)
+    def pixels(self, image_id, sensor, tile):
+        shape = (len(sensor.bands), tile.height, tile.width)
+        return np.arange(np.prod(shape)).reshape(shape).astype(sensor.dtype)
 
 
 def test_dw_tiles_are_fetched(tmp_path, table, tile, monkeypatch):

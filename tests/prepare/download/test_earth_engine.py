@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import rasterio
 
-from cromss.prepare.download.each import NoImageError
 from cromss.prepare.download.earth_engine import Image, fetch_image, sentinel1, sentinel2
+from cromss.prepare.download.manifest import NoImageError
 
 AFTER, BEFORE = date(2019, 7, 12), date(2019, 6, 27)
 
@@ -17,12 +17,12 @@ class Client:
         self.stored, self.asked = images, []
         self.fill = fill or (lambda shape: np.arange(np.prod(shape)).reshape(shape))
 
-    def images(self, collection, box, crs, start, end, filters, band):
-        self.asked.append((collection, box, crs, start, end, filters, band))
+    def images(self, sensor, tile, start, end):
+        self.asked.append((sensor, tile, start, end))
         return [image for image in self.stored if start <= image.date < end]
 
-    def pixels(self, image_id, bands, tile, dtype):
-        return self.fill((len(bands), tile.height, tile.width)).astype(dtype)
+    def pixels(self, image_id, sensor, tile):
+        return self.fill((len(sensor.bands), tile.height, tile.width)).astype(sensor.dtype)
 
 
 def images(*described):
@@ -42,25 +42,17 @@ def test_sentinel2_is_saved_on_the_grid_of_the_tile(tile, tmp_path):
         assert file.dtypes == ("uint16",) * 13
         assert file.descriptions[:2] + file.descriptions[7:] == ("B1", "B2", "B8", "B8A", "B9", "B10", "B11", "B12")
         assert np.array_equal(file.read(), client.fill((13, 40, 60)).astype(np.uint16))
-    assert client.asked == [
-        (
-            "COPERNICUS/S2",
-            tile.bounds,
-            tile.crs,
-            AFTER,
-            date(2019, 7, 27),
-            (("lt", "CLOUDY_PIXEL_PERCENTAGE", 20),),
-            "B2",
-        )
-    ]
+    assert client.asked == [(sentinel2(20), tile, AFTER, date(2019, 7, 27))]
+    assert (sentinel2(20).collection, sentinel2(20).crs_band) == ("COPERNICUS/S2", "B2")
+    assert sentinel2(20).filters == (("lt", "CLOUDY_PIXEL_PERCENTAGE", 20),)
     assert [path.name for path in target.parent.iterdir()] == ["s2_x.tif"]
 
 
 def test_sentinel1_is_asked_for_both_polarisations(tile, tmp_path):
     client = Client(images(("a", 7, 14, 32633)))
     fetch(client, tile, tmp_path / "a.tif", sentinel1())
-    assert client.asked[0][0] == "COPERNICUS/S1_GRD"
-    assert client.asked[0][5] == (
+    assert client.asked[0][0].collection == "COPERNICUS/S1_GRD"
+    assert client.asked[0][0].filters == (
         ("eq", "instrumentMode", "IW"),
         ("listContains", "transmitterReceiverPolarisation", "VV"),
         ("listContains", "transmitterReceiverPolarisation", "VH"),
@@ -78,7 +70,7 @@ def test_days_before_count_only_without_one_after(tile, tmp_path):
     found = images(("before", 6, 27, 32633), ("other", 7, 13, 32632))
     client = Client(found)
     assert fetch(client, tile, tmp_path / "a.tif") == "before"
-    assert [(asked[3], asked[4]) for asked in client.asked] == [(AFTER, date(2019, 7, 27)), (BEFORE, AFTER)]
+    assert [(asked[2], asked[3]) for asked in client.asked] == [(AFTER, date(2019, 7, 27)), (BEFORE, AFTER)]
     assert fetch(Client([*found, *images(("after", 7, 26, 32633))]), tile, tmp_path / "a.tif") == "after"
 
 

@@ -4,14 +4,14 @@ import io
 import json
 import sys
 import types
+from dataclasses import replace
 from datetime import date
 from unittest import mock
 
 import numpy as np
 import pytest
 
-from cromss.prepare.download.earth_engine import Image, sentinel1, sentinel2
-from cromss.prepare.download.ee_client import EarthEngine
+from cromss.prepare.download.earth_engine import EarthEngine, Image, sentinel1, sentinel2
 from cromss.prepare.download.retry import RefusedError, UnreachableError
 
 DAYS = date(2019, 7, 12), date(2019, 7, 27)
@@ -77,7 +77,7 @@ def test_images_are_listed(fake, network, tile):
     chain = fake.ImageCollection.return_value.filterBounds.return_value.filterDate.return_value.filter.return_value
     chain.sort.return_value.limit.return_value.getInfo.return_value = LISTED
     client = EarthEngine(network, None, "u")
-    assert client.images("COPERNICUS/S2", tile.bounds, tile.crs, *DAYS, sentinel2(20).filters, "B2") == FOUND
+    assert client.images(sentinel2(20), tile, *DAYS) == FOUND
     fake.Geometry.Rectangle.assert_called_once_with([500_000, 5_300_000, 500_600, 5_300_400], "EPSG:32633", False)
     fake.ImageCollection.return_value.filterBounds.return_value.filterDate.assert_called_once_with(
         "2019-07-12", "2019-07-27"
@@ -90,7 +90,7 @@ def test_pixels_come_in_the_order_of_the_bands(fake, network, tile):
     answer = np.zeros((40, 60), [("B2", "<u2"), ("B1", "<u2")])
     answer["B1"], answer["B2"] = 1, 2
     fake.data.computePixels.return_value = answer
-    pixels = EarthEngine(network, None, "u").pixels("a", ("B1", "B2"), tile, "uint16")
+    pixels = EarthEngine(network, None, "u").pixels("a", replace(sentinel2(20), bands=("B1", "B2")), tile)
     assert (pixels.dtype, pixels[:, 0, 0].tolist()) == (np.uint16, [1, 2])
     (request,) = fake.data.computePixels.call_args.args
     image = fake.Image.return_value.select.return_value.resample.return_value.unmask.return_value
@@ -106,7 +106,7 @@ def test_pixels_come_in_the_order_of_the_bands(fake, network, tile):
 def test_credentials_that_are_missing(fake, network):
     fake.Initialize.side_effect = fake.EEException("Please authorize access")
     with pytest.raises(
-        ValueError, match=r"Please authorize access. Say `earthengine authenticate` once, and .*project="
+        ValueError, match=r"Please authorize access. Run `earthengine authenticate` once, and .*project="
     ):
         EarthEngine(network, None, "u")
 
@@ -114,8 +114,8 @@ def test_credentials_that_are_missing(fake, network):
 def test_credentials_that_ran_out(fake, network, tile):
     client = EarthEngine(network, None, "u")
     fake.data.computePixels.side_effect = fake.errors.GoogleAuthError("invalid_grant")
-    with pytest.raises(RefusedError, match=r"refused \(invalid_grant\): say `earthengine authenticate` again"):
-        client.pixels("a", ("B1",), tile, "uint16")
+    with pytest.raises(RefusedError, match=r"refused \(invalid_grant\): run `earthengine authenticate` again"):
+        client.pixels("a", sentinel2(20), tile)
 
 
 def test_no_network(fake, network):
@@ -165,7 +165,7 @@ def functions(encoded):
 def test_the_package_lists_images(http, network, tile):
     http.answers((200, json.dumps({"result": LISTED}).encode()))
     client = EarthEngine(network, "mine", "")
-    assert client.images("COPERNICUS/S1_GRD", tile.bounds, tile.crs, *DAYS, sentinel1().filters, "B2") == FOUND
+    assert client.images(replace(sentinel1(), crs_band="B2"), tile, *DAYS) == FOUND
     names, constants = functions(json.loads(http.request.call_args.kwargs["body"]))
     assert {"Filter.intersects", "Filter.dateRangeContains", "Filter.equals", "Filter.listContains"} <= names
     for constant in ("COPERNICUS/S1_GRD", list(tile.bounds), "2019-07-12", "2019-07-27", "IW", "VV", "VH"):
@@ -178,7 +178,7 @@ def test_the_package_computes_pixels(http, network, tile):
     answer["VV"], answer["VH"] = -12.5, -20
     np.save(content, answer)
     http.answers((200, content.getvalue()))
-    pixels = EarthEngine(network, "mine", "").pixels("a", ("VV", "VH"), tile, "float32")
+    pixels = EarthEngine(network, "mine", "").pixels("a", sentinel1(), tile)
     assert (pixels.shape, pixels.dtype, pixels[:, 0, 0].tolist()) == ((2, 40, 60), np.float32, [-12.5, -20])
     request = json.loads(http.request.call_args.kwargs["body"])
     assert request["grid"] == GRID
@@ -199,5 +199,5 @@ def test_the_package_computes_pixels(http, network, tile):
 def test_the_package_tells_what_passes(http, network, tile, status, tries, error):
     http.answers(*[(status, b'{"error": {"message": "No more of this."}}')] * 5)
     with pytest.raises(error, match=r"a: No more of this\."):
-        EarthEngine(network, "mine", "").pixels("a", ("VV",), tile, "float32")
+        EarthEngine(network, "mine", "").pixels("a", sentinel1(), tile)
     assert http.request.call_count == tries

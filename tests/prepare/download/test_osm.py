@@ -6,11 +6,10 @@ import rasterio
 from rasterio.warp import transform
 
 from cromss.prepare.download import wms
-from cromss.prepare.download.each import EmptyTileError
-from cromss.prepare.download.geotiff import read_picture
+from cromss.prepare.download.manifest import EmptyTileError
 from cromss.prepare.download.osm import Drawing, fetch_labels, find_colours, to_tile
 from cromss.prepare.download.retry import RefusedError
-from cromss.prepare.download.wms import MapService
+from cromss.prepare.download.wms import MapService, read_picture
 
 COLOURS = np.array([(255, 255, 255), *[(10 * code, 200 - 10 * code, 7) for code in range(1, 14)]], np.uint8)
 CAPABILITIES = """<?xml version="1.0"?><WMT_MS_Capabilities version="1.1.1">
@@ -237,7 +236,7 @@ def test_a_legend_of_ones_own(tmp_path):
     names = [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in COLOURS]
     assert np.array_equal(find_colours(names, None), COLOURS)
     with pytest.raises(
-        ValueError, match=r"the list has 13 colours, 14 are needed \(#ffffff, .*: say download.osm.legend"
+        ValueError, match=r"the list has 13 colours, 14 are needed \(#ffffff, .*: set download.osm.legend"
     ):
         find_colours(names[:13], None)
     with pytest.raises(ValueError, match=r"legend: mauvish is no colour such as #e6004d"):

@@ -32,7 +32,7 @@ def test_passing_failures_are_tried_again(server, network, clock, status):
 
 def test_tries_end(server, network):
     server.answer = failing(*[503] * 9)
-    with pytest.raises(UnreachableError, match="it: 503 .* Tried 3 times: say the same command again later"):
+    with pytest.raises(UnreachableError, match="it: 503 .* Tried 3 times: run the same command again later"):
         network.ask("it", lambda: get(server.url))
     assert len(server.asked) == 3
 

@@ -1,4 +1,4 @@
-"""Archives from web servers: large files that come in several goes."""
+"""Archives from web servers: large files, whose download resumes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Archive:
 
 
 def fetch_archive(network: Network, archive: Archive, target: Path) -> str:
-    """Fetches a file, and goes on where an earlier try ended.
+    """Fetches a file, and resumes where an earlier try ended.
 
     While it comes it is called ``<target>.partial``, and ``<target>.wrong`` if its checksum is wrong.
 
@@ -66,7 +66,7 @@ def fetch_archive(network: Network, archive: Archive, target: Path) -> str:
         partial.replace(wrong)
         raise ValueError(
             f"{redact(archive.url)} has the checksum {found}, not {archive.sha256}: it came damaged or was replaced, "
-            f"and is kept as {wrong}. Say the same command again to fetch it again, or correct sha256"
+            f"and is kept as {wrong}. Run the same command again to fetch it again, or correct sha256"
         )
     if archive.sha256 is None:
         log.warning("%s was not checked against anything: its sha256 is %s", target, found)

@@ -1,28 +1,58 @@
-"""The table of what became of each tile: ``download.csv``. It grows by a row as soon as something is known."""
+"""Goes through what is to be downloaded, and keeps a table of what became of each: ``download.csv``.
+
+What is there is skipped, and a failure does not end the run. The table grows by a row as soon as something is known.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Generic, NamedTuple, Self, TypeVar
+
+from tqdm import tqdm
 
 from cromss.io.atomic import write_file
 from cromss.io.cells import csv_cell
 from cromss.io.plain import read_file
+from cromss.prepare.download.retry import redact
 from cromss.prepare.id_table import LARGEST_TABLE
 
+Item = TypeVar("Item")
 DONE, EMPTY, NO_IMAGE, FAILED = "done", "empty", "no image", "failed"
 _HEADER = ("id", "part", "status", "detail")
 _MOST_MESSAGES = 50
 
 
+class NoImageError(ValueError):
+    """There is no image of a tile that is good enough."""
+
+
+class EmptyTileError(ValueError):
+    """A tile has no labelled pixel."""
+
+
 @dataclass(frozen=True)
-class Entry:
-    """What became of one part of a tile.
+class Part(Generic[Item]):
+    """One file that is made of each item.
+
+    Attributes:
+        name: ``s1``, ``s2``, ``osm`` or ``archive``.
+        target: Item -> the file, which exists only when it is complete.
+        fetch: Makes the file and tells what of; raises NoImageError, EmptyTileError, ValueError or OSError.
+    """
+
+    name: str
+    target: Callable[[Item], Path]
+    fetch: Callable[[Item, Path], str]
+
+
+class Entry(NamedTuple):
+    """What became of one part of an item.
 
     Attributes:
         id: Of the tile, or the name of an archive.
@@ -39,13 +69,13 @@ class Entry:
 
 
 class Manifest:
-    """The table, open for more rows. The last row of a part of a tile is the one that counts.
+    """The table, open for more rows. The last row of a part of an item is the one that counts.
 
     Args:
         path: The CSV; its folder is made where it is missing.
 
     Raises:
-        ValueError: It is there and is another kind of file.
+        ValueError: It exists and is another kind of file.
         OSError: It cannot be read or written.
     """
 
@@ -66,9 +96,9 @@ class Manifest:
         self._file.close()
         self._write()
 
-    def get(self, tile_id: str, part: str) -> Entry | None:
-        """What is known of a part of a tile."""
-        return self._entries.get((tile_id, part))
+    def get(self, item_id: str, part: str) -> Entry | None:
+        """What is known of a part of an item."""
+        return self._entries.get((item_id, part))
 
     def add(self, entry: Entry) -> None:
         """Adds a row, which is on disk when this returns."""
@@ -79,9 +109,7 @@ class Manifest:
     def _write(self) -> None:
         """Writes the whole table, without rows that later ones replaced."""
         text = io.StringIO(newline="")
-        rows = csv.writer(text)
-        rows.writerow(_HEADER)
-        rows.writerows(map(_row, self._entries.values()))
+        csv.writer(text).writerows([_HEADER, *map(_row, self._entries.values())])
         write_file(self._path, text.getvalue().encode())
 
 
@@ -91,7 +119,7 @@ class Report:
 
     Attributes:
         path: The table of all.
-        counts: Status -> number of parts of tiles.
+        counts: Status -> number of parts of items.
         skipped: How many were there, or known to be empty or without an image, before.
         failures: What failed.
     """
@@ -115,12 +143,60 @@ class Report:
         more = f"\n  … and {len(self.failures) - _MOST_MESSAGES} more" if len(self.failures) > _MOST_MESSAGES else ""
         raise ValueError(
             f"{len(self.failures)} could not be downloaded:\n  {listed}{more}\n"
-            f"{self.path} lists all. Say the same command again: it goes on with what is missing"
+            f"{self.path} lists all. Run the same command again to fetch what is missing"
         )
 
     def __str__(self) -> str:
         found = ", ".join(f"{count} {status}" for status, count in sorted(self.counts.items())) or "nothing new"
         return f"{found}, {self.skipped} known from before; {self.path} lists all"
+
+
+def fetch_each(items: Mapping[str, Item], parts: Iterable[Part[Item]], manifest_path: Path, again: bool) -> Report:
+    """Fetches all parts of all items.
+
+    Args:
+        items: Id -> tile or archive.
+        parts: In this order; where one cannot be had, those after it are not asked for.
+        manifest_path: See `Manifest`.
+        again: Whether to ask again for what was empty or had no image.
+
+    Returns:
+        What was done and what failed.
+
+    Raises:
+        ValueError: The manifest is another kind of file.
+        OSError: The manifest cannot be written.
+    """
+    report = Report(manifest_path)
+    ordered = list(parts)
+    with Manifest(manifest_path) as manifest:
+        for item_id, item in tqdm(items.items(), unit="item", disable=None):
+            for part in ordered:
+                target, known = part.target(item), manifest.get(item_id, part.name)
+                if target.exists():
+                    report.skipped += 1
+                    continue
+                if known and known.status in (EMPTY, NO_IMAGE) and not again:
+                    report.skipped += 1
+                    break
+                entry = Entry(item_id, part.name, *_fetch(item, part, target))
+                manifest.add(entry)
+                report.add(entry)
+                if entry.status != DONE:
+                    break
+    return report
+
+
+def _fetch(item: Item, part: Part[Item], target: Path) -> tuple[str, str]:
+    """Status and detail."""
+    try:
+        return DONE, part.fetch(item, target)
+    except NoImageError as error:
+        return NO_IMAGE, str(error)
+    except EmptyTileError as error:
+        return EMPTY, str(error)
+    except (ValueError, OSError) as error:
+        return FAILED, redact(str(error))
 
 
 def _row(entry: Entry) -> tuple[str, str, str, str]:

@@ -90,7 +90,7 @@ class Network:
                 if tries == self.attempts or wanted > self.longest_wait_seconds:
                     asked = f"; the server asks to wait for {wanted:.0f} s" if wanted else ""
                     raise UnreachableError(
-                        f"{message}. Tried {tries} times{asked}: say the same command again later, it goes on"
+                        f"{message}. Tried {tries} times{asked}: run the same command again later, it resumes"
                     ) from None
             log.info("%s; trying again in %.1f s", message, pause)
             self.sleep(pause)

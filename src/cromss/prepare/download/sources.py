@@ -3,24 +3,42 @@
 from __future__ import annotations
 
 import fnmatch
-import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cromss.dataset.classes import CLASSES
 from cromss.prepare.download.archives import Archive, fetch_archive
-from cromss.prepare.download.each import Part, fetch_each
-from cromss.prepare.download.earth_engine import fetch_image, sentinel1, sentinel2
-from cromss.prepare.download.ee_client import EarthEngine
-from cromss.prepare.download.manifest import Report
+from cromss.prepare.download.earth_engine import EarthEngine, fetch_image, sentinel1, sentinel2
+from cromss.prepare.download.manifest import Part, Report, fetch_each
 from cromss.prepare.download.osm import Drawing, fetch_labels, find_colours, hex_names
 from cromss.prepare.download.retry import Network
 from cromss.prepare.download.tiles import Tile, read_tiles
 from cromss.prepare.download.wms import MapService
 
 log = logging.getLogger(__name__)
+
+
+def download(source: str, out: Path, options: Mapping[str, Any]) -> Report:
+    """Downloads a source into a folder, and resumes where an earlier run ended.
+
+    Args:
+        source: A key of `DOWNLOADS`.
+        out: Folder; files appear in it when they are complete, and ``download.csv`` says what became of each.
+        options: ``network``, see `Network`, and for each source the keywords of its function in `DOWNLOADS`.
+
+    Returns:
+        What was done. It lists failures, which do not end the run; `Report.check` raises them.
+
+    Raises:
+        ValueError: The source cannot be downloaded, or nothing can be done at all.
+        OSError: A service cannot be reached at the start, or `out` cannot be written.
+    """
+    if source not in DOWNLOADS:
+        raise ValueError(f"source={source} cannot be downloaded: choose one of {', '.join(DOWNLOADS)}")
+    return DOWNLOADS[source](out, Network(**options["network"]), **options[source])
 
 
 def download_dw(
@@ -41,7 +59,7 @@ def download_dw(
     found = _tiles(tiles)
     client = EarthEngine(network, project, url)
     parts = [
-        Part(name, functools.partial(_target, out, name), functools.partial(fetch_image, client, sensor, days))
+        Part(name, partial(_target, out, name), partial(fetch_image, client, sensor, days))
         for name, sensor in {"s2": sentinel2(cloud), "s1": sentinel1()}.items()
     ]
     return fetch_each(found, parts, out / "download.csv", again)
@@ -79,7 +97,7 @@ def download_osm(
     names = ["no label", *CLASSES["osm"]]
     listed = ", ".join(f"{colour} {name}" for colour, name in zip(hex_names(drawing.colours), names, strict=True))
     log.info("colours of codes 0 to 13: %s", listed)
-    part = Part("osm", functools.partial(_target, out, "osm"), functools.partial(fetch_labels, service, drawing))
+    part = Part("osm", partial(_target, out, "osm"), partial(fetch_labels, service, drawing))
     return fetch_each(found, [part], out / "download.csv", again)
 
 
@@ -95,17 +113,25 @@ def download_archives(out: Path, network: Network, archives: Sequence[Mapping[st
     found = {archive.name: archive for archive in (Archive(**entry) for entry in archives)}
     if len(found) != len(archives):
         raise ValueError("download.ssl4eo_s12.archives has two files of one name: fetch them to two folders")
-    chosen = {name: archive for name, archive in found.items() if fnmatch.fnmatch(name, str(select))}
+    chosen = {name: archive for name, archive in found.items() if fnmatch.fnmatch(name, select)}
     if not chosen:
-        raise ValueError(f"download.ssl4eo_s12.select={select} fits no archive: there are {', '.join(found) or 'none'}")
-    part: Part[Archive] = Part("archive", lambda archive: out / archive.name, functools.partial(fetch_archive, network))
+        raise ValueError(f"download.ssl4eo_s12.select={select} fits no archive: there are {', '.join(found)}")
+    part: Part[Archive] = Part("archive", lambda archive: out / archive.name, partial(fetch_archive, network))
     return fetch_each(chosen, [part], out / "download.csv", again=True)
+
+
+DOWNLOADS: Mapping[str, Callable[..., Report]] = {
+    "dw": download_dw,
+    "osm": download_osm,
+    "ssl4eo_s12": download_archives,
+}
+"""Source -> what fetches it; ``(out, network, **options)``."""
 
 
 def _tiles(path: str | None) -> dict[str, Tile]:
     if path is None:
         raise ValueError("download.tiles=… is missing: the CSV of the tiles")
-    return {tile.id: tile for tile in read_tiles(Path(str(path)).expanduser())}
+    return {tile.id: tile for tile in read_tiles(Path(path).expanduser())}
 
 
 def _target(out: Path, part: str, tile: Tile) -> Path:

@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import re
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import AfterValidator, AllowInfNan, BaseModel, ConfigDict, Field, ValidationError
 from rasterio import Affine
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
-from cromss.io.plain import NotPlainError, read_file, shown
+from cromss.io.plain import NotPlainError, first_problem, read_file
 from cromss.prepare.id_table import LARGEST_TABLE
 
 Box = tuple[float, float, float, float]
-
-COLUMNS = (
-    "dw_id", "crs", "bound1", "bound2", "bound3", "bound4", "height", "width", "bbox1", "bbox2", "bbox3", "bbox4"
-)  # fmt: skip
-"""Columns that are read; hemisphere, biome, center_lon and center_lat, which are there too, are not needed."""
-_MOST_PIXELS = 10_000
 
 
 @dataclass(frozen=True)
@@ -60,6 +55,61 @@ def grid(box: Box, height: int, width: int) -> Affine:
     return Affine((right - left) / width, 0, left, 0, (bottom - top) / height, top)
 
 
+def _named(text: str) -> str:
+    # Part of a file name: nothing that leads to another folder.
+    match = re.fullmatch(r"(?:dw_)?([\w.+-]{1,200}-[0-9]{8})", text)
+    try:
+        if match is not None and datetime.strptime(match[1][-8:], "%Y%m%d"):
+            return match[1]
+    except ValueError:
+        pass
+    raise ValueError("must end in -YYYYMMDD, its day")
+
+
+def _projected(text: str) -> str:
+    code = text.upper().removeprefix("EPSG:").removesuffix(".0")
+    try:
+        if re.fullmatch("[0-9]{1,9}", code) and CRS.from_epsg(int(code)).is_projected:
+            return f"EPSG:{code}"
+    except CRSError:
+        pass
+    raise ValueError("must be the EPSG code of a projection, e.g. 32633")
+
+
+_Metres = Annotated[float, AllowInfNan(False)]
+_Pixels = Annotated[int, Field(ge=1, le=10_000)]
+
+
+class _Row(BaseModel):
+    """The columns that are read; hemisphere, biome, center_lon and center_lat, which are there too, are not needed."""
+
+    model_config = ConfigDict(str_strip_whitespace=True)
+
+    dw_id: Annotated[str, AfterValidator(_named)]
+    crs: Annotated[str, AfterValidator(_projected)]
+    bound1: _Metres
+    bound2: _Metres
+    bound3: _Metres
+    bound4: _Metres
+    height: _Pixels
+    width: _Pixels
+    bbox1: _Metres
+    bbox2: _Metres
+    bbox3: _Metres
+    bbox4: _Metres
+
+    def box(self, name: str) -> Box:
+        """Left, bottom, right, top; ValueError unless they are in this order."""
+        left, bottom, right, top = (getattr(self, f"{name}{side}") for side in range(1, 5))
+        for low, high, column in ((left, right, f"{name}3"), (bottom, top, f"{name}4")):
+            if high <= low:
+                raise ValueError(f"{column} is {high:g}: it must be more than {low:g}: left, bottom, right, top")
+        return left, bottom, right, top
+
+
+COLUMNS = tuple(_Row.model_fields)
+
+
 def read_tiles(path: Path) -> list[Tile]:
     """Reads the table.
 
@@ -70,19 +120,20 @@ def read_tiles(path: Path) -> list[Tile]:
         Its tiles, in its order.
 
     Raises:
-        ValueError: It cannot be read, lacks a column or any row, or a value is not allowed or an id is there twice; the
-            first mistake is told with line, column and value.
+        ValueError: It cannot be read, a column or every row is missing, a value is not allowed, or an id occurs twice;
+            the message names the line, column and value of the first mistake.
     """
     tiles: dict[str, Tile] = {}
     try:
         text = io.StringIO(read_file(path, LARGEST_TABLE).decode("utf-8-sig"), newline="")
         rows = csv.DictReader(text, skipinitialspace=True)
-        if lacking := [column for column in COLUMNS if column not in (rows.fieldnames or ())]:
-            raise ValueError(f"{path}, line 1 lacks the columns {', '.join(lacking)}")
+        if missing := [column for column in COLUMNS if column not in (rows.fieldnames or ())]:
+            raise ValueError(f"{path}, line 1: the columns {', '.join(missing)} are missing")
         for row in rows:
-            tile = _tile(row, f"{path}, line {rows.line_num}")
+            where = f"{path}, line {rows.line_num}, column"
+            tile = _tile({column: row[column] or "" for column in COLUMNS}, where)
             if tile.id in tiles:
-                raise ValueError(f"{path}, line {rows.line_num}, column dw_id: {tile.id} is there twice")
+                raise ValueError(f"{where} dw_id: {tile.id} occurs twice")
             tiles[tile.id] = tile
     except (OSError, NotPlainError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(
@@ -93,64 +144,13 @@ def read_tiles(path: Path) -> list[Tile]:
     return list(tiles.values())
 
 
-def _tile(row: dict[str, str | None], where: str) -> Tile:
-    cells = {column: (row[column] or "").strip() for column in COLUMNS}
-    # Part of a file name: nothing that leads to another folder.
-    if not (match := re.fullmatch(r"(?:dw_)?([\w.+-]{1,200}-([0-9]{8}))", cells["dw_id"])) or not (
-        day := _date(match[2])
-    ):
-        raise ValueError(f"{where}, column dw_id: {shown(repr(cells['dw_id']))} must end in -YYYYMMDD, its day")
-    return Tile(
-        id=match[1],
-        date=day,
-        crs=_crs(cells, where),
-        bounds=_box(cells, "bound", where),
-        mercator=_box(cells, "bbox", where),
-        height=_pixels(cells, "height", where),
-        width=_pixels(cells, "width", where),
-    )
-
-
-def _date(digits: str) -> date | None:
+def _tile(cells: dict[str, str], where: str) -> Tile:
     try:
-        return datetime.strptime(digits, "%Y%m%d").date()
-    except ValueError:
-        return None
-
-
-def _crs(cells: dict[str, str], where: str) -> str:
-    code = cells["crs"].upper().removeprefix("EPSG:").removesuffix(".0")
-    try:
-        if re.fullmatch("[0-9]{1,9}", code) and CRS.from_epsg(int(code)).is_projected:
-            return f"EPSG:{code}"
-    except CRSError:
-        pass
-    raise ValueError(
-        f"{where}, column crs: {shown(repr(cells['crs']))} must be the EPSG code of a projection, e.g. 32633"
-    )
-
-
-def _box(cells: dict[str, str], name: str, where: str) -> Box:
-    left, bottom, right, top = (_number(cells, f"{name}{side}", where) for side in range(1, 5))
-    for low, high, column in ((left, right, f"{name}3"), (bottom, top, f"{name}4")):
-        if high <= low:
-            raise ValueError(f"{where}, column {column}: {high:g} must be more than {low:g}: left, bottom, right, top")
-    return left, bottom, right, top
-
-
-def _number(cells: dict[str, str], column: str, where: str) -> float:
-    try:
-        if math.isfinite(value := float(cells[column])):
-            return value
-    except ValueError:
-        pass
-    raise ValueError(f"{where}, column {column}: {shown(repr(cells[column]))} must be a number of metres")
-
-
-def _pixels(cells: dict[str, str], column: str, where: str) -> int:
-    text = cells[column].removesuffix(".0")
-    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= _MOST_PIXELS:
-        raise ValueError(
-            f"{where}, column {column}: {shown(repr(cells[column]))} must be a number of pixels, 1 to {_MOST_PIXELS}"
-        )
-    return int(text)
+        row = _Row.model_validate(cells)
+        bounds, mercator = row.box("bound"), row.box("bbox")
+    except ValidationError as error:
+        raise ValueError(f"{where} {first_problem(error)}") from error
+    except ValueError as error:
+        raise ValueError(f"{where} {error}") from error
+    day = datetime.strptime(row.dw_id[-8:], "%Y%m%d").date()
+    return Tile(row.dw_id, day, row.crs, bounds, mercator, row.height, row.width)
