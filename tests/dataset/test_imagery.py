@@ -13,6 +13,7 @@ from cromss.dataset.bands import BANDS, quantise
 from cromss.dataset.folder import FolderReader
 from cromss.dataset.geotiff import NAMED_BY_USER, opened_bytes
 from cromss.dataset.imagery.image import open_image
+from cromss.dataset.imagery.judge import judge as judge_image
 from cromss.dataset.imagery.labels import read_labels
 from helpers.shared import REAL_PLACES, needs_shared
 
@@ -53,7 +54,7 @@ def write(file, image, names=None, scales=None, offsets=None, tags=None, mask=No
 def image_of(file, modality, units="auto", s2_offset=None, judge=True):
     with open_image(file, modality, units=units, s2_offset=s2_offset, unknown_offset=0) as image:
         if judge:
-            image.judge()
+            judge_image(image)
         return *image.read(), image.dtype
 
 

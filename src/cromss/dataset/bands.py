@@ -112,6 +112,12 @@ def select_bands(modality: str, bands: Sequence[int] | None = None) -> tuple[Ban
     return tuple(table[position] for position in positions)
 
 
+def select_named(modality: str, names: Sequence[str]) -> tuple[Band, ...]:
+    """The bands of these published names, in this order."""
+    table = {band.name: band for band in BANDS[modality]}
+    return tuple(table[name] for name in names)
+
+
 def quantise(
     image: Image, modality: str, bands: Sequence[int] | None = None, statistics: Sequence[Band] | None = None
 ) -> Image:

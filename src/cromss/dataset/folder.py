@@ -14,9 +14,10 @@ import numpy as np
 
 from cromss.dataset.bands import BANDS
 from cromss.dataset.classes import check_class_names
-from cromss.dataset.geotiff import Header, absent, grid_difference, header_of, opened
-from cromss.dataset.imagery.image import Image, alpha_bands, open_image
-from cromss.dataset.imagery.labels import check_label_file, read_labels
+from cromss.dataset.geotiff import Header, absent, grid_difference, opened
+from cromss.dataset.imagery.image import Image, open_image
+from cromss.dataset.imagery.judge import judge
+from cromss.dataset.imagery.labels import label_header, read_labels
 from cromss.dataset.imagery.units import AUTO, check_setting
 from cromss.dataset.reader import DatasetInfo, LocationReader, ModalityInfo
 from cromss.types import IGNORE_INDEX
@@ -216,9 +217,7 @@ class FolderReader(LocationReader):
         modality = next((modality for modality, file in self._files.items() if file == name), None)
         file = folder / name
         if modality is None:
-            with opened(file) as source:
-                header = header_of(source)
-                check_label_file(file, header, tuple(alpha_bands(source)))
+            header = label_header(file)
         else:
             with self._image(folder, modality) as image:
                 header, bands, quantised = image.header, image.bands, image.quantised
@@ -227,7 +226,7 @@ class FolderReader(LocationReader):
                         f"{file} has {header.size[1]} x {header.size[0]} px: a location, which is read as a whole, has "
                         f"at most {_LARGEST / 1e6:g} million: cut it into tiles"
                     )
-                image.judge()
+                judge(image)
                 expected = found.bands.setdefault(modality, bands)
                 if set(bands) != set(expected):
                     raise ValueError(

@@ -272,14 +272,13 @@ def _driver_of(file: Path, drivers: Sequence[str]) -> str:
 
 def _check_beside(file: Path) -> None:
     """ValueError where what GDAL reads beside a raster would block it, or have it read something else."""
+    bare = file.with_suffix("")
     for ending in _RASTERS_BESIDE:
-        beside = file.with_name(file.name + ending)
-        if beside.exists():
+        if (beside := Path(f"{file}{ending}")).exists():
             _driver_of(beside, GEOTIFF)
-    for ending in _TEXTS_BESIDE:
-        for beside in (file.with_name(file.name + ending), file.with_suffix(ending)):
-            if beside.exists() and not beside.is_file():
-                raise ValueError(f"{beside}, which belongs to {file.name}, is no regular file: remove it")
+    for beside in (Path(f"{name}{ending}") for ending in _TEXTS_BESIDE for name in (file, bare)):
+        if beside.exists() and not beside.is_file():
+            raise ValueError(f"{beside}, which belongs to {file.name}, is no regular file: remove it")
 
 
 def _check_overviews(file: Path, source: rasterio.DatasetReader) -> None:

@@ -12,7 +12,9 @@ from typing import Any
 from cromss.dataset.bands import BANDS
 from cromss.dataset.geotiff import NAMED_BY_USER, RASTERS, grid_difference, opened
 from cromss.dataset.imagery.band_names import band_of, band_of_file
-from cromss.dataset.imagery.image import Raster, make_image, raster_of
+from cromss.dataset.imagery.image import make_image
+from cromss.dataset.imagery.judge import judge
+from cromss.dataset.imagery.raster import Raster, raster_of
 from cromss.predict.grids import check_overlap, on_grid
 from cromss.predict.scene import Layer, Scene
 
@@ -71,7 +73,7 @@ def check_values(scene: Scene) -> None:
         ValueError: They clearly are not.
     """
     for layer in scene.layers:
-        layer.image.judge()
+        judge(layer.image)
 
 
 def _open_rasters(stack: ExitStack, modality: str, path: Path) -> list[Raster]:

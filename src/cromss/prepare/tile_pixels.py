@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from cromss.dataset.bands import BANDS
-from cromss.dataset.geotiff import Header, grid_difference, header_of, opened
-from cromss.dataset.imagery.image import Image, alpha_bands, open_image
-from cromss.dataset.imagery.labels import check_label_file, read_codes
+from cromss.dataset.geotiff import Header, grid_difference
+from cromss.dataset.imagery.image import Image, open_image
+from cromss.dataset.imagery.judge import judge
+from cromss.dataset.imagery.labels import label_header, read_codes
 from cromss.dataset.imagery.units import AUTO
 from cromss.dataset.reader import ModalityInfo
 from cromss.dataset.reference_formats import LABELS
@@ -99,9 +100,7 @@ def _opened(file: Path, modality: str) -> AbstractContextManager[Image]:
 def _header(file: Path, part: str, layout: TileLayout) -> TileHeader:
     bands: tuple[str, ...] = ()
     if part == LABELS:
-        with opened(file) as source:
-            header = header_of(source)
-            check_label_file(file, header, tuple(alpha_bands(source)))
+        header = label_header(file)
     else:
         with _opened(file, part) as image:
             header, bands = image.header, image.bands
@@ -120,7 +119,7 @@ def _read_image(
     if set(stored) != set(wanted):
         raise ValueError(f"{file} holds bands {' '.join(stored)}: the first tile has {' '.join(wanted)}; {_CURE}")
     with _opened(file, modality) as image:
-        image.judge(can_tell=False)
+        judge(image, can_tell=False)
         pixels, known = image.read(bands=wanted)
     if not known.any():
         raise ValueError(f"{file}: no pixel is known, so nothing was seen: {_CURE}")

@@ -10,7 +10,7 @@ from rasterio.windows import Window
 
 from cromss.dataset.checks import check_labels
 from cromss.dataset.geotiff import Header, header_of, opened
-from cromss.dataset.imagery.image import Raster, alpha_bands, masks_of, read_planes
+from cromss.dataset.imagery.raster import Raster, alpha_bands, masks_of, read_planes
 from cromss.types import IGNORE_INDEX
 
 
@@ -44,8 +44,7 @@ def read_codes(file: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def codes_of(file: Path, source: Any, window: Window | None = None) -> tuple[np.ndarray, np.ndarray]:
     """What `read_codes` reads, of an opened file and of a window of it; None reads all."""
-    check_label_file(file, header := header_of(source), alphas := tuple(alpha_bands(source)))
-    index = next(index for index in source.indexes if index not in alphas)
+    header, index = _checked(file, source)
     nodata = source.nodatavals[index - 1]
     raster = Raster(source, (index,), ("labels",), (nodata,), ((1, 0),), masks_of(source))
     known = np.ones(header.size if window is None else (window.height, window.width), bool)
@@ -64,8 +63,21 @@ def codes_of(file: Path, source: Any, window: Window | None = None) -> tuple[np.
     return codes.astype(np.int32), known
 
 
-def check_label_file(file: Path, header: Header, alphas: tuple[int, ...]) -> None:
-    """ValueError unless a file has one band, beside alpha bands, of numbers that are not complex."""
+def label_header(file: Path) -> Header:
+    """The header of a file that may hold labels: one band, beside alpha bands, of numbers that are not complex.
+
+    Raises:
+        ValueError: The file is missing or damaged, or holds something else.
+    """
+    with opened(file) as source:
+        return _checked(file, source)[0]
+
+
+def _checked(file: Path, source: Any) -> tuple[Header, int]:
+    """The header of an opened file, and the number of the band that holds the labels."""
+    header = header_of(source)
+    alphas = alpha_bands(source)
     bands = header.bands - len(alphas)
     if bands != 1 or np.dtype(header.dtype).kind not in "uif":
         raise ValueError(f"{file} has {bands} bands of {header.dtype}: labels are one band of whole numbers")
+    return header, next(index for index in source.indexes if index not in alphas)

@@ -113,9 +113,8 @@ def check_offset(path: Path, offset: Offset, names: Sequence[str], values: np.nd
     """
     if values.shape[1] < _FEWEST:
         return
-    bands = dict(zip(names, values, strict=True))
     find = _missing if offset.value else _carried
-    evidence, certain = find(bands, offset.value or OFFSET)
+    evidence, certain = find(names, values, offset.value or OFFSET)
     if not evidence:
         return
     if offset.value:
@@ -134,33 +133,32 @@ def _as_told(offset: Offset) -> str:
     return "" if offset.told_by is None else f", which {offset.told_by} tells of,"
 
 
-def _missing(bands: Mapping[str, np.ndarray], offset: int) -> tuple[str, bool]:
+def _missing(names: Sequence[str], values: np.ndarray, offset: int) -> tuple[str, bool]:
     """What speaks against values that carry the offset, and whether nothing else explains it."""
-    if "B10" in bands:
+    if "B10" in names:
         # The atmosphere swallows nearly all of B10: what is left of it is the offset.
-        middle = float(np.median(bands["B10"]))
+        middle = float(np.median(values[names.index("B10")]))
         return (f"half of B10 lies below {middle:g}", True) if middle < _BELOW * offset else ("", False)
     for share, part, least, certain in ((10, "tenth", _IMPOSSIBLE, True), (1, "hundredth", _BELOW, False)):
-        dark = {name: float(np.percentile(values, share)) for name, values in bands.items()}
-        darkest = min(dark, key=lambda name: dark[name])
-        if dark[darkest] < least * offset:
-            return f"a {part} of {darkest} lies below {dark[darkest]:g}", certain
+        dark = np.percentile(values, share, axis=1)
+        if (darkest := dark.min()) < least * offset:
+            return f"a {part} of {names[dark.argmin()]} lies below {darkest:g}", certain
     return "", False
 
 
-def _carried(bands: Mapping[str, np.ndarray], offset: int) -> tuple[str, bool]:
+def _carried(names: Sequence[str], values: np.ndarray, offset: int) -> tuple[str, bool]:
     """What speaks for values that carry the offset, and whether nothing else explains it."""
-    lowest = {name: float(np.percentile(values, 1)) for name, values in bands.items()}
-    if min(lowest.values()) < _BELOW * offset:
+    lowest = np.percentile(values, 1, axis=1)
+    if (darkest := lowest.min()) < _BELOW * offset:
         return "", False
-    if "B10" in bands:
+    if "B10" in names:
+        position = names.index("B10")
         # Only high clouds that cover everything, which nobody labels, shine in B10, and hardly as evenly.
-        even = float(np.median(bands["B10"])) < _CLOUDS * offset
-        return f"nearly all of B10 lies above {lowest['B10']:g}", even
+        even = float(np.median(values[position])) < _CLOUDS * offset
+        return f"nearly all of B10 lies above {lowest[position]:g}", even
     # Without B10 a bright desert has no dark values either, but none that end just above the offset.
-    darkest = min(lowest, key=lambda name: lowest[name])
-    is_edge = lowest[darkest] < 1.1 * offset
-    return (f"its darkest band, {darkest}, begins at {lowest[darkest]:g}", False) if is_edge else ("", False)
+    is_edge = darkest < 1.1 * offset
+    return (f"its darkest band, {names[lowest.argmin()]}, begins at {darkest:g}", False) if is_edge else ("", False)
 
 
 def detect_offset(path: Path, tags: Mapping[str, str]) -> tuple[int, str] | None:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from cromss.dataset.bands import BANDS, Band
+from cromss.dataset.bands import Band
 
 AUTO = "auto"
 QUANTISED = "quantised"
@@ -94,8 +94,8 @@ def verdict(modality: str, values: np.ndarray, bands: Sequence[Band], quantised:
     Returns:
         A key of `UNITS`, ``"linear"`` for the amplitude too; None where they fit none of them.
     """
-    values = np.where(np.isfinite(values) & (values > _SENTINEL) & (values != np.iinfo(np.uint16).max), values, np.nan)
-    kept = values[:, np.isfinite(values).all(axis=0)]
+    usable = np.isfinite(values) & (values > _SENTINEL) & (values != np.iinfo(np.uint16).max)
+    kept = values[:, usable.all(axis=0)]
     if not kept.size:
         return QUANTISED if quantised else PUBLISHED[modality]
     low, middle, high = np.percentile(kept, (5, 50, 90), axis=1)
@@ -173,12 +173,6 @@ def check_units(
         f"values of 1 % / 50 % / 99 % of the pixels are {low:.4g} / {middle:.4g} / {high:.4g}, {seems}; {needed} "
         f"{'was told' if told else 'is needed'}: {cure}"
     )
-
-
-def known_bands(modality: str, names: Sequence[str]) -> tuple[Band, ...]:
-    """The bands of these names."""
-    table = {band.name: band for band in BANDS[modality]}
-    return tuple(table[name] for name in names)
 
 
 def _listed(modality: str) -> str:
