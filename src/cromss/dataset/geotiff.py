@@ -272,13 +272,14 @@ def _driver_of(file: Path, drivers: Sequence[str]) -> str:
 
 def _check_beside(file: Path) -> None:
     """ValueError where what GDAL reads beside a raster would block it, or have it read something else."""
+    # As text, since 28 names are asked for beside every file of a folder.
     bare = file.with_suffix("")
-    for ending in _RASTERS_BESIDE:
-        if (beside := Path(f"{file}{ending}")).exists():
-            _driver_of(beside, GEOTIFF)
-    for beside in (Path(f"{name}{ending}") for ending in _TEXTS_BESIDE for name in (file, bare)):
-        if beside.exists() and not beside.is_file():
-            raise ValueError(f"{beside}, which belongs to {file.name}, is no regular file: remove it")
+    there = [name for ending in _RASTERS_BESIDE if os.access(name := f"{file}{ending}", os.F_OK)]
+    for raster in there:
+        _driver_of(Path(raster), GEOTIFF)
+    there = [name for ending in _TEXTS_BESIDE for one in (file, bare) if os.access(name := f"{one}{ending}", os.F_OK)]
+    if other := [name for name in there if not Path(name).is_file()]:
+        raise ValueError(f"{other[0]}, which belongs to {file.name}, is no regular file: remove it")
 
 
 def _check_overviews(file: Path, source: rasterio.DatasetReader) -> None:

@@ -18,10 +18,10 @@ from cromss.dataset.imagery.units import check_units, to_published, verdict
 
 log = logging.getLogger(__name__)
 
-_SIDE, _PER_SIDE = 24, 4
-"""Pixels on a side of a sample of a large image, and samples along a side."""
+_SIDE, _PLACES = 24, (0, 1 / 3, 2 / 3, 1)
+"""Pixels on a side of a sample of a large image, and where samples lie along a side."""
 
-_SHARES = (0.25, 0.75)
+_ROWS = (0.25, 0.75)
 """Where the samples of a small image lie, from its top: rows of its whole width, as files are stored row by row."""
 
 _SEARCHED, _FEWEST_STRIPS = 2**26, 4
@@ -77,7 +77,7 @@ def sample(image: Image) -> np.ndarray:
     values = np.concatenate([_picked(image, window) for window in _windows(height, width)], axis=1)
     if values.shape[1] < _ENOUGH:
         # What is known lies elsewhere, as in a location at the rim of a scene.
-        rows = max(1, (_SIDE * _PER_SIDE) ** 2 // width)
+        rows = max(1, (_SIDE * len(_PLACES)) ** 2 // width)
         strips = range(0, height, rows)
         decoded = width * max(rows, *(raster.source.block_shapes[0][0] for raster in image.rasters))
         for top in strips[:: max(1, len(strips) // max(_FEWEST_STRIPS, _SEARCHED // decoded))]:
@@ -95,9 +95,9 @@ def _picked(image: Image, window: Window) -> np.ndarray:
 def _windows(height: int, width: int) -> list[Window]:
     """What is decoded: squares all over a large image, and of a small one some rows, as more would cost more."""
     rows, columns = min(_SIDE, height), min(_SIDE, width)
-    down = across = np.linspace(0, 1, _PER_SIDE).tolist()
+    down = across = _PLACES
     if max(height, width) <= _LARGE:
         rows, columns = min(-(-_SIDE * _SIDE // width), height), width
-        down, across = _SHARES, [0.0]
+        down, across = _ROWS, (0,)
     corners = dict.fromkeys((round(x * (width - columns)), round(y * (height - rows))) for y in down for x in across)
     return [Window(left, top, columns, rows) for left, top in corners]

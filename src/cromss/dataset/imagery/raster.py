@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +16,9 @@ from rasterio.errors import RasterioError
 from rasterio.windows import Window
 
 from cromss.dataset.imagery.band_names import name_bands
+
+_named = lru_cache(maxsize=64)(name_bands)
+"""Remembers names, as most of a folder's thousands of files have the same."""
 
 
 class Masks(NamedTuple):
@@ -78,7 +82,7 @@ def raster_of(path: Path, modality: str, source: Any, name: str | None = None) -
             raise ValueError(f"{path} holds {dtype}: {modality} has to be integers or floats that are not complex")
     if name is None:
         try:
-            told = name_bands(modality, [source.descriptions[index - 1] for index in data])
+            told = _named(modality, tuple(source.descriptions[index - 1] for index in data))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
         indexes, names = tuple(data[index - 1] for index in told.indexes), told.names
