@@ -1,5 +1,40 @@
 """`cromss export`: writes an encoder as a file for other programs."""
 
-from cromss.weights.export import main
+from __future__ import annotations
 
-__all__ = ["main"]
+import logging
+from typing import Any
+
+from cromss.cli.command import run_command
+from cromss.config.paths import EXPORT
+from cromss.io.user_paths import as_path, check_new_file
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Runs the command line."""
+    run_command("export", run, EXPORT, interrupted="nothing was written.")
+
+
+def run(settings: Any) -> None:
+    """Does what `conf/export.yaml`, as a plain dict, says.
+
+    Raises:
+        ValueError: A setting is missing or unknown, or see `cromss.weights.export.export`.
+        OSError: `out` cannot be written.
+    """
+    out = as_path(settings["out"])
+    check_new_file(out, settings["overwrite"])
+    # Late: it brings torch along, which help and mistakes need not wait for.
+    from cromss.weights.export import export
+    from cromss.weights.weights_file import EXPORTED
+
+    options = {key: settings[key] for key in ("modality", "origin", "sha256", "overwrite")}
+    metadata = export(str(settings["checkpoint"]), out, **options)
+    described = "  ".join(f"{key}={value}" for key, value in metadata.items() if key != EXPORTED)
+    log.info("Encoder written to %s: %s", out, described)
+
+
+if __name__ == "__main__":
+    main()

@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING
 from cromss.io.lazy import names_of
 
 if TYPE_CHECKING:
+    from cromss.weights.export import export
     from cromss.weights.load import load_weights
-    from cromss.weights.report import LoadReport
-    from cromss.weights.weights import Weights
+    from cromss.weights.load_report import LoadReport
+    from cromss.weights.start import Weights
 
-__all__ = ["LoadReport", "Weights", "load_weights"]
+__all__ = ["LoadReport", "Weights", "export", "load_weights"]
 
-__getattr__ = names_of(__name__, {"LoadReport": "report", "Weights": "weights", "load_weights": "load"})
+__getattr__ = names_of(
+    __name__, {"LoadReport": "load_report", "Weights": "start", "export": "export", "load_weights": "load"}
+)

@@ -15,13 +15,13 @@ RESNETS: Mapping[str, tuple[bool, tuple[int, ...]]] = {
     "resnet101": (True, (3, 4, 23, 3)),
     "resnet152": (True, (3, 8, 36, 3)),
 }
-"""Name -> whether its blocks are bottlenecks (three convolutions), and blocks a stage (He et al. 2016)."""
+"""Name -> whether its blocks are bottlenecks (three convolutions), and blocks per stage (He et al. 2016)."""
 
 _IN_CONF = ("resnet18", "resnet34", "resnet50")
 
 
 def resnet_stages(shapes: Shapes) -> tuple[int, ...]:
-    """Blocks a stage of a ResNet, as far as it goes; empty for other encoders."""
+    """Blocks per stage of a ResNet, as far as it goes; empty for other encoders."""
     blocks = {match.groups() for name in shapes if (match := re.match(r"layer(\d)\.(\d+)\.", name))}
     counts: list[int] = []
     while count := sum(stage == str(len(counts) + 1) for stage, _ in blocks):
@@ -53,15 +53,15 @@ def likely_cause(found: Shapes, wanted: Shapes, trained_with: str | None) -> str
     names = resnet_name(found), resnet_name(wanted)
     stages = resnet_stages(found), resnet_stages(wanted)
     if names[0] and names[1] and names[0] != names[1]:
-        return f"weights of a {_title(names[0])}, the network has a {_title(names[1])}: say {_choice(names[0])}"
+        return f"weights of a {_title(names[0])}, the network has a {_title(names[1])}: set {_choice(names[0])}"
     if names[0] and stages[0] == stages[1][: len(stages[0])] != stages[1]:
         depth = len(stages[0]) + 1
         return (
             f"the weights end with stage {depth} of a {_title(names[0])}, the network's encoder with stage "
-            f"{len(stages[1]) + 1}: say backbone.encoder=tu-{names[0]} backbone.encoder_depth={depth}"
+            f"{len(stages[1]) + 1}: set backbone.encoder=tu-{names[0]} backbone.encoder_depth={depth}"
         )
     encoder = trained_with or names[0]
-    said = f"say backbone.encoder={encoder}" if encoder else "say backbone.encoder=… with the one they were trained in"
+    said = f"set backbone.encoder={encoder}" if encoder else "set backbone.encoder=… with the one they were trained in"
     return f"weights of another architecture than the network's encoder: {said}"
 
 

@@ -1,4 +1,4 @@
-"""Weights from the network, fetched once and checked."""
+"""Weights from elsewhere, fetched once and checked."""
 
 from __future__ import annotations
 
@@ -25,58 +25,104 @@ pooch.get_logger().setLevel(logging.WARNING)
 _SECONDS = 30
 """How long a server may be silent."""
 
+_HUB = ("hf://", "https://huggingface.co/", "https://hf.co/")
+"""How addresses of Hugging Face begin."""
 
-def is_url(path: str | Path) -> bool:
+_BY_HAND = "or download it by hand and set backbone.weights_path=FILE"
+
+
+def is_address(path: str | Path) -> bool:
     """Whether a path is to be fetched."""
-    return str(path).startswith(("http://", "https://"))
+    return str(path).startswith(("http://", "https://", "hf://"))
 
 
-def fetch(url: str, sha256: str | None, cache: str | Path) -> Path:
-    """Fetches a file into the cache, unless it lies there.
+def fetch(address: str, sha256: str | None, cache: str | Path) -> Path:
+    """Fetches a file, unless it was fetched before.
 
     A file appears in the cache when it is complete and its checksum is right. Of several processes that ask at once one
     fetches and the others wait for it.
 
     Args:
-        url: ``http://…`` or ``https://…``.
+        address: ``http://…`` or ``https://…``; or a file of Hugging Face, ``hf://ORG/REPO/FILE``,
+            ``hf://ORG/REPO@REVISION/FILE`` or as ``https://huggingface.co/…`` in a browser. The latter go through
+            huggingface_hub, its own cache and its settings: ``HF_HOME``, ``HF_TOKEN``, ``HF_HUB_OFFLINE``,
+            ``HF_ENDPOINT``.
         sha256: Checksum, 64 hexadecimal digits; None takes any and logs, as a warning, which one it is. A file in the
-            cache that has another one is fetched again.
-        cache: Folder of the cache, made where it is missing.
+            cache that has another one is fetched again. Of files of Hugging Face the caller compares it.
+        cache: Folder of the cache of other addresses, made where it is missing.
 
     Returns:
-        The file in the cache: a folder a URL, so that files of one name do not collide.
+        The file in the cache: a folder per address, so that files of one name do not collide.
 
     Raises:
         ValueError: No network, no such file, a connection that breaks, another checksum, or a cache that cannot be
             written; the message gives the cure. The cache is then without this file.
     """
+    if address.startswith(_HUB):
+        return _from_hub(address)
     sha256 = None if sha256 is None else sha256.lower()
-    folder = expanded(cache, "backbone.weights_cache") / hashlib.sha256(url.encode()).hexdigest()[:16]
-    target = folder / (urlsplit(url).path.rstrip("/").rsplit("/", 1)[-1][-200:] or "weights")
-    shown = redact(url)
-    by_hand = "or download it by hand and say backbone.weights_path=FILE"
+    folder = expanded(cache, "backbone.weights_cache") / hashlib.sha256(address.encode()).hexdigest()[:16]
+    target = folder / (urlsplit(address).path.rstrip("/").rsplit("/", 1)[-1][-200:] or "weights")
+    shown = redact(address)
     try:
-        # Without the lock, which a cache that may only be read has no place for.
+        # Without the lock, for which there is no place in a cache that may only be read.
         if target.is_file() and sha256 in (None, pooch.file_hash(target)):
             return target
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder):
-            _retrieve(url, sha256, target)
+            _retrieve(address, sha256, target)
             return target
     except HTTPError as error:
         raise ValueError(
-            f"{shown} cannot be fetched, the server says {redact(str(error))}: correct the URL, {by_hand}"
+            f"{shown} cannot be fetched, the server says {redact(str(error))}: correct the URL, {_BY_HAND}"
         ) from error
     # Before OSError, of which it is one.
     except RequestException as error:
         raise ValueError(
-            f"{shown} cannot be fetched ({redact(str(error))}): try again with a network, {by_hand}"
+            f"{shown} cannot be fetched ({redact(str(error))}): try again with a network, {_BY_HAND}"
         ) from error
     except OSError as error:
         raise ValueError(
-            f"{shown} cannot be kept in {folder} ({error.strerror or error}): free space there, or say "
+            f"{shown} cannot be kept in {folder} ({error.strerror or error}): free space there, or set "
             "backbone.weights_cache=FOLDER"
         ) from error
+
+
+def _from_hub(address: str) -> Path:
+    shown = redact(address)
+    try:
+        # Late, as few need it; and segmentation_models_pytorch is content with versions that have no such function.
+        from huggingface_hub import hf_hub_download, parse_hf_uri
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    except ImportError as error:
+        raise ValueError(
+            f"{shown} needs a later huggingface_hub: run pip install 'cromss[download]', {_BY_HAND}"
+        ) from error
+    try:
+        uri = parse_hf_uri(address)
+        if uri.is_bucket or not uri.path_in_repo:
+            raise ValueError("it names no file of a repository")
+        return Path(hf_hub_download(uri.id, uri.path_in_repo, repo_type=uri.type, revision=uri.revision))
+    except LocalEntryNotFoundError as error:
+        reason = str(error.__cause__ or error)
+        raise ValueError(
+            f"{shown} cannot be fetched ({_first_line(reason)}): try again with a network and without HF_HUB_OFFLINE, "
+            f"{_BY_HAND}"
+        ) from error
+    except HfHubHTTPError as error:
+        raise ValueError(
+            f"{shown} cannot be fetched, the server says {_first_line(str(error))}: correct the address, set HF_TOKEN "
+            f"where it is private, {_BY_HAND}"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"{shown} cannot be fetched ({_first_line(str(error))}): give hf://ORG/REPO/FILE and room in HF_HOME, "
+            f"{_BY_HAND}"
+        ) from error
+
+
+def _first_line(text: str) -> str:
+    return redact(text.strip().partition("\n")[0].rstrip("."))
 
 
 def _retrieve(url: str, sha256: str | None, target: Path) -> None:

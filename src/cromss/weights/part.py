@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 COUNTER = "num_batches_tracked"
-"""Ends the name of a number that batch norm counts up and hardly anybody uses; old files lack it."""
+"""Ends the name of a number that batch norm counts up and hardly anybody uses; old files do not have it."""
 
 _TIMM = "model."
 """What segmentation_models_pytorch puts before the names of encoders that it takes from timm."""
@@ -54,11 +54,10 @@ class Part:
     def limit_to(self, modules: Sequence[str]) -> None:
         """Forgets all but what lies in the given submodules, by dotted names."""
         prefixes = tuple(f"{module}." for module in modules)
-        for tensors in (self.source, self.target):
-            for name in [name for name in tensors if not name.startswith(prefixes)]:
-                del tensors[name]
+        self.source = {name: value for name, value in self.source.items() if name.startswith(prefixes)}
+        self.target = {name: value for name, value in self.target.items() if name.startswith(prefixes)}
 
-    def check(self, where: str, cause: Callable[[Sequence[str]], str]) -> None:
+    def check(self, where: object, cause: Callable[[Sequence[str]], str]) -> None:
         """Makes sure that the file fills the network's part with finite numbers.
 
         Args:
@@ -66,18 +65,19 @@ class Part:
             cause: Names that do not fit -> the likely cause.
 
         Raises:
-            ValueError: A name that the file lacks or has in another shape, integers, or a value that is not finite.
+            ValueError: A name that is missing in the file or has another shape there, integers, or a value that is not
+                finite.
         """
-        lacking = [name for name in self.missing if not name.endswith(COUNTER)]
-        wrong = lacking + [name for name in self.loaded if self.source[name].shape != self.target[name].shape]
+        wrong = [name for name in self.missing if not name.endswith(COUNTER)]
+        wrong += [name for name in self.loaded if self.source[name].shape != self.target[name].shape]
         if wrong:
             found, wanted = shapes(self.source), shapes(self.target)
-            shown = "".join(
+            listed = "".join(
                 f"    {name}: file {found.get(name, 'has none')}, network {wanted[name]}\n" for name in wrong[:_SHOWN]
             )
             raise ValueError(
                 f"{where} does not fill the {self.title} of the network, {len(wrong)} of whose {len(self.target)} "
-                f"tensors differ:\n{shown}  {cause(wrong)}"
+                f"tensors differ:\n{listed}  {cause(wrong)}"
             )
         for name in self.loaded:
             if self.target[name].is_floating_point() and not self.source[name].is_floating_point():
@@ -95,15 +95,16 @@ class Part:
             self.target[name].copy_(self.source[name])
 
 
-def below(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin so, by the rest of their names."""
-    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+def strip_prefix(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors below a dotted name, by the rest of their names; all of them for ``""``."""
+    prefix = f"{name}." if name else ""
+    return {key[len(prefix) :]: value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def plain(tensors: dict[str, Tensor]) -> tuple[str, dict[str, Tensor]]:
     """An encoder by the names of torchvision and timm, and the prefix that was taken off for that, if any."""
     wrapped = bool(tensors) and all(name.startswith(_TIMM) for name in tensors)
-    return (_TIMM, below(tensors, _TIMM)) if wrapped else ("", tensors)
+    return (_TIMM, strip_prefix(tensors, _TIMM[:-1])) if wrapped else ("", tensors)
 
 
 def shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:

@@ -7,7 +7,6 @@ checked, and nothing of it is instantiated, composed or resolved.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import torch
@@ -40,17 +39,6 @@ class SavedBackbone(Record):
     decoder_norm: Literal["batchnorm", "instancenorm", "identity"] | None
     batch_norm_momentum: Annotated[float, Field(gt=0, le=1)] | None
 
-    def build(self) -> Backbone:
-        """The description of encoder and decoder; ValueError where it does not fit together."""
-        return Backbone(
-            encoder=self.encoder,
-            decoder=self.decoder,
-            encoder_depth=self.encoder_depth,
-            decoder_channels=self.decoder_channels,
-            decoder_norm=self.decoder_norm,
-            batch_norm_momentum=self.batch_norm_momentum,
-        )
-
 
 class SavedFusion(Record):
     """Arguments that all fusions have."""
@@ -61,6 +49,36 @@ class SavedFusion(Record):
     backbone: SavedBackbone
     bands: dict[Annotated[str, Field(pattern="^s[12]$")], Bands]
     classes: Annotated[int, Field(ge=1, le=IGNORE_INDEX)]
+
+    def build(self, state: Mapping[str, Tensor]) -> FusionNetwork:
+        """Builds the network on the CPU and fills it.
+
+        Args:
+            state: Its weights.
+
+        Raises:
+            ValueError: The arguments do not fit together, or the weights do not fit the network; before it takes more
+                memory than the weights themselves do.
+        """
+        try:
+            # A name of an encoder may stand for gigabytes.
+            with torch.device("meta"):
+                planned = self._made().state_dict()
+        except ValueError as error:
+            # Some encoders compute with values while they are built.
+            if "meta" not in str(error):
+                raise
+        else:
+            _check_shapes(state, planned)
+        net = self._made()
+        _check_shapes(state, net.state_dict())
+        net.load_state_dict(state)
+        return net
+
+    def _made(self) -> FusionNetwork:
+        _, fusion = FUSIONS[self.target]
+        backbone = Backbone(**self.backbone.model_dump(exclude={"target"}))
+        return fusion(backbone=backbone, **self.model_dump(exclude={"target", "backbone"}))
 
 
 class SavedPair(SavedFusion):
@@ -75,107 +93,47 @@ class SavedSingle(SavedFusion):
     modality: Literal["s1", "s2", "common"]
 
 
-def _mid(saved: SavedPair) -> FusionNetwork:
-    return MidFusion(saved.backbone.build(), saved.bands, saved.classes, common=saved.common)
-
-
-def _late(saved: SavedPair) -> FusionNetwork:
-    return LateFusion(saved.backbone.build(), saved.bands, saved.classes, common=saved.common)
-
-
-def _single(saved: SavedSingle) -> FusionNetwork:
-    return SingleFusion(saved.backbone.build(), saved.modality, saved.bands, saved.classes)
-
-
-FUSIONS: Mapping[str, tuple[type[SavedFusion], Callable[[Any], FusionNetwork]]] = {
-    "cromss.fusion.MidFusion": (SavedPair, _mid),
-    "cromss.fusion.LateFusion": (SavedPair, _late),
-    "cromss.fusion.SingleFusion": (SavedSingle, _single),
+FUSIONS: Mapping[str, tuple[type[SavedFusion], Callable[..., FusionNetwork]]] = {
+    "cromss.fusion.MidFusion": (SavedPair, MidFusion),
+    "cromss.fusion.LateFusion": (SavedPair, LateFusion),
+    "cromss.fusion.SingleFusion": (SavedSingle, SingleFusion),
 }
 """What configs call a fusion -> the record of its arguments, and what is built of it. All that a file can build."""
 
 
-@dataclass(frozen=True)
-class SavedNetwork:
-    """A network that a file describes, not yet built.
+def saved_network(config: Mapping[str, Any]) -> SavedFusion:
+    """Reads the group ``fusion`` of a saved config: a network, not yet built.
 
-    Attributes:
-        fusion: Its checked arguments.
+    Raises:
+        NotPlainError: It is missing, names another function than those of `FUSIONS`, or holds a value that no network
+            here has.
     """
-
-    fusion: SavedFusion
-
-    @classmethod
-    def of(cls, config: Mapping[str, Any]) -> SavedNetwork:
-        """Reads the group ``fusion`` of a saved config.
-
-        Raises:
-            NotPlainError: It is missing, names another function than those of `FUSIONS`, or holds a value that no
-                network here has.
-        """
-        fusion = config.get("fusion")
-        check_plain(fusion)
-        if type(fusion) is not dict or not isinstance(fusion.get("backbone"), dict):
-            raise NotPlainError("its config has no fusion with a backbone")
-        target, inner = (node.get("_target_") for node in (fusion, fusion["backbone"]))
-        for found, known in ((target, tuple(FUSIONS)), (inner, (BACKBONE,))):
-            if found not in known:
-                raise NotPlainError(
-                    f"its config asks to call {shown(str(found))}, which is no network of cromss and is refused: only "
-                    f"{', '.join(known)} {'is' if len(known) == 1 else 'are'} built from a file, and a network of your "
-                    "own is tested by train.py trainer.test_only=true with it named on the command line"
-                )
-        record, _ = FUSIONS[str(target)]
-        try:
-            return cls(parse(record, fusion))
-        except NotPlainError as error:
-            raise NotPlainError(f"in the group fusion of its config, {error}") from error
-
-    @property
-    def backbone(self) -> Backbone:
-        """Its encoder and decoder; ValueError where they do not fit together."""
-        return self.fusion.backbone.build()
-
-    def build(self, state: Mapping[str, Tensor]) -> FusionNetwork:
-        """Builds it on the CPU and fills it.
-
-        Args:
-            state: Its weights.
-
-        Raises:
-            ValueError: Its arguments do not fit together, or the weights do not fit it; before it takes more memory
-                than the weights themselves do.
-        """
-        _, make = FUSIONS[self.fusion.target]
-        try:
-            # A name of an encoder may stand for gigabytes.
-            with torch.device("meta"):
-                shapes = {name: value.shape for name, value in make(self.fusion).state_dict().items()}
-        except ValueError as error:
-            # Some encoders compute with values while they are built.
-            if "meta" not in str(error):
-                raise
-        else:
-            _check_shapes(state, shapes)
-        net = make(self.fusion)
-        _check_shapes(state, {name: value.shape for name, value in net.state_dict().items()})
-        net.load_state_dict(state)
-        return net
+    fusion = config.get("fusion")
+    check_plain(fusion)
+    if type(fusion) is not dict or not isinstance(fusion.get("backbone"), dict):
+        raise NotPlainError("its config has no fusion with a backbone")
+    target, inner = (node.get("_target_") for node in (fusion, fusion["backbone"]))
+    for found, known in ((target, tuple(FUSIONS)), (inner, (BACKBONE,))):
+        if found not in known:
+            raise NotPlainError(
+                f"its config asks to call {shown(str(found))}, which is no network of cromss and is refused: only "
+                f"{', '.join(known)} {'is' if len(known) == 1 else 'are'} built from a file, and a network of your "
+                "own is tested by cromss train trainer.test_only=true with it named on the command line"
+            )
+    record, _ = FUSIONS[str(target)]
+    try:
+        return parse(record, fusion)
+    except NotPlainError as error:
+        raise NotPlainError(f"in the group fusion of its config, {error}") from error
 
 
-def _check_shapes(state: Mapping[str, Tensor], shapes: Mapping[str, torch.Size]) -> None:
-    differing = [name for name in sorted(state.keys() | shapes.keys()) if not _fits(state.get(name), shapes.get(name))]
+def _check_shapes(state: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
+    found = {name: tuple(value.shape) for name, value in state.items()}
+    needed = {name: tuple(value.shape) for name, value in wanted.items()}
+    differing = [name for name in sorted(found.keys() | needed.keys()) if found.get(name) != needed.get(name)]
     if differing:
         name = differing[0]
         raise NotPlainError(
             f"its weights do not fit the network that its config describes, {len(differing)} tensors differ, e.g. "
-            f"{shown(name)}: {_shape(state.get(name))} in the file, {_shape(shapes.get(name))} in the network"
+            f"{shown(name)}: {found.get(name, 'none')} in the file, {needed.get(name, 'none')} in the network"
         )
-
-
-def _fits(tensor: Tensor | None, shape: torch.Size | None) -> bool:
-    return tensor is not None and tensor.shape == shape
-
-
-def _shape(found: Tensor | torch.Size | None) -> str:
-    return "none" if found is None else str(tuple(found.shape if isinstance(found, Tensor) else found))

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pooch
 import segmentation_models_pytorch as smp
+from pydantic import AfterValidator, Field
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from cromss.backbone import Backbone
-from cromss.dataset.bands import BANDS, NORMALISATIONS
+from cromss.dataset.bands import BANDS, NORMALISATIONS, SUBSETS
 from cromss.dataset.own_statistics import STATISTICS
 from cromss.io.checkpoint import checked_state
-from cromss.io.plain import NotPlainError, check_plain, read_json, shown
+from cromss.io.plain import NotPlainError, Record, check_plain, parse, read_json, shown
 from cromss.io.safe_load import GARBAGE, UnreadableFileError, read_torch_file
+from cromss.io.user_paths import expanded
 from cromss.types import BRANCHES
-from cromss.weights.fetch import fetch, is_url
+from cromss.weights.fetch import fetch, is_address
 from cromss.weights.part import plain
 
 UNKNOWN = "unknown"
@@ -35,6 +36,58 @@ EXPORTED = "cromss_encoder"
 """Key of the metadata of an exported encoder that marks it; its value is the version of the format."""
 
 
+def _among(allowed: Collection[str]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"it has to be one of {', '.join(allowed)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _subset(value: int | str) -> int | str:
+    if str(value) not in SUBSETS:
+        raise ValueError(f"it has to be one of {', '.join(SUBSETS)}")
+    return value
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
+BandName = Annotated[str, _among([band.name for bands in BANDS.values() for band in bands])]
+
+
+class Told(Record):
+    """What a file tells of the network that its weights come from; None for what it does not tell.
+
+    Attributes:
+        encoder: The name of the encoder.
+        decoder: The name of the decoder.
+        modality: What the only branch of a run, or an exported encoder, sees.
+        normalisation: How the images were scaled.
+        statistics: By whose statistics, see `cromss.dataset.own_statistics.STATISTICS`.
+        bands: The S2 bands, a key of `cromss.dataset.bands.SUBSETS`.
+        band_names: The bands of an exported encoder.
+    """
+
+    encoder: Name | None = None
+    decoder: Name | None = None
+    modality: Annotated[str, _among(BRANCHES)] | None = None
+    normalisation: Annotated[str, _among(NORMALISATIONS)] | None = None
+    statistics: Annotated[str, _among(STATISTICS)] | None = None
+    bands: Annotated[int | str, AfterValidator(_subset)] | None = None
+    band_names: list[BandName] | None = None
+
+
+KEYS = {
+    "encoder": "backbone.encoder",
+    "decoder": "backbone.decoder",
+    "modality": "fusion.modality",
+    "normalisation": "dataset.normalisation",
+    "statistics": "dataset.statistics",
+    "bands": "dataset.bands",
+}
+"""Attribute of `Told` -> key of the resolved config that checkpoints of runs carry."""
+
+
 @dataclass(frozen=True)
 class WeightsFile:
     """What a file of weights holds.
@@ -45,6 +98,10 @@ class WeightsFile:
         sha256: Its checksum.
         content: The dict that was saved; of a safetensors file its tensors.
         metadata: Of a safetensors file.
+        told: What it tells of the network that its weights come from.
+
+    Raises:
+        ValueError: It tells something that there is not.
     """
 
     name: str
@@ -52,19 +109,23 @@ class WeightsFile:
     sha256: str | None
     content: Mapping[str, Any]
     metadata: Mapping[str, str] = field(default_factory=dict)
+    told: Told = field(init=False)
+
+    def __post_init__(self) -> None:
+        try:
+            told = parse(Told, self._exported() if self.is_exported else self._saved())
+        except NotPlainError as error:
+            cure = "export it again" if self.is_exported else "take another file"
+            raise ValueError(f"{self} was written by another program or version ({error}): {cure}") from error
+        object.__setattr__(self, "told", told)
 
     def __str__(self) -> str:
         return self.name
 
     @property
     def is_exported(self) -> bool:
-        """Whether `cromss.weights.export` wrote it."""
+        """Whether `cromss export` wrote it."""
         return EXPORTED in self.metadata
-
-    @property
-    def is_run(self) -> bool:
-        """Whether it looks like a checkpoint of this project, which tells what its network saw."""
-        return {"state_dict", "config", "epoch"} <= self.content.keys() and isinstance(self.content["config"], dict)
 
     def state(self, container: str) -> dict[str, Tensor]:
         """The tensors under a key of the file, or at its top for ``""``; none where there is no such key.
@@ -81,91 +142,30 @@ class WeightsFile:
         except NotPlainError as error:
             raise ValueError(f"{self} holds no weights that can be read ({error}): take another file") from error
 
-    def setting(self, key: str) -> Any:
-        """A value of the resolved config that checkpoints of this project carry, by dotted key; None without one."""
-        node: Any = self.content["config"] if self.is_run else None
-        for name in key.split("."):
-            node = node.get(name) if isinstance(node, Mapping) else None
-        return node
-
-    def _told(self, name: str, key: str, allowed: Collection[str]) -> str | None:
-        """What the file tells of its network: in the metadata of an exported encoder, else in a saved config.
-
-        Raises:
-            ValueError: It tells something that there is not.
-        """
-        value = self.metadata.get(name) if self.is_exported else self.setting(key)
-        if value is None or (self.is_exported and value == UNKNOWN):
-            return None
-        if not isinstance(value, str) or value not in allowed:
-            raise ValueError(
-                f"{self} says {name if self.is_exported else key}={shown(value)}, which is none of "
-                f"{', '.join(allowed)}: it was written by another program or version, take another file"
-            )
-        return value
-
-    @property
-    def modality(self) -> str | None:
-        """What the only branch of a checkpoint of this project, or an exported encoder, sees; None for others."""
-        return self._told("modality", "fusion.modality", BRANCHES)
-
-    @property
-    def normalisation(self) -> str | None:
-        """How the images were scaled that a checkpoint of this project saw; None where nobody says."""
-        return self._told("normalisation", "dataset.normalisation", NORMALISATIONS)
-
-    @property
-    def statistics(self) -> str | None:
-        """By whose statistics, see `cromss.dataset.own_statistics.STATISTICS`; None where nobody says."""
-        return self._told("statistics", "dataset.statistics", STATISTICS)
-
-    @property
-    def encoder(self) -> str | None:
-        """The name of the encoder that the weights were trained in; None where nobody says."""
-        return self._name("encoder", "backbone.encoder")
-
-    @property
-    def decoder(self) -> str | None:
-        """The name of the decoder, likewise."""
-        return self._name("decoder", "backbone.decoder")
-
-    def _name(self, name: str, key: str) -> str | None:
-        value = self.metadata.get(name) if self.is_exported else self.setting(key)
-        if value is None or value == UNKNOWN:
-            return None
-        if not isinstance(value, str) or not re.fullmatch(r"[\w.-]{1,100}", value, re.ASCII):
-            raise ValueError(f"{self} says {name}={shown(repr(value))}, which is no name of one: take another file")
-        return value
-
-    @property
-    def band_names(self) -> tuple[str, ...] | None:
-        """The bands of an exported encoder; None for other files, and where it does not know them.
-
-        Raises:
-            ValueError: They are missing, or not a list of bands.
-        """
-        if not self.is_exported:
-            return None
-        known = [band.name for bands in BANDS.values() for band in bands]
+    def _exported(self) -> dict[str, Any]:
+        names = ("encoder", "modality", "normalisation", "statistics")
+        told = {name: self.metadata[name] for name in names if self.metadata.get(name, UNKNOWN) != UNKNOWN}
         try:
-            names = read_json(self.metadata.get("band_names", "").encode("utf-8", "surrogatepass"))
+            return told | {"band_names": read_json(self.metadata.get("band_names", "").encode(errors="surrogatepass"))}
         except NotPlainError as error:
-            raise ValueError(f"{self} has no list of bands in band_names ({error}): export it again") from error
-        if names is None:
-            return None
-        if not isinstance(names, list) or not all(isinstance(name, str) and name in known for name in names):
-            raise ValueError(
-                f"{self} says band_names={shown(repr(names))}, which is no list of bands out of {', '.join(known)}: "
-                "export it again"
-            )
-        return tuple(names)
+            raise NotPlainError(f"band_names is no list of bands: {error}") from error
+
+    def _saved(self) -> dict[str, Any]:
+        """Of a checkpoint of a run; nothing of other files."""
+        config = self.content.get("config")
+        if not {"state_dict", "config", "epoch"} <= self.content.keys() or not isinstance(config, dict):
+            return {}
+        groups = {name: key.split(".") for name, key in KEYS.items()}
+        return {
+            name: config[group].get(key) for name, (group, key) in groups.items() if isinstance(config.get(group), dict)
+        }
 
 
 def open_weights(path: str | Path, sha256: str | None, cache: str | Path | None) -> WeightsFile:
     """Opens a file of weights: of torch, in its zip or its older format, or of safetensors, told by its content.
 
     Args:
-        path: A file, or a URL (http, https), which is fetched once.
+        path: A file, or an address, see `cromss.weights.fetch.fetch`.
         sha256: The checksum that the file must have, 64 hexadecimal digits; None takes any.
         cache: Folder of the files that were fetched; None is the user's cache folder.
 
@@ -175,11 +175,12 @@ def open_weights(path: str | Path, sha256: str | None, cache: str | Path | None)
     Raises:
         ValueError: No such file, another checksum, a damaged file, one that would run code, or no weights.
     """
-    if is_url(path):
+    if is_address(path):
         local = fetch(str(path), sha256, cache or pooch.os_cache("cromss") / "weights")
+        cure = f"delete {local}, a copy of {path}, to fetch it again"
     else:
-        local = Path(path).expanduser()
-    cure = f"delete {local}, a copy of {path}, to fetch it again" if is_url(path) else "take another copy of it"
+        local = expanded(path, "backbone.weights_path")
+        cure = "take another copy of it"
     if not local.is_file():
         raise ValueError(f"{path} is no file: give the path of a file of weights, or its URL (backbone.weights_path)")
     try:

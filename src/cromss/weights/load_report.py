@@ -1,4 +1,4 @@
-"""What came of loading weights, for the log and for the files of a run."""
+"""What was loaded into a network, for the log and for the files of a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cromss.io.redact import redact
-from cromss.weights.adapt import BandFit
+from cromss.weights.bands import BandFit
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class LoadReport:
         layout: What kind of file it is, e.g. ``"late fusion"``.
         prefix: Where in its state dict the encoder lay.
         loaded: Names in the network's state dict that were filled.
-        missing: Names that were not, since the file lacks them: nothing but counters of batch norm.
+        missing: Names that were not, since they are missing in the file: nothing but counters of batch norm.
         unexpected: Names in the file's state dict, within the parts that were used, that the network has no place for.
         bands: How the first convolution was fitted to other bands; None where it was not.
         normalisation: How images were scaled that the weights saw; None where nobody says.

@@ -1,0 +1,209 @@
+"""The first convolution: which bands the weights and the network see, and what to do where they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from cromss.dataset.bands import SUBSETS, band_names
+from cromss.types import seen_by
+from cromss.weights.origins import ORIGINS
+from cromss.weights.weights_file import WeightsFile
+
+Bands = tuple[str, ...] | None
+"""Names in the order of the input's channels; None where they are not known."""
+
+
+class BandFit(NamedTuple):
+    """What `fit_bands` did.
+
+    Attributes:
+        kept: Bands whose kernels were taken over.
+        new: Bands that got the mean kernel.
+        left_out: Bands of the weights that the network does not see.
+        factor: What all kernels were multiplied by.
+    """
+
+    kept: tuple[str, ...]
+    new: tuple[str, ...]
+    left_out: tuple[str, ...]
+    factor: float
+
+    def summary(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in self._asdict().items()}
+
+    def __str__(self) -> str:
+        parts = (("kernels kept for", self.kept), ("their mean for", self.new), ("left out", self.left_out))
+        text = ", ".join(f"{title} {' '.join(names)}" for title, names in parts if names)
+        return f"bands fitted: {text}; all x {self.factor:.3g}"
+
+
+class FirstLayer(NamedTuple):
+    """The first convolution of an encoder for a network.
+
+    Attributes:
+        kernels: ``(out, K, h, w)``.
+        fit: How they were fitted; None where they are the file's.
+        cause: Why they do not fit, one sentence with the cure; empty where they do.
+    """
+
+    kernels: Tensor
+    fit: BandFit | None = None
+    cause: str = ""
+
+
+def branch_bands(branch: str, subset: int | str) -> tuple[str, ...]:
+    """The names of the bands that a branch sees, in their order.
+
+    Args:
+        branch: ``"s1"``, which has VV and VH under every subset, ``"s2"``, or ``"common"``, S1 before S2.
+        subset: Number or name, a key of `cromss.dataset.bands.SUBSETS`.
+
+    Raises:
+        ValueError: Unknown subset.
+    """
+    return tuple(name for modality in seen_by(branch) for name in band_names(modality, subset))
+
+
+def bands_of_count(
+    count: int, orders: Mapping[int, str], branches: Sequence[str]
+) -> tuple[str, tuple[str, ...]] | None:
+    """What a first convolution most likely sees, by nothing but its number of channels.
+
+    Args:
+        count: Channels K of the input.
+        orders: Number of S2 bands -> name of the subset, where it is not the number itself.
+        branches: What it may see, the likeliest first.
+
+    Returns:
+        Branch and band names; None where no subset has so many bands.
+    """
+    for branch in branches:
+        optical = count - 2 if branch == "common" else count
+        # S1 is the same under every subset.
+        subset = "13" if branch == "s1" else orders.get(optical, str(optical))
+        if subset in SUBSETS and len(names := branch_bands(branch, subset)) == count:
+            return branch, names
+    return None
+
+
+def fit_bands(kernels: Tensor, source: Sequence[str], wanted: Sequence[str]) -> tuple[Tensor, BandFit]:
+    """Makes the kernels of a first convolution for other bands, or for the same in another order.
+
+    Shared bands keep their kernels and new ones get the mean over the source's bands. Then all are multiplied by
+    ``K / K'``. Bands are scaled alike and vary together, so that the convolution answers with the sum of its kernels:
+    the factor keeps that sum, on average, as the stored statistics of the batch norm that follows know it.
+
+    Args:
+        kernels: ``(out, K, h, w)``.
+        source: Names of the K bands.
+        wanted: Names of the K' bands.
+
+    Returns:
+        ``(out, K', h, w)`` and what was done.
+    """
+    mean = kernels.mean(dim=1)
+    factor = len(source) / len(wanted)
+    fitted = [kernels[:, source.index(name)] if name in source else mean for name in wanted]
+    fit = BandFit(
+        kept=tuple(name for name in wanted if name in source),
+        new=tuple(name for name in wanted if name not in source),
+        left_out=tuple(name for name in source if name not in wanted),
+        factor=factor,
+    )
+    return torch.stack(fitted, dim=1) * factor, fit
+
+
+def source_bands(file: WeightsFile, origin: str, modality: str, channels: int) -> Bands:
+    """The bands that weights were trained with.
+
+    They are those that the file names; where it names none, those that its number of channels stands for in the
+    origin's publications.
+
+    Args:
+        file: The opened file.
+        origin: A key of `cromss.weights.origins.ORIGINS`.
+        modality: Of the encoder.
+        channels: Of the encoder's first convolution.
+
+    Raises:
+        ValueError: An exported encoder names another number of bands than it sees.
+    """
+    named, subset = file.told.band_names, file.told.bands
+    if named is not None and len(named) != channels:
+        raise ValueError(
+            f"{file} names {len(named)} bands in band_names ({' '.join(named)}), and its first convolution sees "
+            f"{channels}: export it again"
+        )
+    if named is None and subset is not None and len(bands := branch_bands(modality, subset)) == channels:
+        named = bands
+    if named is not None:
+        return tuple(named)
+    guess = bands_of_count(channels, ORIGINS[origin].orders, (modality,))
+    return guess[1] if guess else None
+
+
+def network_bands(branch: str, subset: int | str | None, channels: int) -> Bands:
+    """The bands that a branch sees; without a subset, those that the number of channels stands for, if for one order.
+
+    Raises:
+        ValueError: The branch was built for another number of bands than the subset has.
+    """
+    if subset is None:
+        fitting = {bands for name in SUBSETS if len(bands := branch_bands(branch, name)) == channels}
+        return fitting.pop() if len(fitting) == 1 else None
+    bands = branch_bands(branch, subset)
+    if len(bands) != channels:
+        raise ValueError(
+            f"bands={subset} are {len(bands)} bands of {branch} ({' '.join(bands)}), and the network was built for "
+            f"{channels}: give the bands that it sees"
+        )
+    return bands
+
+
+def first_layer(
+    kernels: Tensor, source: Bands, wanted: Bands, channels: int, branch: str, adapt_bands: bool
+) -> FirstLayer:
+    """Compares the bands, and fits the kernels where that is asked for.
+
+    Args:
+        kernels: Of the weights, ``(out, K, h, w)``.
+        source: Their bands.
+        wanted: The bands of the network.
+        channels: How many those are.
+        branch: The network's branch.
+        adapt_bands: Whether to fit.
+
+    Raises:
+        ValueError: `adapt_bands`, and bands that nobody has named.
+    """
+    found = kernels.shape[1]
+    if (source == wanted or source is None or wanted is None) and found == channels:
+        return FirstLayer(kernels)
+    if not adapt_bands:
+        return FirstLayer(kernels, cause=_cause(source, wanted, found, channels, branch))
+    unknown = f"adapt_bands goes by names, and those of {{}} bands ({branch}) are unknown: "
+    if source is None:
+        raise ValueError(unknown.format(found) + "no publication has so many: use weights for other bands")
+    if wanted is None:
+        raise ValueError(unknown.format(channels) + "name them by bands=…, e.g. bands=13 or bands=9_rgb_first")
+    return FirstLayer(*fit_bands(kernels, source, wanted))
+
+
+def _cause(source: Bands, wanted: Bands, found: int, channels: int, branch: str) -> str:
+    listed = " ".join(source or ("unknown", "bands"))
+    if found == channels:
+        sees = f"the weights see {listed}, the network sees {' '.join(wanted or ())}"
+    else:
+        sees = f"{found}-band weights, {channels}-band input"
+    subset = next((name for name in SUBSETS if branch_bands(branch, name) == source), None)
+    if subset is not None and branch != "s1":
+        return f"{sees}: set dataset.bands={subset}, or backbone.adapt_bands=true"
+    return (
+        f"{sees}: those are not bands of {branch} ({listed}): give this branch a file of its own, "
+        f"backbone.weights_path={{{branch}: FILE, …}}, or set backbone.adapt_bands=true"
+    )
