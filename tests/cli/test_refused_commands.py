@@ -2,10 +2,9 @@
 
 import pytest
 
-from cromss.cli import report
+from cromss.cli import export, report
 from cromss.cli.train import main
 from cromss.runs.names import LOCK
-from cromss.weights import export
 from helpers.entrypoint import SMALL, latest
 
 QUICK = [*SMALL, "trainer.epochs=1", "trainer.progress_bar=false"]

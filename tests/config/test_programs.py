@@ -113,7 +113,7 @@ def test_an_encoder_is_exported_from_an_address_too(monkeypatch, capfd):
     assert taken["checkpoint"] == "https://host/x.ckpt"
 
 
-@pytest.mark.parametrize("module", ["cromss.cli.prepare", "cromss.weights.export", "cromss.cli.predict"])
+@pytest.mark.parametrize("module", ["cromss.cli.prepare", "cromss.cli.export", "cromss.cli.predict"])
 def test_mistakes_are_told_before_torch_is_loaded(module):
     """The name of the classes is looked up by every command."""
     code = f"import sys, {module}, cromss.dataset.classes; sys.exit('torch' in sys.modules)"

@@ -25,7 +25,7 @@ from cromss.predict.network import load_network
 from cromss.trainer.checkpoint_file import MovableCheckpoint, WholeCheckpoints, load_checkpoint
 from cromss.trainer.lightning_trainer import make_trainer
 from cromss.trainer.training_state import STATES, check_restorable, training_state
-from cromss.weights.saved import SavedNetwork
+from cromss.weights.saved import saved_network
 from helpers.fits import fit
 from helpers.hostile import RESOLVERS, mutations
 
@@ -137,7 +137,7 @@ def test_predict_builds_no_network_that_is_larger_than_its_weights(light, tmp_pa
 
 
 def test_the_table_builds_what_training_built(run, content):
-    saved = SavedNetwork.of(content["config"])
+    saved = saved_network(content["config"])
     state = {name.removeprefix("net."): value for name, value in content["state_dict"].items()}
     assert saved.build(state).state_dict().keys() == run[1].net.state_dict().keys()
 

@@ -17,9 +17,9 @@ from safetensors.torch import save_file
 
 from cromss.backbone import load_weights
 from cromss.cli.command import checked_settings
+from cromss.cli.export import run
 from cromss.fusion import MidFusion, SingleFusion, build
-from cromss.weights.encoder_file import export_encoder
-from cromss.weights.export import run
+from cromss.weights.export import export
 from helpers.backbones import backbone_of
 from helpers.entrypoint import ROOT
 from helpers.hostile import JSON_TEXTS, json_bytes, mutations
@@ -70,7 +70,7 @@ def test_the_page_has_four_programs():
 def test_the_page_s_lines_load_a_published_encoder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     published("late_13B_resnet50", "published.ckpt")
-    export_encoder("published.ckpt", tmp_path / "resnet50.safetensors", "s2", **OPTIONS)
+    export("published.ckpt", tmp_path / "resnet50.safetensors", "s2", **OPTIONS)
     expected = build("late", "resnet50", 2, 13, 9)
     load_weights(expected, "published.ckpt", "cromss")
     for program, name in zip(PYTHON[:2], ("network", "encoder"), strict=True):
@@ -92,7 +92,7 @@ def test_the_page_s_lines_load_a_published_encoder(tmp_path, monkeypatch):
 def test_the_page_s_lines_load_the_default_backbone(tiny, tmp_path, monkeypatch):
     net, checkpoint = tiny
     monkeypatch.chdir(tmp_path)
-    export_encoder(str(checkpoint), tmp_path / "tiny.safetensors", "s2", **OPTIONS)
+    export(str(checkpoint), tmp_path / "tiny.safetensors", "s2", **OPTIONS)
     for program, name in zip(PYTHON[2:], ("network", "encoder"), strict=True):
         scope = {"smp": smp, "timm": timm}
         exec(program, scope)
@@ -109,7 +109,7 @@ def test_the_page_s_lines_load_the_default_backbone(tiny, tmp_path, monkeypatch)
 def test_an_exported_encoder_is_weights_of_cromss_again(tiny, tmp_path, modality):
     net, checkpoint = tiny
     path = tmp_path / "encoder.safetensors"
-    export_encoder(str(checkpoint), path, modality, **OPTIONS)
+    export(str(checkpoint), path, modality, **OPTIONS)
     target = SingleFusion(backbone_of("tu-resnet18", "unet", **TINY), modality, {"s1": 2, "s2": 13}, 9)
     report = load_weights(target, path, "cromss", modality=modality, bands=13)
     assert same(target.encoder.state_dict(), (net.encoder if modality == "s2" else net.encoder1).state_dict())
@@ -117,24 +117,22 @@ def test_an_exported_encoder_is_weights_of_cromss_again(tiny, tmp_path, modality
     other = "s1" if modality == "s2" else "s2"
     with pytest.raises(ValueError, match=rf"\(cromss, exported\) holds encoders of {modality} only, not of {other}"):
         load_weights(net, path, "cromss", modality=other)
-    with pytest.raises(ValueError, match="holds no decoder: say backbone.load=encoder"):
+    with pytest.raises(ValueError, match="holds no decoder: set backbone.load=encoder"):
         load_weights(target, path, "cromss", load="encoder+decoder", modality=modality)
 
 
 def test_the_order_of_bands_travels_with_an_encoder(tmp_path):
     net = build("single", "resnet18", 0, 9, 4)
     run_checkpoint(net, tmp_path / "a.ckpt", fusion={"modality": "s2"}, dataset={"bands": "9_rgb_first"})
-    export_encoder(str(tmp_path / "a.ckpt"), tmp_path / "a.safetensors", "s2", **OPTIONS)
+    export(str(tmp_path / "a.ckpt"), tmp_path / "a.safetensors", "s2", **OPTIONS)
     load_weights(net, tmp_path / "a.safetensors", "cromss", bands="9_rgb_first")
-    with pytest.raises(ValueError, match="say dataset.bands=9_rgb_first, or"):
+    with pytest.raises(ValueError, match="set dataset.bands=9_rgb_first, or"):
         load_weights(net, tmp_path / "a.safetensors", "cromss", bands=9)
 
 
 def test_foreign_encoders_are_exported_too(tmp_path):
     state = foreign("moco", tmp_path / "moco.pth")
-    found = export_encoder(
-        str(tmp_path / "moco.pth"), tmp_path / "a.safetensors", "s2", **(OPTIONS | {"origin": "moco"})
-    )
+    found = export(str(tmp_path / "moco.pth"), tmp_path / "a.safetensors", "s2", **(OPTIONS | {"origin": "moco"}))
     assert (found["encoder"], found["normalisation"]) == ("resnet18", "unknown")
     net = build("single", "resnet18", 0, 13, 4)
     load_weights(net, tmp_path / "a.safetensors", "cromss", bands=13)
@@ -146,14 +144,14 @@ def test_nothing_is_written_over_unless_asked(tiny, tmp_path):
     out = tmp_path / "a.safetensors"
     out.write_bytes(b"precious")
     with pytest.raises(ValueError, match=r"a.safetensors exists: choose another out=…"):
-        export_encoder(str(checkpoint), out, "s2", **OPTIONS)
+        export(str(checkpoint), out, "s2", **OPTIONS)
     with pytest.raises(ValueError, match="not of common"):
-        export_encoder(str(checkpoint), out, "common", **(OPTIONS | {"overwrite": True}))
+        export(str(checkpoint), out, "common", **(OPTIONS | {"overwrite": True}))
     assert out.read_bytes() == b"precious"
-    export_encoder(str(checkpoint), out, "s2", **(OPTIONS | {"overwrite": True}))
+    export(str(checkpoint), out, "s2", **(OPTIONS | {"overwrite": True}))
     assert metadata(out)["modality"] == "s2"
     with pytest.raises(ValueError, match="there is no folder"):
-        export_encoder(str(checkpoint), tmp_path / "nowhere" / "a.safetensors", "s2", **OPTIONS)
+        export(str(checkpoint), tmp_path / "nowhere" / "a.safetensors", "s2", **OPTIONS)
 
 
 @pytest.mark.parametrize(
@@ -179,7 +177,7 @@ def test_the_command_line(tiny, tmp_path):
     command = [
         sys.executable,
         "-m",
-        "cromss.weights.export",
+        "cromss.cli.export",
         f"checkpoint={checkpoint}",
         "out=a=b.safetensors",
         "modality=s1",
@@ -195,7 +193,7 @@ def test_the_command_line(tiny, tmp_path):
 @pytest.fixture
 def exported(tiny, tmp_path):
     """An exported encoder with other metadata."""
-    export_encoder(str(tiny[1]), tmp_path / "a.safetensors", "s2", **OPTIONS)
+    export(str(tiny[1]), tmp_path / "a.safetensors", "s2", **OPTIONS)
     tensors = {name: torch.zeros(64, 13, 7, 7) for name in ("conv1.weight",)}
 
     def call(changes):

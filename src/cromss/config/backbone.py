@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from cromss.backbone.options import DECODERS, FREEZE_MODES, NORMS
 from cromss.config.settings import OPTIONAL, AddressText, Count, Means, OneOf, PathText, Settings, Text
 from cromss.types import BRANCHES
-from cromss.weights.origins import NONE, ORIGINS
-
-_LOAD = re.compile(r"encoder|encoder\+[1-9]\d{0,3}|encoder\+decoder|all")
-
-
-def _amount(text: str) -> str:
-    if not _LOAD.fullmatch(text):
-        raise ValueError("must be one of encoder, encoder+N with the first N decoder blocks, encoder+decoder, all")
-    return text
-
+from cromss.weights.origins import LOAD_PATTERN, LOADS, NONE, ORIGINS
 
 Decoder = Annotated[str, OneOf(DECODERS)]
 Depth = Annotated[int, Field(ge=1, le=5)]
@@ -31,7 +21,7 @@ DecoderChannels = Annotated[
 Norm = Annotated[str, OneOf(tuple(NORMS))] | None
 Momentum = Annotated[float, Field(gt=0, le=1)] | None
 Origin = Annotated[str, OneOf((NONE, *ORIGINS))]
-Amount = Annotated[str, AfterValidator(_amount), Means("one of encoder, encoder+N, encoder+decoder, all")]
+Amount = Annotated[str, Field(pattern=LOAD_PATTERN), Means(f"one of {', '.join(LOADS)}")]
 Checksum = Annotated[str, Field(pattern="^[0-9a-fA-F]{64}$")]
 Branch = Annotated[str, OneOf(BRANCHES)]
 

@@ -95,7 +95,7 @@ REPORT: Mapping[str, PathKey] = {
 """Path keys of ``cromss.report``."""
 
 EXPORT: Mapping[str, PathKey] = {"checkpoint": _PATH, "out": _PATH, **_HYDRA}
-"""Path keys of ``cromss.weights.export``."""
+"""Path keys of ``cromss export``."""
 
 HELP = """\
 Paths are taken literally, whatever characters they hold; ~/ is the home folder. Exceptions:

@@ -14,12 +14,14 @@ from cromss.config.settings import (
     CountOrZero,
     Means,
     NonNegative,
+    OneOf,
     PathText,
     Positive,
     Settings,
     Share,
     Text,
 )
+from cromss.weights.origins import ORIGINS
 
 PathOrNone = PathText | None
 Codec = Literal["none", "zstd"]
@@ -105,7 +107,7 @@ class Predict(Settings):
 
 
 class Export(Settings):
-    """Settings of ``python -m cromss.weights.export``."""
+    """Settings of ``cromss export``."""
 
     checkpoint: AddressText
     """Checkpoint of this project or a published one: a file, or a URL."""
@@ -113,7 +115,7 @@ class Export(Settings):
     """The safetensors file to write."""
     modality: Literal["s1", "s2", "common"]
     """Whose encoder."""
-    origin: Literal["cromss", "moco", "dino", "decur", "satlas"]
+    origin: Annotated[str, OneOf(tuple(ORIGINS))]
     """Where the checkpoint is from."""
     sha256: Sha256
     """Checksum that the checkpoint must have; null takes any."""

@@ -33,7 +33,7 @@ LARGEST_STATE = 2**32
 
 
 class BandFitReport(Record):
-    """How a first convolution was fitted to other bands, see `cromss.weights.adapt.BandFit`."""
+    """How a first convolution was fitted to other bands, see `cromss.weights.bands.BandFit`."""
 
     kept: list[str]
     new: list[str]
@@ -42,7 +42,7 @@ class BandFitReport(Record):
 
 
 class WeightsReport(Record):
-    """What training started from, see `cromss.backbone.LoadReport.summary`."""
+    """What training started from, see `cromss.weights.LoadReport.summary`."""
 
     origin: str
     path: str | None = None

@@ -21,8 +21,8 @@ from cromss.io.plain import NotPlainError, Record, parse, shown
 from cromss.trainer.checkpoint_file import load_checkpoint
 from cromss.trainer.training_state import statistics
 from cromss.types import Prediction, seen_by
-from cromss.weights.part import below
-from cromss.weights.saved import SavedNetwork
+from cromss.weights.part import strip_prefix
+from cromss.weights.saved import saved_network
 
 
 def _colour(name: str) -> str:
@@ -146,26 +146,26 @@ def load_network(path: Path) -> TrainedNetwork:
 
 
 def _network(checkpoint: Checkpoint) -> TrainedNetwork:
-    saved = SavedNetwork.of(checkpoint.config)
+    saved = saved_network(checkpoint.config)
     try:
         dataset = parse(SavedInput, checkpoint.config.get("dataset"))
     except NotPlainError as error:
         raise NotPlainError(f"in the group dataset of its config, {error}") from error
     classes = check_class_names(dataset.classes, "dataset.classes")
-    bands = {modality: band_positions(modality, dataset.bands) for modality in saved.fusion.bands}
-    for modality, number in saved.fusion.bands.items():
+    bands = {modality: band_positions(modality, dataset.bands) for modality in saved.bands}
+    for modality, number in saved.bands.items():
         if len(bands[modality]) != number:
             raise NotPlainError(
                 f"its config has dataset.bands={shown(dataset.bands)}, {len(bands[modality])} bands of {modality}, and "
                 f"fusion.bands.{modality}={number}"
             )
-    if not saved.fusion.classes == len(classes) <= len(dataset.colours):
+    if not saved.classes == len(classes) <= len(dataset.colours):
         raise NotPlainError(
-            f"its config has fusion.classes={saved.fusion.classes}, {len(classes)} dataset.classes and "
+            f"its config has fusion.classes={saved.classes}, {len(classes)} dataset.classes and "
             f"{len(dataset.colours)} dataset.colours"
         )
     own = OwnStatistics({}, {}) if dataset.statistics == PUBLISHED else statistics(checkpoint.content)
-    net = saved.build(below(checkpoint.state, "net."))
+    net = saved.build(strip_prefix(checkpoint.state, "net"))
     bands = {modality: bands[modality] for modality in net.bands}
     if dataset.statistics != PUBLISHED:
         _check_statistics(own, bands)

@@ -34,7 +34,7 @@ class RepeatedRow(Record):
 
 
 class StartingWeights(Record):
-    """Where a branch of the network started from; see `cromss.backbone.LoadReport`."""
+    """Where a branch of the network started from; see `cromss.weights.LoadReport`."""
 
     origin: Text | None = None
     path: Text | None = None

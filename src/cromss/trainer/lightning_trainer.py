@@ -41,7 +41,7 @@ class Provenance(Callback):
     Args:
         config: The resolved config.
         overrides: What the command line said, of which the same config can be composed.
-        weights: A description of each part that training started from, see `cromss.backbone.LoadReport`.
+        weights: A description of each part that training started from, see `cromss.weights.LoadReport`.
     """
 
     def __init__(self, config: dict[str, Any], overrides: Sequence[str], weights: Sequence[dict[str, Any]]) -> None:

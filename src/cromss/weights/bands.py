@@ -11,6 +11,7 @@ from torch import Tensor
 from cromss.dataset.bands import SUBSETS, band_names
 from cromss.types import seen_by
 from cromss.weights.origins import ORIGINS
+from cromss.weights.part import Part, first_convolution
 from cromss.weights.weights_file import WeightsFile
 
 Bands = tuple[str, ...] | None
@@ -122,13 +123,7 @@ def source_bands(file: WeightsFile, origin: str, modality: str, channels: int) -
     """The bands that weights were trained with.
 
     They are those that the file names; where it names none, those that its number of channels stands for in the
-    origin's publications.
-
-    Args:
-        file: The opened file.
-        origin: A key of `cromss.weights.origins.ORIGINS`.
-        modality: Of the encoder.
-        channels: Of the encoder's first convolution.
+    publications of this origin.
 
     Raises:
         ValueError: An exported encoder names another number of bands than it sees.
@@ -139,10 +134,10 @@ def source_bands(file: WeightsFile, origin: str, modality: str, channels: int) -
             f"{file} names {len(named)} bands in band_names ({' '.join(named)}), and its first convolution sees "
             f"{channels}: export it again"
         )
-    if named is None and subset is not None and len(bands := branch_bands(modality, subset)) == channels:
-        named = bands
     if named is not None:
         return tuple(named)
+    if subset is not None and len(bands := branch_bands(modality, subset)) == channels:
+        return bands
     guess = bands_of_count(channels, ORIGINS[origin].orders, (modality,))
     return guess[1] if guess else None
 
@@ -165,22 +160,46 @@ def network_bands(branch: str, subset: int | str | None, channels: int) -> Bands
     return bands
 
 
+def fitted_layer(
+    encoder: Part,
+    file: WeightsFile,
+    origin: str,
+    modality: str,
+    branch: str,
+    subset: int | str | None,
+    adapt_bands: bool,
+) -> FirstLayer | None:
+    """Compares the bands of weights and network, and puts fitted kernels into the part where that is asked for.
+
+    Args:
+        encoder: That of the file beside that of the network.
+        file: Where the weights are from.
+        origin: Whose file it is.
+        modality: Of the weights.
+        branch: The network's branch.
+        subset: The S2 bands that it sees; None where their number tells enough.
+        adapt_bands: Whether to fit.
+
+    Returns:
+        What was found; None where the file has no such layer.
+
+    Raises:
+        ValueError: `adapt_bands`, and bands that nobody has named; or see `source_bands` and `network_bands`.
+    """
+    name = first_convolution(encoder.target)
+    if name is None or name not in encoder.source or encoder.source[name].ndim != 4:
+        return None
+    kernels, channels = encoder.source[name], encoder.target[name].shape[1]
+    source = source_bands(file, origin, modality, kernels.shape[1])
+    layer = first_layer(kernels, source, network_bands(branch, subset, channels), channels, branch, adapt_bands)
+    encoder.source[name] = layer.kernels
+    return layer
+
+
 def first_layer(
     kernels: Tensor, source: Bands, wanted: Bands, channels: int, branch: str, adapt_bands: bool
 ) -> FirstLayer:
-    """Compares the bands, and fits the kernels where that is asked for.
-
-    Args:
-        kernels: Of the weights, ``(out, K, h, w)``.
-        source: Their bands.
-        wanted: The bands of the network.
-        channels: How many those are.
-        branch: The network's branch.
-        adapt_bands: Whether to fit.
-
-    Raises:
-        ValueError: `adapt_bands`, and bands that nobody has named.
-    """
+    """Kernels of `source` bands for the `wanted` ones, of which there are `channels`; see `fitted_layer`."""
     found = kernels.shape[1]
     if (source == wanted or source is None or wanted is None) and found == channels:
         return FirstLayer(kernels)

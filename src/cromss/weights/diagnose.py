@@ -1,9 +1,12 @@
-"""Guesses from names and shapes why the weights of an encoder do not fit a network."""
+"""Guesses from names and shapes why weights do not fit a network, and says what to set instead."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+
+from cromss.weights.bands import FirstLayer
+from cromss.weights.part import Part, first_convolution, shapes
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Names within an encoder, as torchvision and timm have them -> shapes."""
@@ -42,14 +45,18 @@ def resnet_name(shapes: Shapes) -> str | None:
     )
 
 
-def likely_cause(found: Shapes, wanted: Shapes, trained_with: str | None) -> str:
-    """One sentence that says why an encoder does not fit, apart from its bands, and what to set instead.
+def why_not_encoder(encoder: Part, wrong: Sequence[str], layer: FirstLayer | None, trained_with: str | None) -> str:
+    """Says why an encoder does not fit.
 
     Args:
-        found: Of the weights.
-        wanted: Of the network.
-        trained_with: The encoder's name in the weights' own config, where they carry one.
+        encoder: That of the file beside that of the network.
+        wrong: Names of tensors that differ.
+        layer: Its first convolution.
+        trained_with: Its name in the weights' own config, where they carry one.
     """
+    if layer is not None and layer.cause and list(wrong) == [first_convolution(encoder.target)]:
+        return layer.cause
+    found, wanted = shapes(encoder.source), shapes(encoder.target)
     names = resnet_name(found), resnet_name(wanted)
     stages = resnet_stages(found), resnet_stages(wanted)
     if names[0] and names[1] and names[0] != names[1]:
@@ -60,9 +67,25 @@ def likely_cause(found: Shapes, wanted: Shapes, trained_with: str | None) -> str
             f"the weights end with stage {depth} of a {_title(names[0])}, the network's encoder with stage "
             f"{len(stages[1]) + 1}: set backbone.encoder=tu-{names[0]} backbone.encoder_depth={depth}"
         )
-    encoder = trained_with or names[0]
-    said = f"set backbone.encoder={encoder}" if encoder else "set backbone.encoder=… with the one they were trained in"
+    name = trained_with or names[0]
+    said = f"set backbone.encoder={name}" if name else "set backbone.encoder=… with the one they were trained in"
     return f"weights of another architecture than the network's encoder: {said}"
+
+
+def why_not_decoder(trained_with: str | None) -> str:
+    """Says why a decoder does not fit; `trained_with` is its name, where the file tells it."""
+    named = f"backbone.decoder={trained_with}" if trained_with else "backbone.decoder=… (published: unet)"
+    return (
+        f"the weights' decoder is of another kind or has other channels: set {named} as they were trained with, or "
+        "backbone.load=encoder for a new decoder"
+    )
+
+
+def why_not_head(head: Part) -> str:
+    """Says why a head does not fit."""
+    # Its last tensor is the bias of the last layer, a number per class.
+    found, wanted = (len(list(tensors.values())[-1]) for tensors in (head.source, head.target))
+    return f"a head for {found} classes, the network has {wanted}: set backbone.load=encoder+decoder for a new head"
 
 
 def _title(name: str) -> str:

@@ -93,7 +93,6 @@ def _from_hub(address: str) -> Path:
     try:
         # Late, as few need it; and segmentation_models_pytorch is content with versions that have no such function.
         from huggingface_hub import hf_hub_download, parse_hf_uri
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
     except ImportError as error:
         raise ValueError(
             f"{shown} needs a later huggingface_hub: run pip install 'cromss[download]', {_BY_HAND}"
@@ -103,26 +102,13 @@ def _from_hub(address: str) -> Path:
         if uri.is_bucket or not uri.path_in_repo:
             raise ValueError("it names no file of a repository")
         return Path(hf_hub_download(uri.id, uri.path_in_repo, repo_type=uri.type, revision=uri.revision))
-    except LocalEntryNotFoundError as error:
-        reason = str(error.__cause__ or error)
-        raise ValueError(
-            f"{shown} cannot be fetched ({_first_line(reason)}): try again with a network and without HF_HUB_OFFLINE, "
-            f"{_BY_HAND}"
-        ) from error
-    except HfHubHTTPError as error:
-        raise ValueError(
-            f"{shown} cannot be fetched, the server says {_first_line(str(error))}: correct the address, set HF_TOKEN "
-            f"where it is private, {_BY_HAND}"
-        ) from error
+    # Also where there is no network, or none is to be used; HTTP errors are OSErrors there.
     except (OSError, ValueError) as error:
+        reason = redact(str(error.__cause__ or error).strip().partition("\n")[0])
         raise ValueError(
-            f"{shown} cannot be fetched ({_first_line(str(error))}): give hf://ORG/REPO/FILE and room in HF_HOME, "
-            f"{_BY_HAND}"
+            f"{shown} cannot be fetched ({reason}): correct the address (hf://ORG/REPO/FILE), set HF_TOKEN where it is "
+            f"private, try again with a network and without HF_HUB_OFFLINE, {_BY_HAND}"
         ) from error
-
-
-def _first_line(text: str) -> str:
-    return redact(text.strip().partition("\n")[0].rstrip("."))
 
 
 def _retrieve(url: str, sha256: str | None, target: Path) -> None:

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pooch
 import segmentation_models_pytorch as smp
@@ -16,13 +16,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from cromss.backbone import Backbone
-from cromss.dataset.bands import BANDS, NORMALISATIONS, SUBSETS
-from cromss.dataset.own_statistics import STATISTICS
+from cromss.dataset.bands import BANDS, SUBSETS
 from cromss.io.checkpoint import checked_state
 from cromss.io.plain import NotPlainError, Record, check_plain, parse, read_json, shown
 from cromss.io.safe_load import GARBAGE, UnreadableFileError, read_torch_file
 from cromss.io.user_paths import expanded
-from cromss.types import BRANCHES
 from cromss.weights.fetch import fetch, is_address
 from cromss.weights.part import plain
 
@@ -37,18 +35,12 @@ EXPORTED = "cromss_encoder"
 
 
 def _among(allowed: Collection[str]) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in allowed:
+    def check(value: int | str) -> int | str:
+        if str(value) not in allowed:
             raise ValueError(f"it has to be one of {', '.join(allowed)}")
         return value
 
     return AfterValidator(check)
-
-
-def _subset(value: int | str) -> int | str:
-    if str(value) not in SUBSETS:
-        raise ValueError(f"it has to be one of {', '.join(SUBSETS)}")
-    return value
 
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
@@ -70,10 +62,10 @@ class Told(Record):
 
     encoder: Name | None = None
     decoder: Name | None = None
-    modality: Annotated[str, _among(BRANCHES)] | None = None
-    normalisation: Annotated[str, _among(NORMALISATIONS)] | None = None
-    statistics: Annotated[str, _among(STATISTICS)] | None = None
-    bands: Annotated[int | str, AfterValidator(_subset)] | None = None
+    modality: Literal["s1", "s2", "common"] | None = None
+    normalisation: Literal["quantise", "standardise", "reflectance"] | None = None
+    statistics: Literal["published", "store"] | None = None
+    bands: Annotated[int | str, _among(SUBSETS)] | None = None
     band_names: list[BandName] | None = None
 
 

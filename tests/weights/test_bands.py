@@ -1,8 +1,14 @@
 import pytest
 import torch
 
-from cromss.weights.adapt import bands_of_count, branch_bands, fit_bands
-from cromss.weights.first_layer import first_layer, network_bands, source_bands
+from cromss.weights.bands import (
+    bands_of_count,
+    branch_bands,
+    first_layer,
+    fit_bands,
+    network_bands,
+    source_bands,
+)
 from cromss.weights.weights_file import WeightsFile
 
 RGB = ("B4", "B3", "B2")
@@ -99,7 +105,7 @@ def test_the_network_s_names():
 
 def test_bands_of_unknown_names_cannot_be_fitted():
     with pytest.raises(
-        ValueError, match=r"goes by names, and those of 9 bands \(s2\) are unknown: say .* bands=9_rgb_first"
+        ValueError, match=r"goes by names, and those of 9 bands \(s2\) are unknown: name .* bands=9_rgb_first"
     ):
         first_layer(kernels(*range(13)), ALL, None, 9, "s2", adapt_bands=True)
     with pytest.raises(ValueError, match=r"those of 7 bands \(s2\) are unknown: no publication has so many"):

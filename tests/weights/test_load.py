@@ -96,14 +96,14 @@ def test_what_a_published_file_lacks_is_said(late_resnet50, tmp_path):
         ValueError, match=r"middle fusion\) holds encoders of s1, s2 only, not of common: give files by branch"
     ):
         load_weights(late_resnet50[13], path, "cromss", modality="common")
-    with pytest.raises(ValueError, match="13-band weights, 9-band input: say dataset.bands=13, or .*adapt_bands=true"):
+    with pytest.raises(ValueError, match="13-band weights, 9-band input: set dataset.bands=13, or .*adapt_bands=true"):
         load_weights(late_resnet50[9], path, "cromss")
-    with pytest.raises(ValueError, match="ResNet-50, the network has a ResNet-18: say backbone=resnet50"):
+    with pytest.raises(ValueError, match="ResNet-50, the network has a ResNet-18: set backbone=resnet50"):
         load_weights(small(), path, "cromss")
     published("mid_9B_resnet50", path)
     net = single(bands=9, encoder="resnet50")
     with pytest.raises(
-        ValueError, match="weights see B2 B3 B4 .*, the network sees B4 B3 B2 .*: say dataset.bands=9, or"
+        ValueError, match="weights see B2 B3 B4 .*, the network sees B4 B3 B2 .*: set dataset.bands=9, or"
     ):
         load_weights(net, path, "cromss", bands="9_rgb_first")
     report = load_weights(net, path, "cromss", bands="9_rgb_first", adapt_bands=True)
@@ -244,7 +244,7 @@ def test_a_head_for_other_classes_is_refused_and_nothing_is_changed(late_run):
     _, path = late_run
     net = small("late", classes=8)
     before = {name: value.clone() for name, value in net.state_dict().items()}
-    with pytest.raises(ValueError, match=r"head for 9 classes, the network has 8: say backbone.load=encoder\+decoder"):
+    with pytest.raises(ValueError, match=r"head for 9 classes, the network has 8: set backbone.load=encoder\+decoder"):
         load_weights(net, path, "cromss", load="all")
     assert same(net.state_dict(), before)
 
@@ -252,7 +252,7 @@ def test_a_head_for_other_classes_is_refused_and_nothing_is_changed(late_run):
 @pytest.mark.parametrize(
     ("load", "message"),
     [
-        ("encoder+6", r"this decoder has 5 blocks \(blocks.0, .*\): say at most encoder\+5"),
+        ("encoder+6", r"this decoder has 5 blocks \(blocks.0, .*\): set at most encoder\+5"),
         ("encoder+0", "load='encoder.0' is unknown: choose one of encoder, encoder.N"),
         ("everything", "choose one of encoder"),
     ],
@@ -264,13 +264,13 @@ def test_other_amounts_are_refused(late_run, load, message):
 
 def test_only_cromss_has_decoders(tmp_path):
     foreign("moco", tmp_path / "moco.pth")
-    with pytest.raises(ValueError, match="weights of moco are encoders without a decoder: say backbone.load=encoder"):
+    with pytest.raises(ValueError, match="weights of moco are encoders without a decoder: set backbone.load=encoder"):
         load_weights(LITTLE, tmp_path / "moco.pth", "moco", load="encoder+decoder")
 
 
 def test_another_decoder_is_refused_with_the_one_that_it_is(tmp_path):
     run_checkpoint(small(), tmp_path / "a.ckpt", backbone={"decoder": "unet"})
-    with pytest.raises(ValueError, match="decoder of the network.*\n.*\n(.*\n)*.*say backbone.decoder=unet as they"):
+    with pytest.raises(ValueError, match="decoder of the network.*\n.*\n(.*\n)*.*set backbone.decoder=unet as they"):
         load_weights(single(decoder="fpn"), tmp_path / "a.ckpt", "cromss", load="encoder+decoder")
 
 
@@ -291,7 +291,7 @@ def test_stages_that_the_file_lacks_are_an_error(tmp_path):
     trained = single(encoder="tu-resnet18", encoder_depth=3, decoder_channels=[64, 32, 16])
     run_checkpoint(trained, tmp_path / "a.ckpt", fusion={"modality": "s2"})
     with pytest.raises(
-        ValueError, match="end with stage 3 .* stage 5: say backbone.encoder=tu-resnet18 .*encoder_depth=3"
+        ValueError, match="end with stage 3 .* stage 5: set backbone.encoder=tu-resnet18 .*encoder_depth=3"
     ):
         load_weights(LITTLE, tmp_path / "a.ckpt", "cromss")
 
@@ -316,7 +316,7 @@ def test_another_architecture_is_named_by_the_file_s_config(tmp_path):
     config = {"fusion": {"modality": "s2"}, "backbone": {"encoder": "mobilenet_v2"}}
     run_checkpoint(single(encoder="mobilenet_v2"), tmp_path / "a.ckpt", **config)
     with pytest.raises(
-        ValueError, match="another architecture than the network's.*: say backbone.encoder=mobilenet_v2"
+        ValueError, match="another architecture than the network's.*: set backbone.encoder=mobilenet_v2"
     ):
         load_weights(LITTLE, tmp_path / "a.ckpt", "cromss")
 
@@ -325,7 +325,7 @@ def test_another_architecture_is_named_by_the_file_s_config(tmp_path):
 def test_a_wrong_origin_is_named(tmp_path, origin):
     foreign(origin, tmp_path / "foreign.pth")
     with pytest.raises(
-        ValueError, match=f"holds no weights of cromss; its keys look like .* {origin}: say backbone.weights={origin}"
+        ValueError, match=f"holds no weights of cromss; its keys look like .* {origin}: set backbone.weights={origin}"
     ):
         load_weights(LITTLE, tmp_path / "foreign.pth", "cromss")
 
@@ -491,7 +491,7 @@ def test_imagenet_without_a_file_asks_the_library(monkeypatch):
     report = load_weights(single("s1"), None, "imagenet", modality="s1", adapt_bands=True)
     assert report.bands.new == ("VV", "VH")
     assert asked == [("resnet18", 3, "imagenet"), ("tu-resnet18", 3, True), ("resnet18", 3, "imagenet")]
-    with pytest.raises(ValueError, match="3-band weights, 13-band input: say dataset.bands=3, or"):
+    with pytest.raises(ValueError, match="3-band weights, 13-band input: set dataset.bands=3, or"):
         load_weights(single(), None, "imagenet", bands=13)
 
 
@@ -509,18 +509,14 @@ def test_imagenet_without_a_network_says_what_to_do(monkeypatch, tmp_path, encod
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"origin": "moko"}, "backbone.weights=moko is unknown: did you mean moco"),
+        ({"origin": "moko"}, "backbone.weights='moko' is unknown: did you mean moco"),
         ({"origin": "x"}, "choose one of none, cromss, moco, dino, decur, satlas, imagenet"),
-        ({"path": None}, "backbone.weights=cromss needs a file: say backbone.weights_path=FILE"),
+        ({"path": None}, "backbone.weights=cromss needs a file: set backbone.weights_path=FILE"),
         ({"origin": "none"}, "weights_path=a.ckpt with backbone.weights=none.*set backbone.weights"),
         ({"load": "encoder+"}, "load='encoder.' is unknown"),
         ({"origin": "moco", "load": "all"}, "moco are encoders without a decoder"),
-        ({"modality": "s3"}, "weights_modality=s3 is unknown: choose one of s1, s2, common"),
-        ({"sha256": "abc"}, "weights_sha256=abc is no SHA-256"),
+        ({"modality": "s3"}, "weights_modality='s3' is unknown: choose one of s1, s2, common"),
         ({"origin": "imagenet", "path": None, "sha256": "0" * 64}, "weights_sha256 is the checksum of a file, and"),
-        ({"path": ["a.ckpt", "b.ckpt"]}, "weights_path=.* is a list: give one for all branches"),
-        ({"sha256": 12}, "weights_sha256=12 is no SHA-256"),
-        ({"path": {"s3": "a.ckpt"}}, "weights_path names s3: it takes s1, s2, common"),
         ({"path": {"s1": "a.ckpt"}, "sha256": "0" * 64}, "name them alike"),
     ],
 )
@@ -562,8 +558,9 @@ def test_branches_take_files_of_their_own(tmp_path, caplog):
     reports = Weights(**(SETTINGS | {"origin": "moco", "path": paths}))(net, bands=13)
     assert [report.path for report in reports] == list(paths.values())
     assert "common starts from random weights" in caplog.text
-    with pytest.raises(ValueError, match="names s1, and the network has s2"):
-        Weights(**(SETTINGS | {"origin": "moco", "path": paths}))(single("s2"), bands=13)
+    for path in (paths, {"s3": "a.ckpt"}):
+        with pytest.raises(ValueError, match="names s[13], and the network has s2"):
+            Weights(**(SETTINGS | {"origin": "moco", "path": path}))(single("s2"), bands=13)
     one = Weights(**(SETTINGS | {"origin": "moco", "path": paths["s2"]}))
     with pytest.raises(
         ValueError, match="13-band weights, 2-band input: .* give this branch a file of its own, .*{s1: FILE"
@@ -572,7 +569,7 @@ def test_branches_take_files_of_their_own(tmp_path, caplog):
 
 
 def test_a_file_for_two_branches_is_read_once(late_run, monkeypatch):
-    from cromss.weights import weights as module
+    from cromss.weights import load as module
 
     opened = []
     monkeypatch.setattr(
