@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.timing import one_thread, seconds
 from cromss.loss import Objective
 from cromss.selection import CrossModalSelection
-from cromss.smoothing import LabelSmoothing
+from cromss.smoothing import label_prior, smooth_labels
 from cromss.types import Prediction
 
 EPOCH, PROP, RAMP_EPOCHS, FACTORS = 30, 0.5, 80, (0.15, 0.05)
@@ -46,12 +46,12 @@ def compare_head(batch: int = 4, size: int = 256, classes: int = 9, repeats: int
     evidence = F.one_hot(labels, classes).movedim(-1, 1).float()
     values = [torch.randn(batch, classes, size, size, generator=generator) + 2 * evidence for _ in range(2)]
     select = CrossModalSelection(PROP, "exp", RAMP_EPOCHS, "entropy", entangle=True, class_balanced=True)
-    smoothing = LabelSmoothing("spatiotemporal", FACTORS, classes)
     objective = Objective(num_classes=classes)
 
     def ours(logits: list[Tensor]) -> Tensor:
         branches = {name: Prediction(x) for name, x in zip(("s1", "s2"), logits, strict=True)}
-        return objective(branches, smoothing.target(labels, prior), select(branches, labels, EPOCH)).total
+        target = smooth_labels(labels, prior, FACTORS, classes)
+        return objective(branches, target, select(branches, labels, EPOCH)).total
 
     def published(logits: list[Tensor]) -> Tensor:
         return _published_head(logits, labels, prior, classes)
@@ -75,14 +75,13 @@ def compare_prior(batch: int = 4, size: int = 264, classes: int = 9, repeats: in
     generator = torch.Generator().manual_seed(0)
     labels = torch.stack([blobs(4, size, classes, generator) for _ in range(batch)])
     season = torch.arange(batch) % 4
-    smoothing = LabelSmoothing("spatiotemporal", FACTORS, classes)
     drawn = season.tolist()
 
     def published() -> tuple[Tensor]:
         priors = [published_prior(y.numpy(), s, classes) for y, s in zip(labels, drawn, strict=True)]
         return (torch.from_numpy(np.stack(priors)),)
 
-    times = _compare(published, lambda: (smoothing.prior(labels, season),), repeats)
+    times = _compare(published, lambda: (label_prior(labels, season, "spatiotemporal", classes),), repeats)
     return times | {"published_ms": times["published_ms"] / batch, "ours_ms": times["ours_ms"] / batch}
 
 
@@ -103,8 +102,7 @@ def _published_head(logits: list[Tensor], labels: Tensor, prior: Tensor, classes
     label_weights = [_published_label_weights(c, labels, keep, classes) for c in label]
     prediction_weights = [(1 - progress) * torch.ones_like(c) + progress * c for c in prediction]
 
-    soft = F.one_hot(labels, classes).float().permute(0, 3, 1, 2)
-    soft = soft * (1 - sum(FACTORS)) + prior * FACTORS[0] + FACTORS[1] / classes
+    soft = published_target(labels, prior, classes)
     loss = torch.zeros(())
     for x, w in zip(logits, label_weights, strict=True):
         loss = loss + (F.cross_entropy(x, soft, reduction="none") * w).sum() / w.sum()
@@ -158,6 +156,12 @@ def published_prior(labels: np.ndarray, season: int, classes: int) -> np.ndarray
         filtered = np.stack([gaussian_filter(maps[..., c], sigma=3, truncate=4) for c in range(classes)])
         priors.append(filtered / filtered.sum(axis=0))
     return (priors[0] + priors[1]) / 2
+
+
+def published_target(labels: Tensor, prior: Tensor, classes: int) -> Tensor:
+    """Soft labels ``(B, C, H, W)`` of labels ``(B, H, W)`` and a prior ``(B, C, H, W)``."""
+    soft = F.one_hot(labels, classes).float().permute(0, 3, 1, 2)
+    return soft * (1 - sum(FACTORS)) + prior * FACTORS[0] + FACTORS[1] / classes
 
 
 def _compare(

@@ -6,18 +6,18 @@ of 10 m. Modality names are ``"s1"`` (radar) and ``"s2"`` (optical); ``"common"`
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 IGNORE_INDEX = 255
-"""The label of a pixel that nobody labelled: it has no influence on any loss, threshold or metric."""
+"""The label of a pixel without a label: it has no influence on any loss, threshold or metric."""
 
 RANDOM_SEASON = "random"
-"""Setting of a season that is drawn anew for every sample."""
+"""Value of the setting `season` that draws a season anew for every sample."""
 
 MODALITIES = ("s1", "s2")
 """The two modalities that judge each other, in the order in which their bands are stacked."""
@@ -26,13 +26,32 @@ BRANCHES = (*MODALITIES, "common")
 """What a branch of a network may see: one modality, or both stacked."""
 
 
+def check_choice(key: str, value: object, choices: Iterable[str]) -> None:
+    """Raises ValueError, with the key and all choices, unless `value` is one of them."""
+    if value not in (known := list(choices)):
+        raise ValueError(f"{key}={value} is unknown: choose one of {', '.join(known)}")
+
+
+def labelled(target: Tensor) -> Tensor:
+    """Which pixels have a label.
+
+    Args:
+        target: Labels ``(B, H, W)``, `IGNORE_INDEX` where there is none, or distributions over classes
+            ``(B, C, H, W)``, zero in all classes where there is none.
+
+    Returns:
+        bool ``(B, H, W)``.
+    """
+    return target != IGNORE_INDEX if target.ndim == 3 else target.sum(1) > 0
+
+
 def seen_by(branch: str) -> tuple[str, ...]:
     """The modalities that a branch sees."""
     return MODALITIES if branch == "common" else (branch,)
 
 
 class Prediction:
-    """Logits of one branch with the softmax computed once, in float32, for whoever needs it.
+    """Logits of one branch whose softmax is computed once, in float32.
 
     Confidence, segmentation loss and consistency all need the (log-)softmax of the same logits. They receive this
     object and so share one computation without knowing of each other.
@@ -66,9 +85,23 @@ Logits = Mapping[str, Tensor | Prediction]
 """Branch name -> logits ``(B, C, H, W)``."""
 
 
+@dataclass(frozen=True)
+class PixelWeights:
+    """How much each pixel counts: what selection returns and the losses take; without gradient.
+
+    Attributes:
+        label: Branch -> weights of its segmentation loss, float32 ``(B, H, W)`` in [0, 1], 0 where there is no label.
+            A branch that is missing counts every labelled pixel alike.
+        prediction: Modality -> weights of the consistency loss *towards* this modality, likewise.
+    """
+
+    label: Mapping[str, Tensor] = field(default_factory=dict)
+    prediction: Mapping[str, Tensor] = field(default_factory=dict)
+
+
 @dataclass
 class RawBatch:
-    """A batch as the loader hands it over: what lies on disk, nothing computed yet.
+    """A batch as a loader returns it: what lies on disk, nothing computed yet.
 
     Attributes:
         images: Modality -> ``(B, K, H, W)`` in the stored dtype.
@@ -87,7 +120,7 @@ class RawBatch:
     locations: list[int]
 
     def pin_memory(self) -> RawBatch:
-        """The same batch in page-locked memory, from where a copy to a GPU does not hold up the host."""
+        """The same batch in page-locked memory, from which a GPU copies while the host continues."""
         return RawBatch(
             {name: image.pin_memory() for name, image in self.images.items()},
             self.labels.pin_memory(),
@@ -105,13 +138,14 @@ class Batch:
     Attributes:
         images: Modality -> float32 ``(B, K, H, W)``, scaled.
         labels: Noisy labels of the drawn season, int64 ``(B, H, W)``; `IGNORE_INDEX` where there is none.
-        prior: Class distribution a pixel, float32 ``(B, C, H, W)``, or None where the smoothing needs none.
+        target: What the loss compares with: the labels, or soft labels, float32 ``(B, C, H, W)``, which are zero in all
+            classes where there is no label.
         truth: Exact labels, int64 ``(B, H, W)``, where the dataset has them.
         locations: See `RawBatch`.
     """
 
     images: dict[str, Tensor]
     labels: Tensor
-    prior: Tensor | None
+    target: Tensor
     truth: Tensor | None
     locations: list[int]

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from cromss.dataset.bands import quantise
-from cromss.dataset.datamodule import LocationDataModule, NoPrior
+from cromss.dataset.datamodule import LocationDataModule
 from cromss.dataset.reader import DatasetInfo, ModalityInfo
 from cromss.predict.network import TrainedNetwork
+from cromss.smoothing import NoSmoothing
 from cromss.types import IGNORE_INDEX
 
 S2 = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12")
@@ -52,12 +53,13 @@ class CountingReader:
         return 1 - self.read_labels(index)
 
 
-class SeasonPrior:
-    """A prior that tells which labels it was given."""
+class SeasonTarget:
+    """A target that tells which labels it was made of."""
 
-    def prior(self, labels, season):
-        assert labels.shape[-2:] == (40, 40), "the prior sees the whole patch, before the crop"
-        return torch.ones(len(labels), 2, *labels.shape[-2:]) * season[:, None, None, None]
+    def __call__(self, patches, season, labels, move):
+        assert patches.shape[1:] == (4, 40, 40), "all seasons of the whole patch, before the crop"
+        assert labels.shape[1:] == (32, 32)
+        return move(torch.ones(len(labels), 2, 40, 40) * season[:, None, None, None])
 
 
 def module(reader=None, *, training=True, testing=False, test_reader=None, **changes):
@@ -79,7 +81,7 @@ def module(reader=None, *, training=True, testing=False, test_reader=None, **cha
         "split_seed": 0,
         "train_samples": None,
         "samples_seed": 0,
-        "smoothing": NoPrior(),
+        "smoothing": NoSmoothing(),
         "batch_size": 4,
         "workers": 0,
         "seed": 1,
@@ -131,7 +133,7 @@ def test_bands_are_found_by_name_whatever_the_stored_order():
 
 
 def test_a_missing_band_is_named():
-    with pytest.raises(ValueError, match="lacks B10 .*B11, B12"):
+    with pytest.raises(ValueError, match="B10 is missing .*B11, B12"):
         module(CountingReader(s2_bands=tuple(b for b in S2 if b != "B10")))
     module(CountingReader(s2_bands=tuple(b for b in S2 if b != "B10")), bands=12)
 
@@ -141,7 +143,7 @@ def test_validation_is_deterministic_and_of_one_season():
     (raw, batch), (_, again) = first_batch(data), first_batch(data)
     assert raw.season.tolist() == [3, 3]
     assert torch.equal(batch.images["s2"], again.images["s2"])
-    assert batch.prior is None
+    assert batch.target is batch.labels
 
 
 def test_validation_crops_the_centre():
@@ -154,9 +156,10 @@ def test_validation_crops_the_centre():
     assert (batch.labels == 1).all()
 
 
-def test_the_prior_is_built_from_all_seasons_of_the_whole_patch():
-    raw, batch = first_batch(module(smoothing=SeasonPrior()))
-    assert torch.equal(batch.prior[:, 0, 0, 0], raw.season.float())
+def test_the_target_is_made_of_all_seasons_of_the_whole_patch():
+    raw, batch = first_batch(module(smoothing=SeasonTarget()))
+    assert batch.target.shape == (4, 2, 32, 32)
+    assert torch.equal(batch.target[:, 0, 0, 0], raw.season.float())
 
 
 def test_truth_is_of_the_same_season():
@@ -200,7 +203,7 @@ def test_the_same_seed_and_epoch_give_the_same_pixels_and_another_epoch_does_not
 
 def test_two_processes_see_the_pixels_that_one_sees_with_batches_twice_as_large():
     def epoch(batch_size, rank=0, world_size=1):
-        data = module(smoothing=SeasonPrior(), batch_size=batch_size, rotate=0.5)
+        data = module(smoothing=SeasonTarget(), batch_size=batch_size, rotate=0.5)
         data.trainer.global_rank, data.trainer.world_size = rank, world_size
         return [(raw.season, data.on_after_batch_transfer(raw, 0)) for raw in data.train_dataloader()]
 
@@ -212,7 +215,7 @@ def test_two_processes_see_the_pixels_that_one_sees_with_batches_twice_as_large(
             own = slice(rank, None, 2)
             assert share.locations == whole.locations[own]
             assert torch.equal(own_season, season[own])
-            for part in ("labels", "prior"):
+            for part in ("labels", "target"):
                 assert torch.equal(getattr(share, part), getattr(whole, part)[own])
             for modality, image in share.images.items():
                 assert torch.equal(image, whole.images[modality][own])
@@ -241,8 +244,8 @@ def test_workers_read_the_same_as_the_process_itself():
         ({"bands": 7}, "bands=7"),
         ({"val_fraction": 0.96}, "leaves none to train on"),
         ({"train_samples": 9}, "dataset.train_samples=9: there are 8 locations to train on"),
-        ({"evaluate": "all"}, r"dataset.evaluate=all is unknown: centre .* or whole"),
-        ({"validate": "all"}, r"dataset.validate=all is unknown: centre .* or whole"),
+        ({"evaluate": "all"}, r"dataset.evaluate=all .*centre, whole"),
+        ({"validate": "all"}, r"dataset.validate=all .*centre, whole"),
     ],
 )
 def test_settings_that_do_not_fit_the_data_are_refused(changes, message):
@@ -409,7 +412,7 @@ def test_without_a_test_set_the_validation_split_is_tested():
     data = module(training=False, testing=True, batch_size=8)
     (raw,) = data.test_dataloader()
     assert raw.locations == data.val_locations.tolist()
-    with pytest.raises(ValueError, match="nothing to test on: give dataset.test_path, or dataset.val_fraction"):
+    with pytest.raises(ValueError, match="nothing to test on: set dataset.test_path"):
         module(val_fraction=0).check_test()
 
 

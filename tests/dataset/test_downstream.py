@@ -7,8 +7,9 @@ import pytest
 
 from cromss.dataset.classes import CLASSES
 from cromss.dataset.convert import convert
-from cromss.dataset.datamodule import LocationDataModule, NoPrior
+from cromss.dataset.datamodule import LocationDataModule
 from cromss.dataset.sources import open_dataset
+from cromss.smoothing import NoSmoothing
 from helpers.published import published_lmdbs
 from helpers.shared import PUBLISHED, needs_published
 
@@ -38,7 +39,7 @@ def tiles(reader, kind, bands):
         split_seed=0,
         train_samples=None,
         samples_seed=0,
-        smoothing=NoPrior(),
+        smoothing=NoSmoothing(),
         batch_size=8,
         workers=0,
         seed=1,

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cromss.dataset.bands import quantise
-from cromss.dataset.datamodule import LocationDataset
+from cromss.dataset.batches import LocationDataset
 from cromss.dataset.reference import open_reference
 from cromss.dataset.reference_formats import FORMATS
 from cromss.dataset.sampling import SampleIndex

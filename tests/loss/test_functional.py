@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from cromss.loss import cross_entropy, cross_modal_consistency, dice, focal, one_hot, weighted_mean
-from cromss.loss.functional import _ClassSums
-from cromss.types import Prediction
+from cromss.loss import Objective, cross_entropy, dice, focal, one_hot
+from cromss.loss.functional import CONSISTENCIES, _ClassSums, mean_of_sums, weighted_sums
+from cromss.types import PixelWeights, Prediction
 
 
 def pixels(*probabilities):
@@ -80,9 +80,10 @@ def test_consistency_by_hand(kind, expected):
     """Student (0.8, 0.2), teacher (0.4, 0.6) at the first pixel; the second pixel has weight 0."""
     branches = {"s1": predict([0.8, 0.2], [0.1, 0.9]), "s2": predict([0.4, 0.6], [0.5, 0.5])}
     trust = {"s1": torch.tensor([[[0.0, 0.0]]]), "s2": torch.tensor([[[0.7, 0.0]]])}
-    losses = cross_modal_consistency(branches, trust, kind)
-    assert losses["s1"].item() == pytest.approx(expected, rel=1e-5)
-    assert losses["s2"].item() == 0
+    labels = torch.tensor([[[0, 1]]])
+    terms = Objective("ce", kind, num_classes=2)(branches, labels, PixelWeights(prediction=trust)).terms
+    assert terms["s1/loss_consistency"].item() == pytest.approx(expected, rel=1e-5)
+    assert terms["s2/loss_consistency"].item() == 0
 
 
 @pytest.mark.parametrize("kind", ["ce", "kl", "mse"])
@@ -90,9 +91,7 @@ def test_the_teacher_gets_no_gradient(kind):
     student, teacher = torch.randn(2, 1, 3, 2, 2).unbind()
     teacher.requires_grad_()
     student.requires_grad_()
-    branches = {"s1": Prediction(student), "s2": Prediction(teacher)}
-    trust = {"s1": torch.ones(1, 2, 2), "s2": torch.ones(1, 2, 2)}
-    loss = cross_modal_consistency(branches, trust, kind)["s1"]
+    loss = CONSISTENCIES[kind](Prediction(student), Prediction(teacher)).sum()
     assert torch.autograd.grad(loss, teacher, allow_unused=True, retain_graph=True)[0] is None
     assert torch.autograd.grad(loss, student)[0].abs().sum() > 0
 
@@ -107,7 +106,8 @@ def test_no_weight_no_loss_no_gradient(loss):
 
 
 def test_weighted_mean_of_tiny_weights():
-    assert weighted_mean(torch.tensor([2.0, 4.0]), torch.tensor([1e-30, 3e-30])).item() == pytest.approx(3.5)
+    sums = weighted_sums(torch.tensor([2.0, 4.0]), torch.tensor([1e-30, 3e-30]))
+    assert mean_of_sums(sums).item() == pytest.approx(3.5)
 
 
 def test_class_sums_have_the_gradient_they_claim():

@@ -71,5 +71,5 @@ def test_a_judged_prediction_still_teaches():
 
 
 def test_unknown_kind_names_the_choices():
-    with pytest.raises(ValueError, match="'margin'.*entropy, gini"):
+    with pytest.raises(ValueError, match="confidence=margin.*entropy, gini"):
         prediction_confidence(torch.randn(1, 2, 1, 1), "margin")

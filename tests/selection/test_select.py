@@ -1,9 +1,11 @@
-"""The options of the selection group."""
+"""The options of the selection group, and the ramps."""
+
+import math
 
 import pytest
 import torch
 
-from cromss.selection import CrossModalSelection, NoSelection, label_confidence, prediction_confidence
+from cromss.selection import CrossModalSelection, NoSelection, label_confidence, prediction_confidence, ramp
 
 OPTIONS = {
     "prop": 0.5,
@@ -88,9 +90,9 @@ def test_no_selection_counts_labelled_pixels_alike():
         ({"prop": 1.5}, r"selection\.prop=1\.5.*\[0, 1\]"),
         ({"prop": -0.1}, r"selection\.prop=-0\.1"),
         ({"prop": float("nan")}, r"selection\.prop=nan"),
-        ({"ramp": "cosine"}, "cosine.*exp, linear, none"),
+        ({"ramp": "cosine"}, r"selection\.ramp=cosine.*exp, linear, none"),
         ({"ramp_epochs": 0}, "ramp_epochs=0.*at least 1"),
-        ({"confidence": "ce"}, "ce.*entropy, gini"),
+        ({"confidence": "ce"}, r"selection\.confidence=ce.*entropy, gini"),
         ({"scope": "rank"}, r"selection\.scope=rank.*global, batch"),
     ],
 )
@@ -102,3 +104,23 @@ def test_wrong_options(wrong, message):
 def test_one_modality_is_told_what_to_do():
     with pytest.raises(ValueError, match=r"s1 is missing.*selection=none"):
         CrossModalSelection(**OPTIONS)({"s2": torch.randn(1, 2, 2, 2)}, torch.zeros(1, 2, 2, dtype=torch.long), 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "epoch", "expected"),
+    [
+        ("exp", 0, math.exp(-5)),
+        ("exp", 5, math.exp(-5 / 4)),
+        ("linear", 0, 0),
+        ("linear", 4, 0.4),
+        ("none", 0, 1),
+        *((kind, epoch, 1) for kind in ("exp", "linear", "none") for epoch in (10, 11, 500)),
+    ],
+)
+def test_ramps_of_ten_epochs(kind, epoch, expected):
+    assert ramp(kind, epoch, 10) == pytest.approx(expected)
+
+
+def test_unknown_ramp_names_the_choices():
+    with pytest.raises(ValueError, match="ramp=cosine.*exp, linear, none"):
+        ramp("cosine", 0, 10)

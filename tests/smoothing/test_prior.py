@@ -97,7 +97,7 @@ def test_float32_under_autocast():
 
 def test_wrong_arguments():
     labels = torch.zeros(1, 2, 4, 4, dtype=torch.long)
-    with pytest.raises(ValueError, match="'both'.*temporal, spatial or spatiotemporal"):
+    with pytest.raises(ValueError, match="kind=both.*spatiotemporal, spatial, temporal"):
         label_prior(labels, torch.tensor([0]), "both", 3)
     with pytest.raises(ValueError, match=r"\(2, 4, 4\).*\(B, T, H, W\)"):
         label_prior(labels[0], torch.tensor([0]), "spatial", 3)

@@ -41,31 +41,31 @@ def test_prior_of_another_crop():
         smooth_labels(LABELS[..., :1], PRIOR, (0.1,), 4)
 
 
+def upper_left(maps):
+    """A view of the patches: 8 x 8 px, flipped."""
+    return maps[..., :8, :8].flip(-1)
+
+
 @pytest.mark.parametrize("kind", ["spatiotemporal", "spatial", "temporal"])
-def test_label_smoothing_makes_prior_and_target(kind):
-    smoothing = LabelSmoothing(kind, [0.15, 0.05], 3)
-    labels, season = torch.randint(0, 3, (2, 4, 20, 20)), torch.tensor([3, 0])
-    prior = smoothing.prior(labels, season)
-    assert torch.equal(prior, label_prior(labels, season, kind, 3))
-    drawn = labels[torch.arange(2), season]
-    assert torch.equal(smoothing.target(drawn, prior), smooth_labels(drawn, prior, (0.15, 0.05), 3))
-    with pytest.raises(ValueError, match="needs the prior"):
-        smoothing.target(drawn, None)
+def test_the_prior_of_whole_patches_is_mixed_with_what_the_network_sees(kind):
+    patches, season = torch.randint(0, 3, (2, 4, 20, 20)), torch.tensor([3, 0])
+    labels = upper_left(patches[torch.arange(2), season])
+    target = LabelSmoothing(kind, [0.15, 0.05], 3)(patches, season, labels, upper_left)
+    prior = upper_left(label_prior(patches, season, kind, 3))
+    assert torch.equal(target, smooth_labels(labels, prior, (0.15, 0.05), 3))
 
 
 def test_uniform_smoothing_needs_no_prior():
-    smoothing = UniformSmoothing([0.1], 4)
-    assert smoothing.prior(LABELS[None], torch.tensor([0])) is None
-    assert torch.equal(smoothing.target(LABELS, None), smooth_labels(LABELS, None, (0.1,), 4))
+    target = UniformSmoothing([0.1], 4)(None, None, LABELS, None)
+    assert torch.equal(target, smooth_labels(LABELS, None, (0.1,), 4))
     with pytest.raises(ValueError, match="takes one factor"):
         UniformSmoothing([0.1, 0.1], 4)
 
 
 def test_no_smoothing_passes_hard_labels():
-    assert NoSmoothing().prior(LABELS[None], torch.tensor([0])) is None
-    assert NoSmoothing().target(LABELS, None) is LABELS
+    assert NoSmoothing()(None, None, LABELS, None) is LABELS
 
 
 def test_unknown_kind():
-    with pytest.raises(ValueError, match="'both'.*spatiotemporal, spatial, temporal"):
+    with pytest.raises(ValueError, match=r"smoothing\.kind=both.*spatiotemporal, spatial, temporal"):
         LabelSmoothing("both", [0.1], 4)

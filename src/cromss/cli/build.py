@@ -53,12 +53,11 @@ def build(cfg: DictConfig) -> tuple[SegmentationModule, LocationDataModule]:
     # Convolutions are faster in this layout: by a quarter on CPUs, and tensor cores want it.
     net = instantiate(cfg.fusion).to(memory_format=torch.channels_last)
     leave_out_idle(net)
-    smoothing = instantiate(cfg.smoothing)
     data = LocationDataModule(
         instantiate(cfg.dataset.reader),
         _test_reader(cfg),
         modalities=list(net.bands),
-        smoothing=smoothing,
+        smoothing=instantiate(cfg.smoothing),
         batch_size=cfg.trainer.batch_size,
         workers=cfg.trainer.workers,
         seed=cfg.seed,
@@ -85,7 +84,6 @@ def build(cfg: DictConfig) -> tuple[SegmentationModule, LocationDataModule]:
     module = SegmentationModule(
         net,
         branches=net.branches,
-        smoothing=smoothing,
         selection=instantiate(cfg.selection),
         objective=instantiate(cfg.loss),
         optimizer=_optimizer(cfg, net),

@@ -8,13 +8,13 @@ from pydantic import AfterValidator, Field
 
 from cromss.config.dataset import BandCounts
 from cromss.config.settings import Count, Means, OneOf, Settings, Share
-from cromss.loss.consistency import CONSISTENCIES
+from cromss.loss.functional import CONSISTENCIES
 from cromss.loss.objective import SEGMENTATION
 from cromss.loss.scope import SCOPES as LOSS_SCOPES
 from cromss.selection.confidence import CONFIDENCES
-from cromss.selection.schedule import RAMPS
+from cromss.selection.select import RAMPS
 from cromss.selection.weights import SCOPES
-from cromss.smoothing.smooth import KINDS
+from cromss.smoothing.prior import KINDS
 from cromss.types import BRANCHES
 
 

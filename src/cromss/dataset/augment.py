@@ -1,31 +1,31 @@
-"""One geometry for everything that lies on the same ground: images, labels, truth and prior move together.
+"""One geometry for everything on the same ground: images, labels, truth and prior move together.
 
-The random numbers are drawn on the host, from a seed a sample: a sample looks the same in whatever batch it comes, and
-the device is never asked for a value. Crop and flip copy pixels; only the samples that turn are interpolated.
+The random numbers are drawn on the host, from a seed per sample: a sample looks the same in whatever batch it comes,
+and the device is never asked for a value. Crop and flip copy pixels; only the samples that rotate are interpolated.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 import torch
-from kornia.geometry.transform import remap
+import torch.nn.functional as F
 from torch import Tensor
 
 from cromss.types import IGNORE_INDEX
 
 HALVINGS = 32
-"""Encoders halve the size up to five times: sides that are multiples of this suit all of them."""
+"""Encoders halve the size up to five times: image sides that are multiples of this suit all of them."""
 
 FLIPS = ((-1,), (-2,), (-2, -1))
 """Left-right, upside down, both: as tensor dimensions."""
 
 
 class View(NamedTuple):
-    """How one sample is looked at: crop first, then flip, then turn.
+    """Geometry of one sample: crop first, then flip, then rotate.
 
     Attributes:
         top: First row of the crop.
@@ -40,108 +40,65 @@ class View(NamedTuple):
     angle: float = 0.0
 
 
-class Moved(NamedTuple):
-    """What a geometry returns: its input, every part cut to ``(..., crop, crop)`` with its dtype kept."""
+class Mover(Protocol):
+    """Moves the parts of one batch, all by the same geometry."""
 
-    images: dict[str, Tensor]
-    labels: Tensor
-    truth: Tensor | None
-    prior: Tensor | None
+    def pixels(self, x: Tensor) -> Tensor:
+        """Values ``(B, K, H, W)`` -> ``(B, K, h, w)`` of the same dtype; rotated ones are interpolated.
 
+        Rotated integers are rounded to the nearest, and a rotated distribution still sums to one.
+        """
+        ...
 
-class Geometry(Protocol):
-    """Moves all parts of a batch together."""
-
-    def __call__(
-        self,
-        images: Mapping[str, Tensor],
-        labels: Tensor,
-        seeds: Sequence[int],
-        truth: Tensor | None = None,
-        prior: Tensor | None = None,
-    ) -> Moved:
-        """See `CropGeometry`."""
+    def classes(self, labels: Tensor) -> Tensor:
+        """Labels ``(B, H, W)`` -> ``(B, h, w)``, taken from the nearest pixel, never mixed; 255 in padding."""
         ...
 
 
-class CropGeometry(ABC):
-    """Cuts views of `crop` pixels out of a batch.
+class Geometry(Protocol):
+    """Decides how the samples of a batch are moved."""
 
-    Args:
-        crop: Side of the square view in pixels.
-    """
-
-    def __init__(self, crop: int) -> None:
-        if crop < 1:
-            raise ValueError(f"crop={crop} must be at least 1 pixel")
-        self.crop = crop
-
-    @abstractmethod
-    def views(self, height: int, width: int, seeds: Sequence[int]) -> list[View]:
-        """One view a seed, each of a patch of ``height x width``."""
-
-    @torch.no_grad()
-    def __call__(
-        self,
-        images: Mapping[str, Tensor],
-        labels: Tensor,
-        seeds: Sequence[int],
-        truth: Tensor | None = None,
-        prior: Tensor | None = None,
-    ) -> Moved:
-        """Moves a batch.
+    def __call__(self, height: int, width: int, seeds: Sequence[int], device: torch.device) -> Mover:
+        """The geometry of a batch.
 
         Args:
-            images: Modality -> ``(B, K, H, W)``, any dtype. Turned integers are rounded to the nearest.
-            labels: ``(B, H, W)`` classes and 255 for ignored; taken from the nearest pixel, never mixed.
+            height: Of its patches, in pixels.
+            width: Likewise.
             seeds: Of each sample, in [0, 2^32), for a geometry that draws.
-            truth: Exact labels ``(B, H, W)``, or None.
-            prior: Class distribution ``(B, C, H, W)``; a turned distribution still sums to one. Or None.
-
-        Raises:
-            ValueError: The patch is smaller than the crop, or the parts disagree in size.
+            device: Where the parts of the batch lie.
         """
-        height, width = _common_size(labels, {**images, "truth": truth, "prior": prior})
-        if self.crop > min(height, width):
-            raise ValueError(f"crop={self.crop} is larger than the patch of {height} x {width}: lower the crop")
-        views = self.views(height, width, seeds)
-        device = labels.device
-        move = _OneByOne(views, self.crop) if device.type == "cpu" else _AtOnce(views, self.crop, device)
-        return Moved(
-            {modality: move(image, "bilinear") for modality, image in images.items()},
-            move(labels[:, None], "nearest")[:, 0],
-            None if truth is None else move(truth[:, None], "nearest")[:, 0],
-            None if prior is None else move(prior, "bilinear"),
-        )
+        ...
 
 
-class RandomGeometry(CropGeometry):
-    """The training view: random crop, then now and then a flip and a rotation.
+class RandomGeometry:
+    """The training view: a random crop, then by chance a flip and a rotation.
 
-    The numbers drawn a sample are the same whatever the probabilities, so switching one transform off leaves the
-    others as they were.
+    The numbers drawn per sample are the same whatever the probabilities, so switching one transform off does not
+    change the others.
 
     Args:
-        crop: Side of the square view in pixels.
+        crop: Side of the square view in pixels, at most that of the patches.
         flip: Probability of a flip; then left-right, upside down and both are equally likely.
         rotate: Probability of a rotation.
-        degrees: Rotations are uniform in ``[-degrees, degrees]``; what comes in from outside is reflected.
+        degrees: Rotations are uniform in ``[-degrees, degrees]``; pixels from outside are reflected.
 
     Raises:
         ValueError: A probability outside [0, 1] or an angle outside [0, 180].
     """
 
     def __init__(self, crop: int, flip: float, rotate: float, degrees: float) -> None:
-        super().__init__(crop)
         for name, value, limit in (("flip", flip, 1), ("rotate", rotate, 1), ("degrees", degrees, 180)):
             if not 0 <= value <= limit:
                 raise ValueError(f"{name}={value} is not in [0, {limit}]")
-        self.flip = flip
-        self.rotate = rotate
-        self.degrees = degrees
+        self.crop, self.flip, self.rotate, self.degrees = crop, flip, rotate, degrees
+
+    def __call__(self, height: int, width: int, seeds: Sequence[int], device: torch.device) -> Mover:
+        """See `Geometry`."""
+        views = self.views(height, width, seeds)
+        return _OneByOne(views, self.crop) if device.type == "cpu" else _AtOnce(views, self.crop, device)
 
     def views(self, height: int, width: int, seeds: Sequence[int]) -> list[View]:
-        """One random view a seed, made of the first six numbers that it gives."""
+        """One random view per seed, made of the first six random numbers of that seed."""
         generator = torch.Generator()
         drawn = (torch.rand(6, generator=generator.manual_seed(seed)).tolist() for seed in seeds)
         return [
@@ -155,104 +112,73 @@ class RandomGeometry(CropGeometry):
         ]
 
 
-class CentreCrop(CropGeometry):
-    """An evaluation view: the same middle of every patch, nothing drawn."""
+class CentreView:
+    """An evaluation view, the same of every patch: its centre, or all of it.
 
-    def views(self, height: int, width: int, seeds: Sequence[int]) -> list[View]:
-        """The centre of the patch, whatever the seed."""
-        return [View(*self.corner(height, width))] * len(seeds)
-
-    def corner(self, height: int, width: int) -> tuple[int, int]:
-        """Row and column of the first pixel of the view in a patch of ``height x width``."""
-        return (height - self.crop) // 2, (width - self.crop) // 2
-
-    def inner(self, height: int, width: int) -> tuple[slice, slice]:
-        """Rows and columns of the view that show the patch: all of them."""
-        return slice(0, self.crop), slice(0, self.crop)
-
-    def pixels(self, height: int, width: int) -> int:
-        """Number of pixels of the view."""
-        return self.crop**2
-
-
-class WholePatch:
-    """An evaluation view: all of a patch, padded on all sides to multiples that every encoder can halve.
-
-    What is padded repeats the border and has no label, so it counts nowhere.
+    Args:
+        crop: Side of the view in pixels. None shows the whole patch, padded on all sides to multiples of `HALVINGS`:
+            the padding repeats the border and has no label, so it counts nowhere.
     """
 
-    @torch.no_grad()
-    def __call__(
-        self,
-        images: Mapping[str, Tensor],
-        labels: Tensor,
-        seeds: Sequence[int],
-        truth: Tensor | None = None,
-        prior: Tensor | None = None,
-    ) -> Moved:
-        """Pads a batch; arguments and errors as of `CropGeometry`, whatever the seeds."""
-        height, width = _common_size(labels, {**images, "truth": truth, "prior": prior})
-        rows, columns = (_padded(size, labels.device) for size in (height, width))
-        outside = _outside(rows, height)[:, None] | _outside(columns, width)
+    def __init__(self, crop: int | None) -> None:
+        self.crop = crop
 
-        def pad(x: Tensor) -> Tensor:
-            return x[..., rows.clamp(0, height - 1)[:, None], columns.clamp(0, width - 1)]
+    def __call__(self, height: int, width: int, seeds: Sequence[int], device: torch.device) -> Mover:
+        """See `Geometry`; nothing is drawn."""
+        return _Window(self._shown(height), self._shown(width), height, width, device)
 
-        return Moved(
-            {modality: pad(image) for modality, image in images.items()},
-            pad(labels).masked_fill(outside, IGNORE_INDEX),
-            None if truth is None else pad(truth).masked_fill(outside, IGNORE_INDEX),
-            None if prior is None else pad(prior),
-        )
+    def inner(self, height: int, width: int) -> tuple[slice, slice]:
+        """Rows and columns of the view that show the patch and no padding."""
+        shown = ((self._shown(size), size) for size in (height, width))
+        rows, columns = (slice(max(0, -side.start), min(len(side), size - side.start)) for side, size in shown)
+        return rows, columns
 
-    @staticmethod
-    def inner(height: int, width: int) -> tuple[slice, slice]:
-        """Rows and columns at which a patch of ``height x width`` lies in its padded view."""
-        margins = (_margin(size) for size in (height, width))
-        top, left = (before for before, _ in margins)
-        return slice(top, top + height), slice(left, left + width)
+    def corner(self, height: int, width: int) -> tuple[int, int]:
+        """Row and column, in the patch, of the first pixel that `inner` shows."""
+        return max(0, self._shown(height).start), max(0, self._shown(width).start)
 
-    @staticmethod
-    def corner(height: int, width: int) -> tuple[int, int]:
-        """Row and column of the first pixel that `inner` shows, in the patch."""
-        return 0, 0
+    def pixels(self, height: int, width: int) -> int:
+        """Number of pixels of the view of a patch of ``height x width``."""
+        return len(self._shown(height)) * len(self._shown(width))
 
-    @staticmethod
-    def pixels(height: int, width: int) -> int:
-        """Number of pixels of the padded view."""
-        return math.prod(size + sum(_margin(size)) for size in (height, width))
+    def _shown(self, size: int) -> range:
+        """Rows or columns of a patch of `size` that the view shows; those outside of it are padding."""
+        side = -(-size // HALVINGS) * HALVINGS if self.crop is None else self.crop
+        first = int((size - side) / 2)
+        return range(first, first + side)
 
 
-def _margin(size: int) -> tuple[int, int]:
-    """Pixels to pad before and after `size` pixels."""
-    missing = -size % HALVINGS
-    return missing // 2, missing - missing // 2
+class _Window:
+    """The `Mover` of `CentreView`."""
+
+    def __init__(self, rows: range, columns: range, height: int, width: int, device: torch.device) -> None:
+        row, column = (torch.arange(side.start, side.stop, device=device) for side in (rows, columns))
+        self.rows, self.columns = row.clamp(0, height - 1), column.clamp(0, width - 1)
+        self.outside = (row != self.rows)[:, None] | (column != self.columns)
+
+    def pixels(self, x: Tensor) -> Tensor:
+        return x.index_select(-2, self.rows).index_select(-1, self.columns)
+
+    def classes(self, labels: Tensor) -> Tensor:
+        return self.pixels(labels).masked_fill_(self.outside, IGNORE_INDEX)
 
 
-def _padded(size: int, device: torch.device) -> Tensor:
-    """Where each row of the padded view lies in the patch; negative or beyond it in the margins."""
-    before, after = _margin(size)
-    return torch.arange(-before, size + after, device=device)
+class _CropMover(ABC):
+    """A `Mover` of `RandomGeometry`; rotated pixels are read at the points of a grid."""
+
+    def pixels(self, x: Tensor) -> Tensor:
+        return self.move(x, "bilinear")
+
+    def classes(self, labels: Tensor) -> Tensor:
+        return self.move(labels[:, None], "nearest")[:, 0]
+
+    @abstractmethod
+    def move(self, x: Tensor, mode: str) -> Tensor:
+        """``(B, K, H, W)`` -> ``(B, K, crop, crop)``; `mode` is that of `torch.nn.functional.grid_sample`."""
 
 
-def _outside(positions: Tensor, size: int) -> Tensor:
-    return (positions < 0) | (positions >= size)
-
-
-def _common_size(labels: Tensor, parts: Mapping[str, Tensor | None]) -> tuple[int, int]:
-    """Height and width; ValueError where the parts of a batch disagree."""
-    batch, height, width = labels.shape
-    for name, part in parts.items():
-        if part is not None and (len(part), *part.shape[-2:]) != (batch, height, width):
-            raise ValueError(
-                f"labels are {batch} x {height} x {width}, but {name} is {tuple(part.shape)}: all parts of a "
-                "batch must cover the same pixels"
-            )
-    return height, width
-
-
-class _OneByOne:
-    """Moves sample by sample, a few planes at a time: on a CPU what stays in the cache moves fastest."""
+class _OneByOne(_CropMover):
+    """Moves sample by sample, a few planes at a time: on a CPU that is fastest, as the data stay in its cache."""
 
     planes_at_once = 4
 
@@ -261,8 +187,7 @@ class _OneByOne:
         self.crop = crop
         self.turned, self.grids = _rotations(views, crop, torch.device("cpu"))
 
-    def __call__(self, x: Tensor, mode: str) -> Tensor:
-        """``(B, K, H, W)`` -> ``(B, K, crop, crop)``; `mode` says how turned pixels are read."""
+    def move(self, x: Tensor, mode: str) -> Tensor:
         moved = x.new_empty(*x.shape[:2], self.crop, self.crop)
         for out, sample, view in zip(moved, x, self.views, strict=True):
             part = sample[:, view.top : view.top + self.crop, view.left : view.left + self.crop]
@@ -276,8 +201,8 @@ class _OneByOne:
         return moved
 
 
-class _AtOnce:
-    """Moves a whole batch by a few operations: on an accelerator an operation costs more than a sample's pixels."""
+class _AtOnce(_CropMover):
+    """Moves a whole batch by few operations: on an accelerator starting one costs more than the pixels of a sample."""
 
     def __init__(self, views: Sequence[View], crop: int, device: torch.device) -> None:
         last = crop - 1
@@ -291,8 +216,7 @@ class _AtOnce:
         turned, self.grids = _rotations(views, crop, device)
         self.turned = torch.tensor(turned, dtype=torch.long).to(device, non_blocking=True)
 
-    def __call__(self, x: Tensor, mode: str) -> Tensor:
-        """As `_OneByOne`."""
+    def move(self, x: Tensor, mode: str) -> Tensor:
         samples, planes = (torch.arange(size, device=x.device) for size in x.shape[:2])
         rows, columns = self.rows[:, None, :, None], self.columns[:, None, None, :]
         moved = x[samples[:, None, None, None], planes[:, None, None], rows, columns]
@@ -302,10 +226,7 @@ class _AtOnce:
 
 
 def _rotations(views: Sequence[View], crop: int, device: torch.device) -> tuple[list[int], Tensor]:
-    """Which samples turn, and the points ``(n, crop, crop, 2)`` at which they are read.
-
-    The same points as in ``kornia.geometry.transform.rotate``, built once for all parts of a sample.
-    """
+    """Which samples rotate, and the points ``(n, crop, crop, 2)`` at which they are read, in [-1, 1]: column, row."""
     turned = [i for i, view in enumerate(views) if view.angle]
     angles = torch.tensor([math.radians(views[i].angle) for i in turned]).to(device, non_blocking=True)
     cos, sin = angles.cos()[:, None, None], angles.sin()[:, None, None]
@@ -315,7 +236,7 @@ def _rotations(views: Sequence[View], crop: int, device: torch.device) -> tuple[
 
 
 def _varied(sample: Tensor) -> list[Tensor]:
-    """The planes that a turn changes: not the prior of an absent class, 0 everywhere."""
+    """The planes that a rotation changes: not the prior of an absent class, which is 0 everywhere."""
     if not sample.is_floating_point():
         return list(sample)
     varied = sample.amax((-2, -1)) != sample.amin((-2, -1))
@@ -324,8 +245,7 @@ def _varied(sample: Tensor) -> list[Tensor]:
 
 def _sample(x: Tensor, grid: Tensor, mode: str) -> Tensor:
     """Reads ``(n, K, crop, crop)`` at the points of a grid; integers are rounded."""
-    columns, rows = grid.unbind(-1)
-    turned = remap(x.float(), columns, rows, mode, "reflection", align_corners=True, normalized_coordinates=True)
+    turned = F.grid_sample(x.float(), grid, mode, padding_mode="reflection", align_corners=True)
     if x.is_floating_point():
         return turned.to(x.dtype)
     return turned.round_().to(torch.int32).to(x.dtype)  # from float to uint8 directly takes three times as long

@@ -1,7 +1,7 @@
-"""Segmentation losses on soft targets with a weight for every pixel (CromSS, section III-D).
+"""Segmentation and consistency losses with a weight for every pixel (CromSS, section III-D).
 
 A pixel of weight 0 has no influence on any of them; where all weights are 0, values and gradients are 0. Each is a
-function of sums over pixels, and these can be had apart: only sums can be added up over processes.
+function of sums over pixels, which are computed separately: sums can be added up over processes, losses cannot.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from cromss.types import IGNORE_INDEX, Prediction
+from cromss.types import Prediction, labelled
 
 
 def one_hot(labels: Tensor, num_classes: int) -> Tensor:
@@ -28,9 +28,9 @@ def one_hot(labels: Tensor, num_classes: int) -> Tensor:
     Returns:
         ``(B, C, H, W)`` float32; zero in all classes where there is no label.
     """
-    labelled = labels != IGNORE_INDEX
+    mask = labelled(labels)
     zeros = torch.zeros(labels.shape[0], num_classes, *labels.shape[1:], device=labels.device)
-    return zeros.scatter_(1, (labels.long() * labelled)[:, None], labelled.float()[:, None])
+    return zeros.scatter_(1, (labels.long() * mask)[:, None], mask.float()[:, None])
 
 
 @dataclass(frozen=True)
@@ -52,27 +52,14 @@ class SegmentationLoss:
 
 
 def weighted_sums(loss: Tensor, weight: Tensor) -> Tensor:
-    """``sum(w loss)`` and ``sum(w)`` of ``(B, H, W)`` each, ``(2,)``: what `mean_of_sums` takes."""
+    """``sum(w loss)`` and ``sum(w)`` of a loss and weights ``(B, H, W)``, as ``(2,)``: what `mean_of_sums` takes."""
     return torch.stack([(loss * weight).sum(), weight.sum()])
 
 
 def mean_of_sums(sums: Tensor) -> Tensor:
-    """The weighted mean of what `weighted_sums` found, a scalar; 0 where all weights are 0."""
+    """``sum(w loss) / sum(w)`` of the `weighted_sums`, a scalar; 0 where all weights are 0."""
     weighted, weight = sums.unbind()
     return weighted / weight.clamp(min=torch.finfo(weight.dtype).tiny)
-
-
-def weighted_mean(loss: Tensor, weight: Tensor) -> Tensor:
-    """``sum(w loss) / sum(w)`` over pixels, and 0 where all weights are 0.
-
-    Args:
-        loss: ``(B, H, W)``, finite.
-        weight: ``(B, H, W)``, >= 0.
-
-    Returns:
-        A scalar.
-    """
-    return mean_of_sums(weighted_sums(loss, weight))
 
 
 def _cross_entropy_sums(prediction: Prediction, target: Tensor, weight: Tensor) -> Tensor:
@@ -104,7 +91,7 @@ segmentation_models_pytorch).
 class _ClassSums(torch.autograd.Function):
     """Sums of ``w p y``, ``w p`` and ``w y`` over batch and pixels, each ``(C,)``, with gradient to p only.
 
-    By hand because allocating memory is what costs here: one map each way instead of autograd's three and three.
+    By hand, since allocating memory is most of the cost: one map forward and one backward instead of autograd's six.
     """
 
     @staticmethod
@@ -141,4 +128,27 @@ The weighted mean over pixels, >= 0. ``-log q`` is the binary cross-entropy of a
 (Lin et al. 2017, as in segmentation_models_pytorch). It is published for hard labels only; since it grows with the
 binary cross-entropy, it has the same minimum, sigmoid = target, for soft ones, and so it goes with every kind of
 smoothing.
+"""
+
+
+def _consistency_ce(student: Prediction, teacher: Prediction) -> Tensor:
+    return -(teacher.probs.detach() * student.log_probs).sum(1)
+
+
+def _consistency_kl(student: Prediction, teacher: Prediction) -> Tensor:
+    return (teacher.probs.detach() * (teacher.log_probs.detach() - student.log_probs)).sum(1)
+
+
+def _consistency_mse(student: Prediction, teacher: Prediction) -> Tensor:
+    return (student.probs - teacher.probs.detach()).square().sum(1)
+
+
+CONSISTENCIES: dict[str, Callable[[Prediction, Prediction], Tensor]] = {
+    "ce": _consistency_ce,
+    "kl": _consistency_kl,
+    "mse": _consistency_mse,
+}
+"""Name -> loss of a student against a teacher, ``(B, H, W)``, summed over classes; the teacher gets no gradient.
+
+Soft cross-entropy, Kullback-Leibler divergence, squared error of probabilities.
 """

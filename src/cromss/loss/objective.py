@@ -3,42 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from cromss.loss.consistency import CONSISTENCIES, cross_modal_sums
-from cromss.loss.functional import SegmentationLoss, cross_entropy, dice, focal, mean_of_sums, one_hot
-from cromss.loss.scope import SCOPES
-from cromss.types import MODALITIES, Logits, Prediction, as_prediction
+from cromss.loss.functional import (
+    CONSISTENCIES,
+    SegmentationLoss,
+    cross_entropy,
+    dice,
+    focal,
+    mean_of_sums,
+    one_hot,
+    weighted_sums,
+)
+from cromss.loss.scope import SCOPES, Sums
+from cromss.types import MODALITIES, Logits, PixelWeights, as_prediction, check_choice, labelled
 
 SEGMENTATION: dict[str, SegmentationLoss] = {"ce": cross_entropy, "dice": dice, "focal": focal}
 """Name -> segmentation loss of a prediction against a target distribution with pixel weights."""
-
-
-class PixelWeights(Protocol):
-    """What selection returns: per modality, how much each pixel counts, ``(B, H, W)`` in [0, 1]."""
-
-    @property
-    def label(self) -> Mapping[str, Tensor]:
-        """Weights of the segmentation loss of a branch; a branch without any counts every pixel alike."""
-        ...
-
-    @property
-    def prediction(self) -> Mapping[str, Tensor]:
-        """Weights of the consistency loss towards a modality."""
-        ...
-
-
-@dataclass(frozen=True)
-class _Alike:
-    label: Mapping[str, Tensor] = field(default_factory=dict)
-    prediction: Mapping[str, Tensor] = field(default_factory=dict)
-
-
-_ALIKE = _Alike()
 
 
 @dataclass(frozen=True)
@@ -63,7 +47,9 @@ class Objective:
 
     Args:
         segmentation: ``"ce"``, ``"dice"``, ``"focal"`` or several joined by ``_``, which are added up.
-        consistency: ``"ce"``, ``"kl"``, ``"mse"`` or ``"none"``, see `cross_modal_consistency`.
+        consistency: ``"ce"`` soft cross-entropy, ``"kl"`` Kullback-Leibler divergence, ``"mse"`` squared error of the
+            probabilities, or ``"none"``. Each modality learns what the other predicts, weighted by how far the other
+            is to be trusted; the target gets no gradient.
         consistency_weight: Factor of the consistency loss, >= 0.
         num_classes: C.
         scope: ``"batch"``: the loss of the pixels at hand. ``"global"``: where several processes train together, that
@@ -89,17 +75,15 @@ class Objective:
                 f"segmentation loss {segmentation!r} is unknown: join any of {', '.join(SEGMENTATION)} by '_', "
                 "each at most once, e.g. loss=ce_dice"
             )
-        if consistency not in (*CONSISTENCIES, "none"):
-            raise ValueError(f"loss.consistency={consistency} is unknown; choose {', '.join(CONSISTENCIES)} or none")
+        check_choice("loss.consistency", consistency, (*CONSISTENCIES, "none"))
         if not consistency_weight >= 0:
             raise ValueError(f"loss.consistency_weight={consistency_weight} is not allowed: a number >= 0")
-        if scope not in SCOPES:
-            raise ValueError(f"loss.scope={scope} is not allowed: choose one of {', '.join(SCOPES)}")
+        check_choice("loss.scope", scope, SCOPES)
         self.segmentation, self.consistency = segmentation, consistency
         self.consistency_weight, self.num_classes, self.scope = consistency_weight, num_classes, scope
         self._parts = {f"loss_{part}": SEGMENTATION[part] for part in parts}
         self._over = SCOPES[scope]
-        self._consistency = _no_consistency if consistency == "none" else self._cross_modal
+        self._taught = () if consistency == "none" else (MODALITIES, MODALITIES[::-1])
 
     def __call__(self, logits: Logits, target: Tensor, weights: PixelWeights | None = None) -> Loss:
         """Compares the branches with the target and with each other.
@@ -114,6 +98,7 @@ class Objective:
             ValueError: Shapes that do not fit, or consistency without both modalities.
         """
         branches = {name: as_prediction(branch) for name, branch in logits.items()}
+        mask = labelled(target).float()
         target = target.float() if target.ndim == 4 else one_hot(target, self.num_classes)
         for name, branch in branches.items():
             if branch.logits.shape != target.shape or target.shape[1] != self.num_classes:
@@ -121,40 +106,32 @@ class Objective:
                     f"{name} logits {tuple(branch.logits.shape)}, target {tuple(target.shape)} and "
                     f"num_classes={self.num_classes} do not fit: all need the same (B, C, H, W)"
                 )
-        weights = _ALIKE if weights is None else weights
-        labelled = (target.sum(1) > 0).float()
-        sums: dict[str, Tensor] = {}
+        if self._taught and not set(MODALITIES) <= set(branches):
+            raise ValueError(
+                f"loss.consistency={self.consistency} compares s1 with s2, but the network predicts only "
+                f"{', '.join(branches)}: choose loss.consistency=none, or fusion=mid or late"
+            )
+        weights = PixelWeights() if weights is None else weights
+        sums: Sums = {}
         for name, branch in branches.items():
-            weight = weights.label.get(name, labelled) * labelled
+            weight = weights.label.get(name, mask) * mask
             sums |= {f"{name}/{part}": loss.sums(branch, target, weight) for part, loss in self._parts.items()}
-        taught = self._consistency(branches, weights, labelled)
-        sums = self._over(sums | taught)
+        for student, teacher in self._taught:
+            pixels = CONSISTENCIES[self.consistency](branches[student], branches[teacher])
+            trust = weights.prediction.get(teacher, mask) * mask
+            sums[f"{student}/loss_consistency"] = weighted_sums(pixels, trust)
+        sums = self._over(sums)
 
         terms: dict[str, Tensor] = {}
-        segmentation, consistency = labelled.new_zeros(()), labelled.new_zeros(())
+        segmentation, consistency = mask.new_zeros(()), mask.new_zeros(())
         for name in branches:
             parts = {f"{name}/{part}": loss.value(sums[f"{name}/{part}"]) for part, loss in self._parts.items()}
             terms |= parts | {f"{name}/loss_seg": torch.stack(list(parts.values())).sum()}
             segmentation = segmentation + terms[f"{name}/loss_seg"]
-        for term in taught:
+        for student, _ in self._taught:
+            term = f"{student}/loss_consistency"
             terms[term] = mean_of_sums(sums[term])
             consistency = consistency + terms[term]
         terms["loss_consistency"] = consistency
         total = segmentation + self.consistency_weight * consistency
         return Loss(total, {name: term.detach() for name, term in terms.items()})
-
-    def _cross_modal(
-        self, branches: Mapping[str, Prediction], weights: PixelWeights, labelled: Tensor
-    ) -> dict[str, Tensor]:
-        if not set(MODALITIES) <= set(branches):
-            raise ValueError(
-                f"loss.consistency={self.consistency} compares s1 with s2, but the network predicts only "
-                f"{', '.join(branches)}: choose loss.consistency=none, or fusion=mid or late"
-            )
-        trust = {name: weights.prediction.get(name, labelled) * labelled for name in MODALITIES}
-        sums = cross_modal_sums(branches, trust, self.consistency)
-        return {f"{student}/loss_consistency": own for student, own in sums.items()}
-
-
-def _no_consistency(branches: Mapping[str, Prediction], weights: PixelWeights, labelled: Tensor) -> dict[str, Tensor]:
-    return {}

@@ -1,6 +1,6 @@
 """How sure a branch is of its prediction and of the given label (CromSS, section III-C).
 
-Confidences judge pixels, they do not teach: no gradient flows through them.
+Confidences judge pixels and do not teach: no gradient flows through them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from cromss.types import IGNORE_INDEX, Prediction, as_prediction
+from cromss.types import Prediction, as_prediction, check_choice, labelled
 
 
 def _entropy_confidence(prediction: Prediction) -> Tensor:
@@ -39,8 +39,7 @@ def prediction_confidence(logits: Tensor | Prediction, kind: str = "entropy") ->
     Raises:
         ValueError: Unknown kind.
     """
-    if kind not in CONFIDENCES:
-        raise ValueError(f"confidence {kind!r} is unknown; choose one of {', '.join(CONFIDENCES)}")
+    check_choice("confidence", kind, CONFIDENCES)
     return CONFIDENCES[kind](as_prediction(logits)).nan_to_num_(0.0).clamp_(0, 1)
 
 
@@ -54,10 +53,10 @@ def label_confidence(logits: Tensor | Prediction, labels: Tensor) -> Tensor:
     Returns:
         ``(B, H, W)`` float32 in [0, 1], without gradient; NaN counts as 0, and so do unlabelled pixels.
     """
-    unlabelled = labels == IGNORE_INDEX
-    index = labels.long().masked_fill(unlabelled, 0)
+    mask = labelled(labels)
+    index = labels.long() * mask
     confidence = as_prediction(logits).probs.detach().gather(1, index[:, None])[:, 0]
-    return confidence.masked_fill_(unlabelled, 0).nan_to_num_(0.0).clamp_(0, 1)
+    return confidence.masked_fill_(~mask, 0).nan_to_num_(0.0).clamp_(0, 1)
 
 
 def entangle(conf_a: Tensor, conf_b: Tensor) -> tuple[Tensor, Tensor]:

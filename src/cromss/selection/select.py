@@ -2,42 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from cromss.selection.confidence import CONFIDENCES, entangle, label_confidence, prediction_confidence
-from cromss.selection.schedule import RAMPS, ramp
 from cromss.selection.weights import SCOPES, label_weights, prediction_weights
-from cromss.types import IGNORE_INDEX, MODALITIES, Logits, as_prediction
+from cromss.types import MODALITIES, Logits, PixelWeights, as_prediction, check_choice, labelled
+
+RAMPS: dict[str, Callable[[float], float]] = {
+    "exp": lambda share: math.exp(-5 * (1 - share) ** 2),
+    "linear": lambda share: share,
+    "none": lambda share: 1.0,
+}
+"""Name -> progress of selection at a share in [0, 1) of the ramp."""
 
 
-@dataclass(frozen=True)
-class Selection:
-    """How much each pixel counts, per modality; float32 ``(B, H, W)`` in [0, 1], no gradient, 0 where unlabelled.
+def ramp(kind: str, epoch: float, epochs: float) -> float:
+    """Progress of selection, 0 (hardly any) to 1 (full): ``r(e)`` in CromSS, section III-C.
 
-    Attributes:
-        label: Modality -> weights of its segmentation loss.
-        prediction: Modality -> weights of the consistency loss *towards* this modality.
+    Args:
+        kind: ``"exp"``: ``exp(-5 (1 - epoch / epochs)^2)``; ``"linear"``: ``epoch / epochs``; ``"none"``: 1 at once.
+        epoch: Current epoch, from 0.
+        epochs: Length of the ramp; from ``epoch >= epochs`` on the progress is 1.
+
+    Returns:
+        A number in [0, 1].
+
+    Raises:
+        ValueError: Unknown kind.
     """
-
-    label: Mapping[str, Tensor]
-    prediction: Mapping[str, Tensor]
+    check_choice("ramp", kind, RAMPS)
+    return 1.0 if epoch >= epochs else RAMPS[kind](epoch / epochs)
 
 
 class NoSelection:
     """Every labelled pixel counts alike."""
 
-    def __call__(self, logits: Logits, labels: Tensor, epoch: float) -> Selection:
+    def __call__(self, logits: Logits, labels: Tensor, epoch: float) -> PixelWeights:
         """Weight 1 for every labelled pixel of the modalities in `logits`; see `CrossModalSelection`."""
-        labelled = (labels != IGNORE_INDEX).float()
-        alike = {name: labelled for name in MODALITIES if name in logits}
-        return Selection(label=alike, prediction=alike)
+        mask = labelled(labels).float()
+        alike = {name: mask for name in MODALITIES if name in logits}
+        return PixelWeights(label=alike, prediction=alike)
 
 
+@dataclass(frozen=True)
 class CrossModalSelection:
-    """Both modalities judge labels and predictions; what they trust counts, more sharply epoch by epoch.
+    """Both modalities judge labels and predictions; what they trust counts, more sharply from epoch to epoch.
 
     The share of labels that count fully falls from about 1 to `prop` along the ramp; see `label_weights` and
     `prediction_weights`. A third branch (``"common"``) neither judges nor is judged.
@@ -56,33 +69,26 @@ class CrossModalSelection:
         ValueError: A value that is not allowed.
     """
 
-    def __init__(
-        self,
-        prop: float,
-        ramp: str,
-        ramp_epochs: float,
-        confidence: str,
-        entangle: bool,
-        class_balanced: bool,
-        scope: str = "global",
-    ) -> None:
-        if not 0 <= prop <= 1:
-            raise ValueError(f"selection.prop={prop} is not allowed: a share in [0, 1], e.g. 0.5 to keep half fully")
-        if ramp not in RAMPS:
-            raise ValueError(f"selection.ramp={ramp} is not allowed: choose one of {', '.join(RAMPS)}")
-        if ramp_epochs < 1:
-            raise ValueError(f"selection.ramp_epochs={ramp_epochs} is not allowed: at least 1; for none, ramp=none")
-        if confidence not in CONFIDENCES:
-            raise ValueError(
-                f"selection.confidence={confidence} is not allowed: choose one of {', '.join(CONFIDENCES)}"
-            )
-        if scope not in SCOPES:
-            raise ValueError(f"selection.scope={scope} is not allowed: choose one of {', '.join(SCOPES)}")
-        self.prop, self.ramp, self.ramp_epochs = prop, ramp, ramp_epochs
-        self.confidence, self.class_balanced, self.scope = confidence, class_balanced, scope
-        self._join = _entangled if entangle else _alone
+    prop: float
+    ramp: str
+    ramp_epochs: float
+    confidence: str
+    entangle: bool
+    class_balanced: bool
+    scope: str = "global"
 
-    def __call__(self, logits: Logits, labels: Tensor, epoch: float) -> Selection:
+    def __post_init__(self) -> None:
+        if not 0 <= self.prop <= 1:
+            raise ValueError(f"selection.prop={self.prop} is not allowed: set a share in [0, 1], e.g. 0.5")
+        if self.ramp_epochs < 1:
+            raise ValueError(
+                f"selection.ramp_epochs={self.ramp_epochs} is not allowed: at least 1; for none, ramp=none"
+            )
+        check_choice("selection.ramp", self.ramp, RAMPS)
+        check_choice("selection.confidence", self.confidence, CONFIDENCES)
+        check_choice("selection.scope", self.scope, SCOPES)
+
+    def __call__(self, logits: Logits, labels: Tensor, epoch: float) -> PixelWeights:
         """Weighs pixels.
 
         Args:
@@ -93,31 +99,23 @@ class CrossModalSelection:
         Raises:
             ValueError: One of the two modalities is missing.
         """
-        missing = [name for name in MODALITIES if name not in logits]
-        if missing:
+        if missing := [name for name in MODALITIES if name not in logits]:
             raise ValueError(
                 f"cross-modal selection needs s1 and s2, but {', '.join(missing)} is missing: "
                 "choose fusion=mid or fusion=late, or turn it off by selection=none"
             )
         progress = ramp(self.ramp, epoch, self.ramp_epochs)
         keep = 1 - progress * (1 - self.prop)
-        branches = {name: as_prediction(logits[name]) for name in MODALITIES}
-        num_classes = branches["s1"].logits.shape[1]
-        labelled = labels != IGNORE_INDEX
-        label = self._join({name: label_confidence(branch, labels) for name, branch in branches.items()})
-        prediction = self._join({n: prediction_confidence(branch, self.confidence) for n, branch in branches.items()})
-        return Selection(
-            label={
-                n: label_weights(c, labels, keep, num_classes, self.class_balanced, self.scope)
-                for n, c in label.items()
-            },
-            prediction={n: prediction_weights(c, progress) * labelled for n, c in prediction.items()},
-        )
+        branches = [as_prediction(logits[name]) for name in MODALITIES]
+        num_classes = branches[0].logits.shape[1]
+        join = entangle if self.entangle else _each_alone
+        label = join(*(label_confidence(branch, labels) for branch in branches))
+        prediction = join(*(prediction_confidence(branch, self.confidence) for branch in branches))
+        weights = [label_weights(c, labels, keep, num_classes, self.class_balanced, self.scope) for c in label]
+        mask = labelled(labels)
+        trust = [prediction_weights(c, progress) * mask for c in prediction]
+        return PixelWeights(dict(zip(MODALITIES, weights, strict=True)), dict(zip(MODALITIES, trust, strict=True)))
 
 
-def _entangled(confidences: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    return dict(zip(confidences, entangle(*confidences.values()), strict=True))
-
-
-def _alone(confidences: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-    return confidences
+def _each_alone(conf_a: Tensor, conf_b: Tensor) -> tuple[Tensor, Tensor]:
+    return conf_a, conf_b

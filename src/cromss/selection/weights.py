@@ -8,13 +8,13 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from cromss.types import IGNORE_INDEX
+from cromss.types import check_choice, labelled
 
 _BITS = 15
 _BINS = 1 << _BITS
 
 
-def _of_all(counts: Tensor) -> Tensor:
+def _all_reduce(counts: Tensor) -> Tensor:
     if dist.is_available() and dist.is_initialized():
         dist.all_reduce(counts)
     return counts
@@ -24,7 +24,7 @@ def _own(counts: Tensor) -> Tensor:
     return counts
 
 
-SCOPES: dict[str, Callable[[Tensor], Tensor]] = {"global": _of_all, "batch": _own}
+SCOPES: dict[str, Callable[[Tensor], Tensor]] = {"global": _all_reduce, "batch": _own}
 """Name -> which processes' pixels are counted, of the counts of this one."""
 
 
@@ -42,7 +42,7 @@ def label_weights(
     ``min(conf / t, 1)``; it is 0 for a class with ``floor(n keep) = 0`` and 1 where ``t = 0``.
 
     Where several processes train together and the scope is global, ``n`` and ``t`` are those of the whole batch, so
-    that weights do not depend on how many GPUs share it. All processes must then call this function, and equally often.
+    that weights do not depend on how many GPUs share it. All processes must then call this function equally often.
 
     Args:
         conf: ``(B, H, W)`` in [0, 1], usually entangled label confidence.
@@ -58,23 +58,22 @@ def label_weights(
     Raises:
         ValueError: keep outside [0, 1], or an unknown scope.
     """
-    if scope not in SCOPES:
-        raise ValueError(f"scope {scope!r} is unknown; choose one of {', '.join(SCOPES)}")
+    check_choice("scope", scope, SCOPES)
     if not 0 <= keep <= 1:
         raise ValueError(f"keep is {keep}; the share of labels that count fully must lie in [0, 1]")
-    labelled = (labels != IGNORE_INDEX).float()
-    conf = conf.detach().float() * labelled
+    mask = labelled(labels)
+    conf = conf.detach().float() * mask
     if keep == 0:
         return conf
     if keep == 1:
-        return labelled
-    group = torch.where(labels == IGNORE_INDEX, 0, labels) if class_balanced else torch.zeros_like(labels)
-    group, num_groups = group.flatten().int(), num_classes if class_balanced else 1
-    counted = labelled.flatten().int()
+        return mask.float()
+    group = (labels * mask if class_balanced else torch.zeros_like(labels)).flatten().int()
+    num_groups = num_classes if class_balanced else 1
+    counted = mask.flatten().int()
     threshold, kept = _thresholds(conf.flatten(), group, counted, keep, num_groups, SCOPES[scope])
     divisor = threshold.masked_fill(kept == 0, torch.inf).index_select(0, group).view_as(conf)
     # t / t is exactly 1; t = 0 makes infinity or, for a confidence of 0, NaN: both stand for weight 1.
-    return (conf / divisor).clamp_(max=1).nan_to_num_(1.0).mul_(labelled)
+    return (conf / divisor).clamp_(max=1).nan_to_num_(1.0).mul_(mask)
 
 
 def prediction_weights(conf: Tensor, progress: float) -> Tensor:

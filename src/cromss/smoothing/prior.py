@@ -8,7 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from cromss.types import IGNORE_INDEX
+from cromss.types import IGNORE_INDEX, check_choice, labelled
+
+KINDS = ("spatiotemporal", "spatial", "temporal")
+"""Whose one-hot maps make up a prior, see `label_prior`."""
 
 SIGMA = 3.0
 """Width of the Gaussian in pixels of 10 m."""
@@ -16,7 +19,7 @@ SIGMA = 3.0
 RADIUS = 12
 """Where the Gaussian is cut off, in pixels: four sigma."""
 
-_BLOCK = 24  # pixels filtered by one matrix product: smaller wastes calls, larger multiplies more zeros
+_BLOCK = 24  # pixels filtered by one matrix product: smaller means more calls, larger more products with zero
 
 
 def label_prior(labels: Tensor, season: Tensor, kind: str, num_classes: int) -> Tensor:
@@ -35,11 +38,12 @@ def label_prior(labels: Tensor, season: Tensor, kind: str, num_classes: int) -> 
 
     Returns:
         ``(B, C, H, W)`` float32, also under autocast; every pixel sums to 1 over classes. Where nothing is labelled
-        within the filter's reach the prior is ``1 / C``. Label values are trusted: whoever reads files checks them.
+        within the filter's reach the prior is ``1 / C``. Label values are not checked here: readers of files do that.
 
     Raises:
         ValueError: Unknown kind, or labels that are not ``(B, T, H, W)``.
     """
+    check_choice("smoothing.kind", kind, KINDS)
     if labels.ndim != 4:
         raise ValueError(
             f"labels have the shape {tuple(labels.shape)}; a prior needs (B, T, H, W): add the season axis"
@@ -59,9 +63,7 @@ def _weigh_seasons(labels: Tensor, season: Tensor, kind: str) -> tuple[Tensor, T
     average = torch.full((batch, seasons), 1 / seasons, device=labels.device)
     if kind == "temporal":
         return labels, average
-    if kind == "spatiotemporal":
-        return labels, (average + F.one_hot(season, seasons)) / 2
-    raise ValueError(f"smoothing kind {kind!r} is unknown; choose temporal, spatial or spatiotemporal")
+    return labels, (average + F.one_hot(season, seasons)) / 2
 
 
 def _prior_of_all(labels: Tensor, weights: Tensor, num_classes: int) -> Tensor:
@@ -69,14 +71,13 @@ def _prior_of_all(labels: Tensor, weights: Tensor, num_classes: int) -> Tensor:
     batch, seasons, height, width = labels.shape
     maps = torch.zeros(batch, num_classes, height, width, device=labels.device)
     for t in range(seasons):
-        labelled = labels[:, t, None] != IGNORE_INDEX
-        index = labels[:, t, None].long().masked_fill(~labelled, 0)
-        maps.scatter_add_(1, index, labelled * weights[:, t, None, None, None])
+        mask = labelled(labels[:, t])[:, None]
+        maps.scatter_add_(1, labels[:, t, None].long() * mask, mask * weights[:, t, None, None, None])
     return _normalise(_gaussian(maps.permute(2, 0, 1, 3)).permute(1, 2, 0, 3), dim=1)
 
 
 def _prior_of_present(labels: Tensor, weights: Tensor, num_classes: int) -> Tensor:
-    """Filters the classes that occur in a sample, and of these one less where every pixel is labelled."""
+    """Filters the classes that occur in a sample; where every pixel is labelled, all of them but one."""
     prior = torch.empty(len(labels), num_classes, *labels.shape[2:])
     for out, sample, weight in zip(prior, labels, weights, strict=True):
         # A search stops at the first pixel of a class and beats any count.

@@ -1,4 +1,4 @@
-"""How good a map is, and how clean a selection is: counts on the device, added up over batches and processes."""
+"""Scores of maps and of the selection: counts on the device, added up over batches and processes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from cromss.types import IGNORE_INDEX
+from cromss.types import labelled
 
 
 class SegmentationScores(Metric):
@@ -39,8 +39,8 @@ class SegmentationScores(Metric):
             labels: Classes ``(B, H, W)``, integers in [0, C), or 255 for pixels that do not count.
         """
         cells = self.num_classes**2
-        # Ignored pixels go to one cell more, since picking the others out would make the host wait for the device.
-        cell = torch.where(labels == IGNORE_INDEX, cells, labels.long() * self.num_classes + predicted.long())
+        # Ignored pixels go to one extra cell, since selecting the others would make the host wait for the device.
+        cell = torch.where(labelled(labels), labels.long() * self.num_classes + predicted.long(), cells)
         counts = torch.zeros(cells + 1, dtype=torch.int64, device=cell.device)
         counts.scatter_add_(0, cell.flatten(), torch.ones_like(cell).flatten())
         self.confusion += counts[:cells].view_as(self.confusion)
@@ -75,7 +75,7 @@ class SegmentationScores(Metric):
 
 
 class SelectionQuality(Metric):
-    """How many labels are wrong among the pixels that selection counts fully, beside how many are wrong in all.
+    """The share of wrong labels among the pixels that selection counts fully, and among all.
 
     Only pixels with a label and a known truth are looked at.
 
@@ -102,7 +102,7 @@ class SelectionQuality(Metric):
             labels: Noisy labels ``(B, H, W)``, 255 for none.
             truth: Exact labels ``(B, H, W)``, 255 for unknown.
         """
-        known = (labels != IGNORE_INDEX) & (truth != IGNORE_INDEX)
+        known = labelled(labels) & labelled(truth)
         wrong = known & (labels != truth)
         selected = known & (weights >= 1 - 1e-6)
         self.labelled += known.sum()
@@ -127,8 +127,8 @@ class SelectionQuality(Metric):
 class WeightedMean(Metric):
     """The mean of a value over batches of different weight, e.g. a loss over all labelled pixels.
 
-    `torchmetrics.MeanMetric` asks the device for NaNs at every update and adds up in float32. Here NaNs pass through
-    and sums are float64.
+    `torchmetrics.MeanMetric` checks for NaN at every update, for which the host waits for the device, and sums in
+    float32. Here NaNs pass through and sums are float64.
 
     Args:
         kwargs: See `torchmetrics.Metric`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import lightning as L
 from torch import Tensor, nn
@@ -13,41 +13,32 @@ from torchmetrics import Metric
 
 from cromss.dataset.classes import check_class_names, metric_keys
 from cromss.fusion import FUSED, FusionNetwork, fused_probs
-from cromss.loss import Objective
+from cromss.loss import Loss, Objective
 from cromss.selection import CrossModalSelection, NoSelection
 from cromss.trainer.guard import FiniteGuard
 from cromss.trainer.metrics import SegmentationScores, SelectionQuality, WeightedMean
-from cromss.types import IGNORE_INDEX, MODALITIES, Batch, Prediction
+from cromss.types import MODALITIES, Batch, PixelWeights, Prediction, labelled
 
 MEAN_SCORES = ("oa", "aa", "miou", "mf1")
 """What is logged of `SegmentationScores` beside the IoU of every class."""
 
 
-class Target(Protocol):
-    """What a training step needs of the smoothing."""
-
-    def target(self, labels: Tensor, prior: Tensor | None) -> Tensor:
-        """Labels ``(B, H, W)`` and prior -> what the loss compares with."""
-        ...
-
-
 class SegmentationModule(L.LightningModule):
-    """Trains a fusion network, and says how good its maps are.
+    """Trains a fusion network and measures its maps.
 
     Args:
         net: Images by modality -> logits by branch.
         branches: Names of the branches, in the order in which they are reported.
-        smoothing: Makes the training target.
         selection: Says which pixels count.
         objective: The loss.
         optimizer: Parameters -> optimiser.
         scheduler: Optimiser -> Lightning's scheduler settings.
         classes: Class names; see `cromss.dataset.classes.check_class_names`.
         has_truth: True when batches carry exact labels beside the noisy ones.
-        check_finite_every: Steps between two looks at whether the logits are finite, on an accelerator.
+        check_finite_every: Steps between two checks whether the logits are finite, on an accelerator.
 
     Attributes:
-        test_branches: The branches, and where there are several also what they say together.
+        test_branches: The branches, and where there are several also `FUSED`, their mean.
         test_scores: Confusion matrices of the last test against the dataset's labels, by test branch.
     """
 
@@ -56,7 +47,6 @@ class SegmentationModule(L.LightningModule):
         net: FusionNetwork,
         *,
         branches: Sequence[str],
-        smoothing: Target,
         selection: CrossModalSelection | NoSelection,
         objective: Objective,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
@@ -68,7 +58,6 @@ class SegmentationModule(L.LightningModule):
         super().__init__()
         self.net = net
         self.branches = tuple(branches)
-        self.smoothing = smoothing
         self.selection = selection
         self.objective = objective
         self.optimizer = optimizer
@@ -95,29 +84,26 @@ class SegmentationModule(L.LightningModule):
         return {branch: Prediction(logits.contiguous()) for branch, logits in self.net(images).items()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step: logits, target, selection, loss."""
-        predictions = self(batch.images)
-        self.guard.watch(predictions, self.global_step)
-        target = self.smoothing.target(batch.labels, batch.prior)
-        selection = self.selection(predictions, batch.labels, self.current_epoch)
-        loss = self.objective(predictions, target, selection)
-        self._log_training(batch, loss.total, loss.terms, selection.label)
+        """One step; the target was made with the batch."""
+        predictions = self._predict(batch, self.global_step)
+        weights = self.selection(predictions, batch.labels, self.current_epoch)
+        loss = self.objective(predictions, batch.target, weights)
+        self._add_to_means(batch, loss, weights)
         return loss.total
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Hard labels, no selection: a number that means the same in every epoch."""
-        predictions = self(batch.images)
-        self.guard.watch(predictions, self.global_step)
-        loss = self.objective(predictions, batch.labels)
-        self.val_loss.update(loss.total, (batch.labels != IGNORE_INDEX).sum())
-        predicted = {branch: prediction.logits.argmax(dim=1) for branch, prediction in predictions.items()}
+        predictions = self._predict(batch, self.global_step)
+        loss = self.objective(predictions, batch.target)
+        self.val_loss.update(loss.total, labelled(batch.labels).sum())
+        predicted = _classes(predictions)
         for (kind, branch), score in self.scores.items():
             labels = batch.labels if kind == "noisy" else batch.truth
             assert labels is not None
             score.update(predicted[branch], labels)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the scores a branch and class, from confusion matrices summed over all processes."""
+        """Logs the scores per branch and class, from confusion matrices summed over all processes."""
         self.guard.check()
         self.log("val/loss", _compute_and_reset(self.val_loss), prog_bar=True)
         for (kind, branch), score in self.scores.items():
@@ -129,9 +115,8 @@ class SegmentationModule(L.LightningModule):
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Counts a batch; returns the classes ``(B, H, W)`` that each test branch predicts."""
-        predictions = self(batch.images)
-        self.guard.watch(predictions, batch_idx)
-        predicted = {branch: prediction.logits.argmax(dim=1) for branch, prediction in predictions.items()}
+        predictions = self._predict(batch, batch_idx)
+        predicted = _classes(predictions)
         if FUSED in self.test_branches:
             predicted[FUSED] = fused_probs(predictions.values()).argmax(dim=1)
         for branch, score in self.test_scores.items():
@@ -139,12 +124,12 @@ class SegmentationModule(L.LightningModule):
         return predicted
 
     def on_test_start(self) -> None:
-        """A test counts from nothing."""
+        """Resets the scores."""
         for score in self.test_scores.values():
             score.reset()
 
     def on_test_epoch_end(self) -> None:
-        """A network that is not finite has no scores."""
+        """Raises where logits were not finite."""
         self.guard.check()
 
     def on_train_epoch_end(self) -> None:
@@ -160,7 +145,7 @@ class SegmentationModule(L.LightningModule):
                 config.scheduler.step(self.trainer.callback_metrics[str(config.monitor)])
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any | None) -> None:
-        """Leaves out what `on_train_epoch_end` has done."""
+        """Leaves out the step that `on_train_epoch_end` has done."""
         if metric is None:
             super().lr_scheduler_step(scheduler, metric)
 
@@ -169,7 +154,7 @@ class SegmentationModule(L.LightningModule):
         return {**self.train_means, **self.quality}
 
     def restore_epoch_sums(self, sums: Mapping[str, Mapping[str, float]]) -> None:
-        """Goes on adding up where a checkpoint within an epoch left off.
+        """Restores the sums of a checkpoint within an epoch.
 
         Args:
             sums: Name, as in `epoch_sums` -> state of that metric -> its value on this process.
@@ -192,21 +177,28 @@ class SegmentationModule(L.LightningModule):
         optimizer = self.optimizer(self.parameters())
         return {"optimizer": optimizer, "lr_scheduler": self.scheduler(optimizer)}
 
-    def _log_training(
-        self, batch: Batch, total: Tensor, terms: Mapping[str, Tensor], weights: Mapping[str, Tensor]
-    ) -> None:
-        # Not Lightning's means: where there are several processes it adds them up whenever somebody first asks, and the
-        # progress bar asks on one of them alone.
-        for name, value in {"loss": total, **terms}.items():
+    def _predict(self, batch: Batch, step: int) -> dict[str, Prediction]:
+        predictions = self(batch.images)
+        self.guard.watch(predictions, step)
+        return predictions
+
+    def _add_to_means(self, batch: Batch, loss: Loss, weights: PixelWeights) -> None:
+        # Not `log_dict`: with several processes Lightning reduces its means whenever somebody first reads them, and the
+        # progress bar reads them on one process alone.
+        for name, value in {"loss": loss.total, **loss.terms}.items():
             mean = self.train_means.setdefault(f"train/{name}", WeightedMean().to(value.device))
             mean.update(value.detach(), len(batch.labels))
         if batch.truth is not None:
             for branch, quality in self.quality.items():
-                quality.update(weights[branch], batch.labels, batch.truth)
+                quality.update(weights.label[branch], batch.labels, batch.truth)
+
+
+def _classes(predictions: Mapping[str, Prediction]) -> dict[str, Tensor]:
+    return {branch: prediction.logits.argmax(dim=1) for branch, prediction in predictions.items()}
 
 
 def _compute_and_reset(metric: Metric) -> Any:
-    """The value over all processes; the metric starts anew."""
+    """The value over all processes; then resets the metric."""
     value = metric.compute()
     metric.reset()
     return value
