@@ -7,7 +7,7 @@ STAMP  := $(VENV)/.installed
 TOUR   := outputs/tour
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train tour test test-all test-slurm lint format reference bench wandb-sync clean
+.PHONY: help setup train tour test test-all test-slurm lint format reference docs bench wandb-sync clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ format: setup  ## let ruff rewrite the code
 reference: setup  ## write docs/settings.md, the page of all settings, from the schema
 	$(PY) -m cromss.config.reference
 
+docs: setup  ## build the documentation with the API reference as a site, site/index.html
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
+
 bench: setup  ## measure the commitments on speed, memory and size, as ratios
 	$(PY) -m benchmarks
 
@@ -65,5 +68,5 @@ wandb-sync: setup  ## upload what W&B runs wrote offline below outputs/
 	find outputs -path '*/wandb/offline-run-*' -name 'run-*.wandb' -size +7c -print0 | sort -z | xargs -0r $(VENV)/bin/wandb sync
 
 clean:  ## remove caches and the virtual environment; outputs/ stays
-	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) build dist site .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
