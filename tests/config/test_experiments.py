@@ -160,3 +160,12 @@ def test_options_of_the_current_folder_are_found_after_the_project_s_own(tmp_pat
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
         assert compose("config", ["experiments=mine"]).seed == 7
         assert compose("config", ["experiments=pretrain", "dataset.path=x"]).seed == 1
+
+
+def test_a_folder_that_is_called_like_a_key_is_no_group(tmp_path: Path, monkeypatch):
+    for name in ("seed", "runs"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        assert compose("config", ["seed=2"]).seed == 2
+        assert compose("report", ["runs=runs"]).runs == "runs"
