@@ -7,8 +7,8 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from cromss.backbone.options import DECODERS, FREEZE_MODES, NORMS
+from cromss.config.choices import BRANCHES
 from cromss.config.settings import OPTIONAL, AddressText, Count, Means, OneOf, PathText, Settings, Text
-from cromss.types import BRANCHES
 from cromss.weights.origins import LOAD_PATTERN, LOADS, NONE, ORIGINS
 
 Decoder = Annotated[str, OneOf(DECODERS)]

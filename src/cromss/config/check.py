@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from cromss.config.errors import UserError
+from cromss.config.inert import without_effect
 from cromss.config.instantiation import instantiate
 from cromss.config.job_shape import check_tasks
+from cromss.config.reading import Reading
+from cromss.config.resolvers import without_torch
+from cromss.config.whole import schema_problems
 from cromss.io.plain import shown
-
-# What describes the groups is imported late: it brings torch along, which help and mistyped keys need not wait for.
 
 
 def check(cfg: DictConfig, devices: bool = True, overrides: Collection[str] = ()) -> None:
@@ -29,15 +32,16 @@ def check(cfg: DictConfig, devices: bool = True, overrides: Collection[str] = ()
     Raises:
         UserError: One message with every problem found, each with its cure.
     """
-    from cromss.config.inert import without_effect
-    from cromss.config.reading import Reading
-    from cromss.config.whole import schema_problems
-
     own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]) if "hydra" in cfg else cfg
-    reading = Reading.of(own)
-    problems = [f"{key} has no default: set {key}=..." for key in reading.missing]
-    problems += [problem.sentence for problem in schema_problems(reading)]
-    problems = problems or [f"{key} cannot be computed: {reason}" for key, reason in reading.unreadable.items()]
+    problems: list[str] = []
+    if "torch" not in sys.modules:
+        # Most mistakes are found before torch is loaded, which takes seconds.
+        with without_torch():
+            problems = _problems_of_keys(Reading.of(own), own_parts=False)
+    if not problems:
+        reading = Reading.of(own)
+        problems = _problems_of_keys(reading)
+        problems = problems or [f"{key} cannot be computed: {reason}" for key, reason in reading.unreadable.items()]
     if not problems:
         # Ranges of values that are missing or of another type are not worth a look.
         rules = (*RULES, *HERE) if devices else RULES
@@ -45,6 +49,11 @@ def check(cfg: DictConfig, devices: bool = True, overrides: Collection[str] = ()
         problems += [inert.sentence for inert in without_effect(reading, overrides) if inert.is_ablation]
     if problems:
         raise UserError("\n".join(["This run cannot start:", *(f"  - {problem}" for problem in problems)]))
+
+
+def _problems_of_keys(reading: Reading, own_parts: bool = True) -> list[str]:
+    missing = [f"{key} has no default: set {key}=..." for key in reading.missing]
+    return missing + [problem.sentence for problem in schema_problems(reading, own_parts)]
 
 
 def _check_modalities(cfg: DictConfig) -> Iterator[str]:

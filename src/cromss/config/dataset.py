@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
-from matplotlib.colors import is_color_like
 from pydantic import AfterValidator, Field
 
+from cromss.config.choices import (
+    BAND_SUBSETS,
+    MODALITIES,
+    NORMALISATIONS,
+    PUBLISHED_FORMATS,
+    STATISTICS,
+    UNITS,
+)
 from cromss.config.classes import Classes
 from cromss.config.settings import OPTIONAL, Count, CountOrZero, Means, OneOf, PathText, Seed, Settings, Share
-from cromss.dataset.bands import NORMALISATIONS, SUBSETS
-from cromss.dataset.imagery.units import AUTO, UNITS
-from cromss.dataset.own_statistics import STATISTICS
-from cromss.dataset.reference_formats import FORMATS
-from cromss.synthetic import NoiseRates, SceneRates
-from cromss.types import MODALITIES
+from cromss.synthetic.parameters import NoiseRates, SceneRates
 
 
 def _colour(text: str) -> str:
+    if re.fullmatch(r"#[0-9a-fA-F]{6}", text):
+        return text
+    # Late: it takes long to load.
+    from matplotlib.colors import is_color_like
+
     if not is_color_like(text):
         raise ValueError("must be a colour")
     return text
@@ -26,7 +34,7 @@ def _colour(text: str) -> str:
 Colours = Annotated[
     list[Annotated[str, AfterValidator(_colour)]], Means("a list of colours as '#419bdf' or red, one per class")
 ]
-Bands = Annotated[Any, OneOf(tuple(int(name) if name.isdigit() else name for name in SUBSETS))]
+Bands = Annotated[Any, OneOf(BAND_SUBSETS)]
 Modality = Annotated[str, OneOf(MODALITIES)]
 FileName = Annotated[str, Field(min_length=1, pattern="^[^/\\x00]+$"), Means("a file name")]
 Noise = Annotated[float, Field(ge=0, le=100)]
@@ -163,10 +171,10 @@ class Files(Settings):
 class Units(Settings):
     """Units of the images per modality."""
 
-    s1: Annotated[str, OneOf((AUTO, *UNITS["s1"]))]
+    s1: Annotated[str, OneOf(UNITS["s1"])]
     """Units of Sentinel-1; ``auto`` judges the values."""
 
-    s2: Annotated[str, OneOf((AUTO, *UNITS["s2"]))]
+    s2: Annotated[str, OneOf(UNITS["s2"])]
     """Units of Sentinel-2; ``auto`` judges the values."""
 
 
@@ -237,7 +245,7 @@ class PublishedSource(Settings):
     """Arguments of `cromss.dataset.open_dataset`."""
 
     path: PathText
-    kind: Annotated[str, OneOf(tuple(FORMATS))] = OPTIONAL
+    kind: Annotated[str, OneOf(PUBLISHED_FORMATS)] = OPTIONAL
 
 
 class FolderSource(Settings):

@@ -6,22 +6,15 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from cromss.config.choices import BRANCHES, CONFIDENCES, CONSISTENCIES, PRIORS, RAMPS, SCOPES, SEGMENTATION_LOSSES
 from cromss.config.dataset import BandCounts
 from cromss.config.settings import Count, Means, OneOf, Settings, Share
-from cromss.loss.functional import CONSISTENCIES
-from cromss.loss.objective import SEGMENTATION
-from cromss.loss.scope import SCOPES as LOSS_SCOPES
-from cromss.selection.confidence import CONFIDENCES
-from cromss.selection.select import RAMPS
-from cromss.selection.weights import SCOPES
-from cromss.smoothing.prior import KINDS
-from cromss.types import BRANCHES
 
 
 def _joined(text: str) -> str:
     names = text.split("_")
-    if not set(names) <= set(SEGMENTATION) or len(set(names)) < len(names):
-        raise ValueError(f"must be any of {', '.join(SEGMENTATION)} joined by _, each at most once")
+    if not set(names) <= set(SEGMENTATION_LOSSES) or len(set(names)) < len(names):
+        raise ValueError(f"must be any of {', '.join(SEGMENTATION_LOSSES)} joined by _, each at most once")
     return text
 
 
@@ -68,7 +61,7 @@ class Single(Fusion):
 class Loss(Settings):
     """Arguments of `cromss.loss.Objective`."""
 
-    segmentation: Annotated[str, AfterValidator(_joined), Means(f"any of {', '.join(SEGMENTATION)} joined by _")]
+    segmentation: Annotated[str, AfterValidator(_joined), Means(f"any of {', '.join(SEGMENTATION_LOSSES)} joined by _")]
     """Losses of a branch against the labels, which are added up."""
 
     consistency: Annotated[str, OneOf((*CONSISTENCIES, "none"))]
@@ -80,7 +73,7 @@ class Loss(Settings):
     num_classes: NumClasses
     """Number of classes; that of the dataset."""
 
-    scope: Annotated[str, OneOf(tuple(LOSS_SCOPES))]
+    scope: Annotated[str, OneOf(SCOPES)]
     """Whose pixels a loss is the loss of where several processes train: those of all, or of each process its own."""
 
 
@@ -90,13 +83,13 @@ class CrossModal(Settings):
     prop: Share
     """Share of the labels of a class that count fully at the end of the ramp."""
 
-    ramp: Annotated[str, OneOf(tuple(RAMPS))]
+    ramp: Annotated[str, OneOf(RAMPS)]
     """How that share falls from 1 to ``prop``."""
 
     ramp_epochs: Count
     """Epochs of the ramp; ``trainer.ramp_epochs`` unless set here."""
 
-    confidence: Annotated[str, OneOf(tuple(CONFIDENCES))]
+    confidence: Annotated[str, OneOf(CONFIDENCES)]
     """Measure of the confidence of a prediction, by which the consistency loss is weighted."""
 
     entangle: bool
@@ -105,14 +98,14 @@ class CrossModal(Settings):
     class_balanced: bool
     """Whether each class has a threshold of its own."""
 
-    scope: Annotated[str, OneOf(tuple(SCOPES))]
+    scope: Annotated[str, OneOf(SCOPES)]
     """Whose pixels decide on a threshold where several processes train: those of all, or of each process its own."""
 
 
 class Smoothing(Settings):
     """Arguments of `cromss.smoothing.LabelSmoothing`."""
 
-    kind: Annotated[str, OneOf(KINDS)]
+    kind: Annotated[str, OneOf(PRIORS)]
     """What the prior of a pixel is made of."""
 
     factors: Annotated[

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,17 @@ def register_resolvers() -> None:
         # its name from it, as the overrides that they see are their own.
         cached = name in ("cromss.run_folder", "cromss.sweep_name")
         OmegaConf.register_new_resolver(name, function, replace=True, use_cache=cached)
+
+
+@contextmanager
+def without_torch() -> Iterator[None]:
+    """Gives what only torch can compute a value that it may have, so that the other settings can be read at once."""
+    for name, value in {"cromss.accelerator": "cpu", "cromss.band_count": 1}.items():
+        OmegaConf.register_new_resolver(name, lambda *_, value=value: value, replace=True)
+    try:
+        yield
+    finally:
+        register_resolvers()
 
 
 def run_name(overrides: str) -> str:

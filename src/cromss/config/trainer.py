@@ -7,12 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from cromss.config.settings import OPTIONAL, Count, CountOrZero, Means, OneOf, PathText, Settings, Share, Text
-from cromss.trainer.optim import RATES
 
 Part = Annotated[dict[str, Any], Means("keys with values, among them _target_")]
 Rate = Annotated[float, Field(ge=0, le=100)]
 Seconds = Annotated[float, Field(gt=0, le=1e7)]
 Gamma = Annotated[float, Field(gt=0, le=1)]
+RATES = ("equal", "rising", "falling")
+"""How the learning rate goes from block to block of a decoder, from the deepest features to the head."""
+
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 """Those of Lightning in which weights, losses and metrics stay float32 or wider."""
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict
 
 from cromss.config import backbone, dataset, parts, trainer
+from cromss.config.choices import MODALITIES
 from cromss.config.reading import Reading, at
 from cromss.config.settings import (
     OPTIONAL,
@@ -25,7 +26,6 @@ from cromss.config.settings import (
 from cromss.config.signature import signature_problems
 from cromss.config.words import as_typed
 from cromss.io.plain import shown
-from cromss.types import MODALITIES
 
 Group = Annotated[dict[str, Any], Means("keys with values, see `python train.py --help`")]
 
@@ -136,11 +136,16 @@ def dataset_model(values: Mapping[str, Any]) -> type[Settings]:
     return known.get(target, OwnDataset) if isinstance(target, str) else OwnDataset
 
 
-def schema_problems(reading: Reading) -> list[Problem]:
-    """What does not fit the schema; each key once, and where several refer to one key, that one."""
+def schema_problems(reading: Reading, own_parts: bool = True) -> list[Problem]:
+    """What does not fit the schema; each key once, and where several refer to one key, that one.
+
+    Args:
+        reading: Of the whole config.
+        own_parts: Whether parts of the user's own are imported and compared with their signatures.
+    """
     found: dict[str, Problem] = {}
     unread = (*reading.missing, *reading.unreadable)
-    for problem in _problems(reading):
+    for problem in _problems(reading, own_parts):
         key = reading.origin(problem.key)
         # What refers to a missing value is told as that; and so is a table of such references.
         if any(f"{key}.".startswith(f"{part}.") or part.startswith(f"{key}.") for part in unread):
@@ -157,7 +162,7 @@ def _follows(expression: str, wrong: Collection[str]) -> bool:
     return any(key == name or (name.endswith(".") and key.startswith(name)) for name in names for key in wrong)
 
 
-def _problems(reading: Reading) -> Iterator[Problem]:
+def _problems(reading: Reading, own_parts: bool) -> Iterator[Problem]:
     values = reading.values
     yield from find_problems(Run, values)
     groups: dict[str, type[Settings]] = {
@@ -170,18 +175,19 @@ def _problems(reading: Reading) -> Iterator[Problem]:
             yield from find_problems(model, group, key)
     for key in PARTS:
         if isinstance(node := at(values, key), Mapping):
-            yield from part_problems(key, node, key)
+            yield from part_problems(key, node, key, own_parts)
     yield from _test_problems(values)
     yield from _unused(reading)
 
 
-def part_problems(node: str, settings: Mapping[str, Any], prefix: str) -> Iterator[Problem]:
+def part_problems(node: str, settings: Mapping[str, Any], prefix: str, own_parts: bool = True) -> Iterator[Problem]:
     """What does not fit in the settings of something that is built.
 
     Args:
         node: A key of `PARTS`.
         settings: With ``_target_``.
         prefix: Dotted key of the settings for the messages.
+        own_parts: See `schema_problems`.
     """
     if "_target_" not in settings:
         words = "must be keys with values, among them _target_: choose an option of the group instead"
@@ -200,7 +206,7 @@ def part_problems(node: str, settings: Mapping[str, Any], prefix: str) -> Iterat
     elif (model := PARTS[node].get(target)) is not None:
         own = {name: value for name, value in settings.items() if name not in ("_target_", "_partial_")}
         yield from find_problems(model, own, prefix)
-    else:
+    elif own_parts:
         yield from signature_problems(target, settings, prefix, is_factory=node in FACTORIES)
 
 

@@ -1,0 +1,24 @@
+"""The names that settings may have where the tables with these names hold functions.
+
+The tables are in the rooms whose functions they hold, and importing those loads torch, which takes seconds: a mistyped
+value is reported before that. A test holds these names equal to the tables'.
+"""
+
+from __future__ import annotations
+
+MODALITIES = ("s1", "s2")
+BRANCHES = (*MODALITIES, "common")
+BAND_SUBSETS = (3, 9, "9_rgb_first", 10, 12, 13)
+NORMALISATIONS = ("quantise", "standardise", "reflectance")
+STATISTICS = ("published", "store")
+UNITS = {
+    "s1": ("auto", "db", "linear", "amplitude", "db_100", "quantised"),
+    "s2": ("auto", "dn", "reflectance", "percent", "quantised"),
+}
+PUBLISHED_FORMATS = ("nol", "dw", "osm", "dfc2020")
+SEGMENTATION_LOSSES = ("ce", "dice", "focal")
+CONSISTENCIES = ("ce", "kl", "mse")
+CONFIDENCES = ("entropy", "gini")
+RAMPS = ("exp", "linear", "none")
+SCOPES = ("global", "batch")
+PRIORS = ("spatiotemporal", "spatial", "temporal")
