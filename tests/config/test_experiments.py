@@ -17,7 +17,7 @@ from cromss.config import UserError, check
 from cromss.config.resolvers import run_name
 from cromss.io.package_data import config_dir, option_files
 from cromss.report.paper import TABLES, paper_rows
-from cromss.runs.experiment import config_hash
+from cromss.runs.identity import config_hash
 from helpers.composing import composed, reading_files_once
 
 # What the encoder starts from; a file of two encoders serves both inputs.
@@ -67,9 +67,8 @@ def jobs(overrides):
 
 def folder_name(job):
     """The folder of a sweep's run, without composing its config."""
-    settings = OmegaConf.load(config_dir() / "config.yaml").hydra.job.config.override_dirname
     parsed = OverridesParser.create().parse_overrides(job)
-    return run_name(get_overrides_dirname(parsed, settings.exclude_keys, item_sep=",", kv_sep="="))
+    return run_name(get_overrides_dirname(parsed, [], item_sep=",", kv_sep="="))
 
 
 @pytest.mark.parametrize("table", TABLES)

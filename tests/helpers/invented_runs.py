@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 import yaml
 
-from cromss.runs.experiment import config_hash
+from cromss.runs.identity import config_hash
 from cromss.runs.patches import Column, Patches, write_patches
 from helpers.records import BEGUN
 

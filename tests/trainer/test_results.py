@@ -5,10 +5,9 @@ import numpy as np
 import pytest
 import torch
 
-from cromss.io.package_data import config_dir
+from cromss.io.package_data import config_dir, git_commit
 from cromss.plotting import draw_confusion
-from cromss.runs.experiment import config_hash
-from cromss.runs.record import git_commit
+from cromss.runs.identity import config_hash
 from cromss.trainer.metrics import SegmentationScores
 from cromss.trainer.results import results, scored_part, scores_of, table
 

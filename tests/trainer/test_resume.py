@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from cromss.runs.differences import differing_network
+from cromss.runs.identity import differing_network
 from cromss.trainer.checkpoint_file import load_checkpoint, remove_partials
 from cromss.trainer.resume import check_checkpoint, find_checkpoint
 

@@ -53,7 +53,7 @@ def _help() -> str:
 
 
 def _version() -> str:
-    from cromss.runs.experiment import git_commit
+    from cromss.io.package_data import git_commit
 
     commit = git_commit()
     parts = [f"cromss {cromss.__version__}", f"torch {version('torch')}", f"Python {platform.python_version()}"]

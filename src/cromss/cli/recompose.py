@@ -16,24 +16,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from cromss.config.paths import TRAIN, uninterpolated
-from cromss.config.trainer import Trainer
 from cromss.io.package_data import option_files
 from cromss.io.plain import NotPlainError, literal, shown
-from cromss.io.redact import redact, redact_values
+from cromss.io.redact import redact
+from cromss.runs.config import resolved
+from cromss.runs.identity import kind_of
 from cromss.trainer.checkpoint_file import load_checkpoint
-
-_NOT_KEPT = frozenset(
-    f"trainer.{name}"
-    for name in (
-        *("checkpoint", "predictions", "resume", "test_only"),
-        *("accelerator", "devices", "num_nodes", "strategy", "workers", "progress_bar"),
-        *(name for name in Trainer.model_fields if name.startswith("wandb")),
-    )
-)
-"""Keys that say what one call did, on which machine, and to whom it reported: not how the network was trained."""
-
-_WRITTEN = frozenset({"cache", "weights_cache"})
-"""Names of keys for a folder that a run writes to, in any group: that is for the command line to say."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +40,8 @@ class Composed:
 
     @cached_property
     def resolved(self) -> dict[str, Any]:
-        """The config as plain dictionaries, lists and numbers, to be stored and compared: without credentials."""
-        plain: dict[str, Any] = redact_values(OmegaConf.to_container(self.cfg, resolve=True))
-        return plain
+        """The config to be stored and compared, see `cromss.runs.config.resolved`."""
+        return resolved(self.cfg)
 
     @property
     def stored_overrides(self) -> list[str]:
@@ -122,7 +109,7 @@ def _trained_with(
         key = parsed["key"] if parsed else ""
         if parsed is None or key.split(".")[0].split("/")[0] == "hydra":
             raise NotPlainError(f"its overrides hold {shown(override)}, which no file may ask for")
-        if key in said or key in _NOT_KEPT or key.rpartition(".")[2] in _WRITTEN:
+        if key in said or not kind_of(key).tested:
             continue
         if key not in groups and "/" not in key:
             keys.append(key)
@@ -196,7 +183,7 @@ def _plain_value(trained: Mapping[str, Any], key: str) -> Any:
     if key in TRAIN:
         return _taken_literally(node)
     if isinstance(node, Mapping):
-        node = {name: child for name, child in node.items() if name not in _WRITTEN}
+        node = {name: child for name, child in node.items() if kind_of(f"{key}.{name}").tested}
     return literal(node)
 
 

@@ -15,6 +15,7 @@ from omegaconf import ListConfig, OmegaConf
 from cromss.config.job_shape import gpus_per_node
 from cromss.io.package_data import config_dir
 from cromss.io.redact import redact
+from cromss.runs.identity import kind_of
 from cromss.runs.lock import holder
 from cromss.runs.names import CHECKPOINTS, LAST, RECORD
 from cromss.runs.record import read_record
@@ -71,7 +72,8 @@ def run_name(overrides: str) -> str:
         and a long name is cut and ends in a hash of the whole.
     """
     # Addresses may have credentials: two runs that differ in those alone are the same.
-    overrides = ",".join(redact(part) for part in re.split(_NEXT_KEY.format(top="|".join(_top_keys())), overrides))
+    typed = re.split(_NEXT_KEY.format(top="|".join(_top_keys())), overrides)
+    overrides = ",".join(redact(part) for part in typed if kind_of(_key(part)).named)
     # Paths last: what an experiment is called must not be cut off behind them.
     parts = sorted(overrides.split(","), key=lambda part: "/" in part)
     shortened = ",".join(_without_folders(part) for part in parts)
@@ -80,6 +82,11 @@ def run_name(overrides: str) -> str:
     lossless = name in (overrides, "defaults") and len(name.encode()) <= LONGEST_NAME
     digest = hashlib.sha256(overrides.encode()).hexdigest()[:8]
     return name if lossless else f"{_cut(name)}-{digest}"
+
+
+def _key(override: str) -> str:
+    """``trainer.hardware`` of ``+trainer/hardware=ddp``."""
+    return re.split("[=@]", override.lstrip("+~"), maxsplit=1)[0].replace("/", ".")
 
 
 def _cut(name: str) -> str:

@@ -12,6 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from cromss.io.earlier import of_this_version, overrides_of_this_version
 from cromss.io.plain import NotPlainError, Record, check_plain, parse, shown
 from cromss.io.safe_load import UnreadableFileError, read_torch_file
 
@@ -64,8 +65,8 @@ class Provenance(Record):
     Attributes:
         epoch: Number of its epoch, from 0.
         global_step: Optimiser steps until then.
-        config: The resolved config of its run.
-        overrides: What the command line of its run said.
+        config: The resolved config of its run, by the names of this version.
+        overrides: What the command line of its run said, likewise.
         weights: What training started from, by branch.
     """
 
@@ -122,7 +123,9 @@ def read_checkpoint(path: Path, checksums: bool = True, mapped: bool = True) -> 
         raise UnreadableFileError("it holds no state_dict, config and epoch: it is not a checkpoint of a run of cromss")
     try:
         fields = {name: content[name] for name in Provenance.model_fields if name in content}
-        return Checkpoint(parse(Provenance, fields), checked_state(content["state_dict"]), content)
+        found = parse(Provenance, fields)
+        named = {"config": of_this_version(found.config), "overrides": overrides_of_this_version(found.overrides)}
+        return Checkpoint(found.model_copy(update=named), checked_state(content["state_dict"]), content)
     except NotPlainError as error:
         raise UnreadableFileError(f"as a checkpoint of cromss, {error}") from error
 

@@ -1,7 +1,8 @@
-"""Where the project's own files lie, in a checkout and in an installed wheel."""
+"""Where the project's own files lie, in a checkout and in an installed wheel, and the commit that they are of."""
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 
@@ -29,3 +30,19 @@ def option_files(group: str) -> dict[str, Path]:
     """
     folder = config_dir().parent if group == "experiments" else config_dir()
     return {file.stem: file for file in sorted((folder / group).glob("[!_]*.yaml"))}
+
+
+def git_commit() -> str | None:
+    """The commit of the code that runs, with ``+changes`` where files differ from it; None outside a checkout."""
+    folder = config_dir().parent
+    if not (folder / ".git").exists():
+        return None
+    try:
+        commit, changes = (
+            subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+            for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
+        )
+    except (OSError, subprocess.CalledProcessError):
+        # Without git, or in a checkout of another user, which git does not trust.
+        return None
+    return commit + ("+changes" if changes else "")

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import Field, StringConstraints
 
 from cromss.io.atomic import write_file
+from cromss.io.earlier import of_this_version
 from cromss.io.plain import NotPlainError, Record, parse
 from cromss.io.redact import redact_values
 from cromss.runs.files import Text, read_yaml_values
@@ -75,15 +76,15 @@ def read_config(path: Path) -> dict[str, Any]:
     """Reads the resolved config of a run.
 
     Returns:
-        Plain dictionaries, lists, finite numbers and printable text, with at least the settings that
-        `cromss.runs.results.settings_of` takes, and ``dataset.classes``, ``dataset.colours``, ``trainer.monitor``,
-        ``backbone.weights`` and ``backbone.weights_path``.
+        Plain dictionaries, lists, finite numbers and printable text by the names of this version, with at least the
+        settings that `cromss.runs.results.settings_of` takes, and ``dataset.classes``, ``dataset.colours``,
+        ``trainer.monitor``, ``backbone.weights`` and ``backbone.weights_path``.
 
     Raises:
         NotPlainError: It is damaged, or not the whole config of a run; the message is the reason alone.
         OSError: It cannot be read.
     """
-    config = read_yaml_values(path)
+    config = of_this_version(read_yaml_values(path))
     try:
         parse(_Config, config)
     except NotPlainError as error:
@@ -100,6 +101,12 @@ def read_hydra(path: Path) -> tuple[dict[str, str | None], list[str]]:
     """
     hydra = parse(_HydraFile, read_yaml_values(path)).hydra
     return hydra.runtime.choices, hydra.overrides.task
+
+
+def resolved(config: DictConfig) -> dict[str, Any]:
+    """A config as plain dictionaries, lists and numbers, to be stored and compared: without credentials."""
+    plain: dict[str, Any] = redact_values(OmegaConf.to_container(config, resolve=True))
+    return plain
 
 
 def save_settings(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import math
 import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,13 +14,14 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from cromss.io.atomic import write_file
-from cromss.io.package_data import config_dir
-from cromss.io.plain import Record, printable
+from cromss.io.package_data import git_commit
+from cromss.io.plain import NotPlainError, Record, printable
 from cromss.io.redact import redact
-from cromss.runs.experiment import config_hash
+from cromss.runs.config import read_config
 from cromss.runs.files import Text, read_json_record
+from cromss.runs.identity import config_hash, identity
 from cromss.runs.job import owner, user
-from cromss.runs.names import CHECKPOINTS, RECORD
+from cromss.runs.names import CHECKPOINTS, CONFIG, RECORD
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +38,8 @@ class RunRecord(Record):
         name: Of the run, as on W&B.
         overrides: From the command line, without credentials.
         choices: Group -> chosen option.
-        config_hash: See `cromss.runs.experiment.config_hash`.
-        identity: See `identity`.
+        config_hash: See `cromss.runs.identity.config_hash`.
+        identity: See `cromss.runs.identity.identity`.
         epochs: Asked for.
         seed: The run's seed.
         git_commit: Of the code.
@@ -140,18 +139,6 @@ def begin(
     )
 
 
-def identity(config: Mapping[str, Any]) -> str:
-    """Sixteen digits, equal where the score of one run answers for the other, however many epochs each has.
-
-    Args:
-        config: Resolved.
-    """
-    trainer = {**config["trainer"], "epochs": None}
-    settings = config_hash({**config, "trainer": trainer})
-    parts = [settings, config["seed"], trainer["test_only"], trainer["checkpoint"]]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
-
-
 def finished(folder: Path, config: Mapping[str, Any]) -> RunRecord | None:
     """The record of a run that has done in this folder what is asked for; None where there is something to do.
 
@@ -160,9 +147,21 @@ def finished(folder: Path, config: Mapping[str, Any]) -> RunRecord | None:
         config: Resolved, what is asked for.
     """
     record = read_record(folder)
-    if record is None or record.state != "done" or record.identity != identity(config):
+    if record is None or record.state != "done" or not _is_same(folder, record, config):
         return None
     return record if record.epochs == config["trainer"]["epochs"] else None
+
+
+def _is_same(folder: Path, record: RunRecord, config: Mapping[str, Any]) -> bool:
+    """Whether a record is of a run like the one that is asked for."""
+    asked = identity(config)
+    if record.identity == asked:
+        return True
+    try:
+        # Another version computed the digits of other names.
+        return identity(read_config(folder / CONFIG)) == asked
+    except (OSError, NotPlainError):
+        return False
 
 
 def check_free(folder: Path, config: Mapping[str, Any]) -> None:
@@ -179,25 +178,9 @@ def check_free(folder: Path, config: Mapping[str, Any]) -> None:
     if has_checkpoints and not config["trainer"]["test_only"]:
         return  # a training may resume from them: `find_checkpoint` decides
     record = read_record(folder)
-    is_other = record is not None and record.state == "done" and record.identity != identity(config)
+    is_other = record is not None and record.state == "done" and not _is_same(folder, record, config)
     if has_checkpoints or is_other:
         raise ValueError(
             f"{folder} holds another run, whose settings and results this one would overwrite: choose another folder "
             "(hydra.run.dir=FOLDER), or leave hydra.run.dir out, which makes a new one"
         )
-
-
-def git_commit() -> str | None:
-    """The commit of the code that runs, with ``+changes`` where files differ from it; None outside a checkout."""
-    folder = config_dir().parent
-    if not (folder / ".git").exists():
-        return None
-    try:
-        commit, changes = (
-            subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
-            for arguments in (("rev-parse", "HEAD"), ("status", "--porcelain", "--untracked-files=no"))
-        )
-    except (OSError, subprocess.CalledProcessError):
-        # Without git, or in a checkout of another user, which git does not trust.
-        return None
-    return commit + ("+changes" if changes else "")

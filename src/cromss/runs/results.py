@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from cromss.io.plain import Limits, Record
-from cromss.runs.experiment import config_hash
 from cromss.runs.files import Text, Word, read_json_record
+from cromss.runs.identity import config_hash
 
 MEANS = ("oa", "aa", "miou", "mf1")
 """Scores over all classes: overall accuracy, average accuracy, mean IoU, mean F1."""

@@ -1,4 +1,4 @@
-"""Launches a sweep: what is finished is not run again, what is under way is left alone, the rest starts or goes on."""
+"""Launches a sweep: runs that are finished or under way are left alone, the others start or resume."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.singleton import Singleton
-from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, run_job, setup_globals
 
 from cromss.runs.config import save_sweep_settings
 from cromss.runs.lock import one_at_a_time
 from cromss.runs.names import check_no_links
+from cromss.runs.record import finished
 from cromss.runs.state import RunState, states_of
-from cromss.sweep.plan import Overrides, PlannedRun, plan, save_plan
+from cromss.sweep.plan import Overrides, PlannedRun, plan, save_plan, with_number
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ Start = Callable[[Sequence[PlannedRun]], Callable[[], Results]]
 
 
 def launch(launcher: Any, start: Start, jobs: Sequence[Overrides], first: int) -> list[JobReturn]:
-    """Runs what lacks of a sweep.
+    """Runs what is missing of a sweep.
 
     Args:
         launcher: Hydra's, set up.
@@ -37,7 +38,7 @@ def launch(launcher: Any, start: Start, jobs: Sequence[Overrides], first: int) -
         first: Number of the first one.
 
     Returns:
-        One result a job, in their order: of a run that is left alone to another job the score is NaN.
+        One result per job, in their order: of a run that is left to another job the score is NaN.
 
     Raises:
         UserError: The sweep cannot start.
@@ -52,15 +53,13 @@ def launch(launcher: Any, start: Start, jobs: Sequence[Overrides], first: int) -
     check_no_links(folder)
     save_sweep_settings(folder, config)
     save_plan(folder, runs)
-    results: dict[int, JobReturn] = {}
     with one_at_a_time(folder):
-        for run, state in zip(runs, states_of([run.folder for run in runs]), strict=True):
-            if (settled := settle(run, state)) is not None:
-                results[run.number] = settled
-        lacking = [run for run in runs if run.number not in results]
-        for run in lacking:
+        states = states_of([run.folder for run in runs])
+        results = {run.number: told for run, state in zip(runs, states, strict=True) if (told := settle(run, state))}
+        missing = [run for run in runs if run.number not in results]
+        for run in missing:
             check_no_links(run.folder)
-        wait = start(lacking) if lacking else dict
+        wait = start(missing) if missing else dict
     results |= wait()
     _conclude(folder, runs, results)
     return [_as_told(results[run.number]) for run in runs]
@@ -94,13 +93,16 @@ def settle(run: PlannedRun, state: RunState) -> JobReturn | None:
         run: One of the sweep.
         state: What became of it before.
     """
-    if state.state == "done" and run.goes_on and state.record is not None:
-        log.info("#%d finished before, %s: %s", run.number, state.detail, run.text)
-        return completed(run, state.record.score)
     if state.is_under_way:
         log.info("#%d left alone, %s (%s): %s", run.number, state.state, state.detail, run.text)
         return completed(run, math.nan)
-    said = {"missing": "starts", "failed": "is repeated", "done": "starts anew"}.get(state.state, "goes on")
+    if run.config is not None and run.config["trainer"]["resume"] == "auto":
+        # A test is composed of what its checkpoint was trained with, which the run itself reads and compares.
+        record = state.record if run.config["trainer"]["test_only"] else finished(run.folder, run.config)
+        if record is not None and record.state == "done":
+            log.info("#%d finished before, %s: %s", run.number, state.detail, run.text)
+            return completed(run, record.score)
+    said = {"missing": "starts", "failed": "is repeated", "done": "starts again"}.get(state.state, "resumes")
     log.info("#%d %s: %s", run.number, said, run.text)
     return None
 
@@ -112,6 +114,31 @@ def completed(run: PlannedRun, score: float | None) -> JobReturn:
         status=JobStatus.COMPLETED,
         _return_value=math.nan if score is None else score,
     )
+
+
+def start_one_by_one(launcher: Any, runs: Sequence[PlannedRun]) -> Callable[[], Results]:
+    """What runs a sweep in this process once it is called, one run after the other.
+
+    Args:
+        launcher: Hydra's, set up.
+        runs: In their order.
+    """
+
+    def one(run: PlannedRun) -> JobReturn:
+        cfg = launcher.hydra_context.config_loader.load_sweep_config(launcher.config, list(run.overrides))
+        with_number(cfg, run.number)
+        done = run_job(
+            hydra_context=launcher.hydra_context,
+            task_function=launcher.task_function,
+            config=cfg,
+            job_dir_key="hydra.sweep.dir",
+            job_subdir_key="hydra.sweep.subdir",
+        )
+        # The run has its own file for its log.
+        configure_log(launcher.config.hydra.hydra_logging, launcher.config.hydra.verbose)
+        return done
+
+    return lambda: {run.number: one(run) for run in runs}
 
 
 def failed(run: PlannedRun, error: Exception) -> JobReturn:

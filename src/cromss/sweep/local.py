@@ -14,7 +14,7 @@ from hydra.core.utils import JobReturn
 from cromss.config import UserError
 from cromss.runs.state import states_of
 from cromss.runs.submitted import Submitted
-from cromss.sweep.launch import Results, failed, settle, task_arguments
+from cromss.sweep.launch import Results, settle, task_arguments
 from cromss.sweep.plan import PlannedRun
 from cromss.sweep.submit import result
 
@@ -46,9 +46,8 @@ def start_processes(launcher: Any, params: Mapping[str, Any], runs: Sequence[Pla
             while waiting and free:
                 run = waiting.pop(0)
                 # Another launcher may have come to it by now.
-                (state,) = states_of([run.folder])
-                if state.is_under_way or state.state == "done":
-                    results[run.number] = settle(run, state) or failed(run, _restarted(run))
+                if (settled := settle(run, *states_of([run.folder]))) is not None:
+                    results[run.number] = settled
                     continue
                 slot = free.pop(0)
                 job = _local_executor(params, slot).submit(launcher, *task_arguments(run))
@@ -79,7 +78,3 @@ def _local_executor(params: Mapping[str, Any], slot: int) -> submitit.LocalExecu
         visible_gpus=list(range(slot * gpus, (slot + 1) * gpus)),
     )
     return executor
-
-
-def _restarted(run: PlannedRun) -> Exception:
-    return UserError(f"{run.folder} was finished by another launcher, and trainer.resume asks for a new run")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from cromss.config.launcher import SWEEPERS, launcher_problems
 from cromss.config.reading import Reading
 from cromss.io.plain import printable
 from cromss.io.redact import redact
+from cromss.runs.config import resolved
 from cromss.runs.names import SWEEP
 from cromss.runs.sweep_plan import PlannedEntry, planned_runs, save_planned
 
@@ -34,15 +35,15 @@ class PlannedRun:
         number: In the sweep, from 0.
         overrides: As Hydra hands them over.
         folder: Where it will lie.
-        goes_on: Whether a run that lies there is gone on with, or skipped where it is finished.
         text: What tells it from the other runs of its sweep, as typed.
+        config: Resolved, where it is a training or a test; None for another program's.
     """
 
     number: int
     overrides: Overrides
     folder: Path
-    goes_on: bool
     text: str
+    config: Mapping[str, Any] | None
 
 
 def plan(config_loader: Any, config: DictConfig, jobs: Sequence[Overrides], first: int) -> list[PlannedRun]:
@@ -67,10 +68,12 @@ def plan(config_loader: Any, config: DictConfig, jobs: Sequence[Overrides], firs
         with_number(cfg, number)
         folder = Path(str(cfg.hydra.sweep.dir)) / str(cfg.hydra.sweep.subdir)
         text = redact(" ".join(override for override in said if override not in common))
-        goes_on = OmegaConf.select(cfg, "trainer.resume") == "auto"
-        cfgs.append(cfg)
-        runs.append(PlannedRun(number, list(overrides), folder, goes_on, text))
-        for problem in _problems(cfg):
+        own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+        found = list(_problems(cfg))
+        settings = resolved(own) if "trainer" in own and not found else None
+        cfgs.append(own)
+        runs.append(PlannedRun(number, list(overrides), folder, text, settings))
+        for problem in found:
             # Most are those of all jobs.
             problems.setdefault(problem, runs[-1].text)
     problems |= dict.fromkeys(_shared(runs), "")
@@ -122,12 +125,7 @@ def _inert(cfgs: Sequence[DictConfig], typed: Sequence[Overrides], sweep: DictCo
     is_search = str(sweep.hydra.sweeper._target_) in SWEEPERS
     shared = set(sweep.hydra.overrides.task)
     said = [[text for text in texts if not is_search or text in shared] for texts in typed]
-    return without_effect_in_sweep(
-        [
-            (Reading.of(OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])), texts)
-            for cfg, texts in zip(cfgs, said, strict=True)
-        ]
-    )
+    return without_effect_in_sweep([(Reading.of(cfg), texts) for cfg, texts in zip(cfgs, said, strict=True)])
 
 
 def _shared(runs: Sequence[PlannedRun]) -> Iterator[str]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from cromss.runs.record import git_commit
+from cromss.io.package_data import git_commit
 from cromss.runs.results import FORMAT, MEANS, settings_of
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cromss.dataset.own_statistics import PUBLISHED
 from cromss.io.checkpoint import Checkpoint
 from cromss.io.plain import NotPlainError, shown
-from cromss.runs.differences import RESTORED, differing_network, differing_settings, listed
+from cromss.runs.identity import differing_network, differing_settings, kind_of, listed
 from cromss.runs.names import BEST, CHECKPOINTS, LAST
 from cromss.trainer.checkpoint_file import STEP, load_checkpoint
 from cromss.trainer.training_state import fit_loop, progress
@@ -113,7 +113,7 @@ def check_checkpoint(path: Path, module: nn.Module, config: Mapping[str, Any], o
     if own:
         _refuse_differing(path, differing)
     _check_shapes(path, checkpoint.state, module.state_dict())
-    fixed = [text for key, text in differing.items() if key.startswith(RESTORED)]
+    fixed = [text for key, text in differing.items() if kind_of(key).restored]
     if fixed:
         raise ValueError(
             f"{path} brings its own optimiser and schedule, which {', '.join(fixed)} would not change: resume with the "
@@ -137,7 +137,7 @@ def _refuse_differing(path: Path, differing: Mapping[str, str]) -> None:
     cures = "Train in another folder (hydra.run.dir=…), or move this one away"
     # Within an epoch nothing may change, not even so.
     whole = path.with_name(LAST) if path.name == STEP else path
-    if whole.exists() and not any(key.startswith(RESTORED) for key in differing):
+    if whole.exists() and not any(kind_of(key).restored for key in differing):
         cures += f"; trainer.resume={whole} goes on from it all the same, with the new settings"
     raise ValueError(
         f"{path.parent.parent} holds a run with other settings, and going on there would mix the two: "

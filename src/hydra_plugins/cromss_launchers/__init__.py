@@ -48,9 +48,9 @@ class OneByOne(_OnlyWhatLacks):
         self.hydra_context, self.task_function, self.config = hydra_context, task_function, config
 
     def _start(self, runs: Any) -> Any:
-        from cromss.sweep.one_by_one import start
+        from cromss.sweep.launch import start_one_by_one
 
-        return start(self, runs)
+        return start_one_by_one(self, runs)
 
 
 class Processes(_OnlyWhatLacks, BaseSubmititLauncher):

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from cromss.report.page.run_folder import PageRun, weights_paths
-from cromss.runs.experiment import experiment_settings
+from cromss.runs.identity import experiment_settings
 
 ABSENT = "\N{EN DASH}"
 """Shown where a run has no such setting."""

@@ -11,7 +11,7 @@ from cromss.report.page.experiments import PageExperiment, mean_of
 from cromss.report.page.metrics import title
 from cromss.report.page.read import PageRuns
 from cromss.report.page.run_folder import DONE, PageRun
-from cromss.runs.experiment import leaves
+from cromss.runs.identity import leaves
 
 _NAMED = 8
 """Names in one sentence at most."""

@@ -13,7 +13,7 @@ from cromss.io.plain import NotPlainError, printable
 from cromss.report.page.metrics import NOTHING, Metrics, class_metrics, read_metrics
 from cromss.report.result_file import Run, read_run
 from cromss.runs.config import read_config, read_hydra
-from cromss.runs.experiment import config_hash, leaves
+from cromss.runs.identity import config_hash, leaves
 from cromss.runs.names import CONFIG, HYDRA, METRICS, RECORD, RESULTS, SUMMARY
 from cromss.runs.record import load_record
 from cromss.runs.results import MEANS
