@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from cromss.dataset.convert import Conversion
 from cromss.io.lmdb_reader import LmdbReader
 from cromss.prepare.raw_files import spool_path
+from cromss.prepare.sources import open_dw
 from cromss.prepare.spool import spool
 from cromss.prepare.ssl4eo_s12 import open_ssl4eo_s12
-from cromss.prepare.tiles import open_dw
 from helpers.raw_layouts import random_places, random_ssl4eo_s12, write_tiff
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -1,12 +1,16 @@
-"""The raw tiles as data: where their files lie, of which type they are, and what their label codes mean.
+"""The raw tiles: where their files lie, of which type they are, what their label codes mean, and which there are.
 
 Source: the Dynamic World and OSM tiles and the DFC2020 patches that CromSS was evaluated on.
 """
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 from cromss.dataset.reference_formats import FORMATS, LABELS
 from cromss.types import IGNORE_INDEX
@@ -64,9 +68,77 @@ def _dfc2020(split: str) -> TileLayout:
     )
 
 
-SPLITS = ("validation", "test")
 LAYOUTS: Mapping[str, TileLayout] = {
     "dw": _tiles("dw"),
     "osm": _tiles("osm"),
-    **{f"dfc2020 {split}": _dfc2020(split) for split in SPLITS},
+    "dfc2020 validation": _dfc2020("validation"),
+    "dfc2020 test": _dfc2020("test"),
 }
+
+
+class Tile(NamedTuple):
+    """One tile: its id, and the file of each of its parts."""
+
+    id: str
+    files: Mapping[str, Path]
+
+
+def find_tiles(path: Path, layout: TileLayout) -> tuple[list[Tile], dict[str, str]]:
+    """Lists folders, and opens no file.
+
+    Returns:
+        The tiles that have all parts, ordered by id with numbers as numbers; and id -> what is missing of the others.
+
+    Raises:
+        ValueError: A folder is missing, two names mean the same, or no tile has all parts.
+    """
+    if not path.is_dir():
+        raise ValueError(f"{path} {'is no folder' if path.exists() else 'does not exist'}: it has to hold {layout}")
+    found = {part: _files(path, pattern, layout) for part, pattern in layout.files.items()}
+    tiles: list[Tile] = []
+    absent: dict[str, str] = {}
+    for key in sorted(set().union(*found.values()), key=_natural):
+        parts = {part: files[key] for part, files in found.items() if key in files}
+        tile_id = next(iter(parts.values()))[0]
+        if missing := [name.replace("<id>", tile_id) for part, name in layout.files.items() if part not in parts]:
+            absent[tile_id] = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+        else:
+            tiles.append(Tile(tile_id, {part: file for part, (_, file) in parts.items()}))
+    if not tiles:
+        counts = ", ".join(f"{len(files)} of {part}" for part, files in found.items())
+        raise ValueError(f"{path} holds no tile of which all parts are there ({counts}): {layout} are needed")
+    return tiles, absent
+
+
+def _files(path: Path, pattern: str, layout: TileLayout) -> dict[str, tuple[str, Path]]:
+    """Id in lower case -> id as it is spelled, and file."""
+    *folders, name = pattern.split("/")
+    folder = path
+    for wanted in folders:
+        there = [child for child in _names(folder) if child.lower() == wanted.lower() and (folder / child).is_dir()]
+        if len(there) > 1:
+            raise ValueError(f"{folder} holds {' and '.join(sorted(there))}, which mean the same: keep one")
+        if not there:
+            raise ValueError(f"{folder} holds no folder {wanted}: {path} has to hold {layout}")
+        folder /= there[0]
+    shape = re.compile(re.escape(name).replace("<id>", "(.+)") + "f?", re.IGNORECASE)
+    files: dict[str, tuple[str, Path]] = {}
+    for child in _names(folder):
+        if match := shape.fullmatch(child):
+            tile_id, file = files.setdefault(match[1].lower(), (match[1], folder / child))
+            if file.name != child:
+                raise ValueError(f"{folder} holds {file.name} and {child}, which both mean tile {tile_id}: keep one")
+    return files
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.name for entry in entries)
+    except OSError as error:
+        raise ValueError(f"{folder} cannot be listed: {error.strerror}") from error
+
+
+def _natural(key: str) -> tuple[list[int | str], str]:
+    """Sorts p2 before p10; names that differ in leading zeros alone still have one order."""
+    return [int(word) if word.isdecimal() else word for word in re.split(r"(\d+)", key)], key
