@@ -40,7 +40,7 @@ def folder(tmp_path):
     (out / "00000.json").write_text(json.dumps(ENTRIES))
     (out / "00001.json").write_text(json.dumps(LAST))
     (out / MANIFEST).write_bytes(table(ROWS))
-    assert verify(out, 10).total == 0
+    assert verify(out, 10).damaged.total == 0
     return out
 
 
@@ -99,7 +99,7 @@ def test_every_cell_of_a_manifest_may_be_anything(folder, tmp_path):
             rows[row][column] = form
             (folder / MANIFEST).write_bytes(table(rows))
             found.append(verify(folder, 10))
-    assert sum(damages.total > 0 for damages in found) > 0.6 * len(found)
+    assert sum(damages.damaged.total > 0 for damages in found) > 0.6 * len(found)
     assert not (tmp_path / "canary").exists()
 
 
@@ -118,7 +118,7 @@ def test_what_is_no_manifest_is_named(folder, text):
     (folder / MANIFEST).write_bytes(text)
     with pytest.raises(ValueError, match=r".{8}"):
         read_manifest(folder)
-    assert "manifest.csv cannot be read" in verify(folder, 10).messages[0]
+    assert "manifest.csv cannot be read" in verify(folder, 10).damaged[0]
 
 
 @pytest.mark.timeout(30)
@@ -142,7 +142,7 @@ def test_what_is_no_regular_file_is_not_waited_for(folder, tmp_path, name, kind)
         return
     # Only the table of all locations is not needed to read.
     assert name == MANIFEST
-    assert damages.total
+    assert damages.damaged.total
 
 
 def test_a_plan_of_very_many_shards_is_told_within_a_second(folder):

@@ -136,18 +136,18 @@ def test_a_value_that_would_become_a_gigabyte_is_refused_before(tmp_path):
 )
 def test_verify_names_what_has_a_right_checksum_and_cannot_be(tmp_path, key, payload, words):
     path = write_store(tmp_path / "store")
-    assert verify(path, 10).total == 0
+    assert verify(path, 10).damaged.total == 0
     put(path, key, payload)
     found = verify(path, 10)
-    assert found.total >= 1
-    assert words in " ".join(found.messages).replace("[", ".").replace("]", ".")
+    assert found.damaged.total >= 1
+    assert words in " ".join(found.damaged).replace("[", ".").replace("]", ".")
 
 
 def test_verify_names_bands_that_nothing_can_read(tmp_path):
     info = small_info()
     other = {**info.modalities, "s1": replace(info.modalities["s1"], bands=("VV", "XX"))}
     path = write_store(tmp_path / "store", replace(info, modalities=other))
-    assert "s1 has the bands XX, and VV, VH are known" in verify(path, 10).messages[0]
+    assert "s1 has the bands XX, and VV, VH are known" in verify(path, 10).damaged[0]
 
 
 @pytest.mark.parametrize("location_id", ["a\nb", "\x1b[2J", "\udcff", "x" * 257])

@@ -155,7 +155,7 @@ def verified(path, outcome):
     """The outcome of reading, if `verify` agrees with it: what cannot be read is not ok."""
     try:
         with contextlib.redirect_stderr(io.StringIO()):
-            fine = verify(path, 10).total == 0
+            fine = verify(path, 10).damaged.total == 0
     except ValueError:
         fine = False
     except BaseException as error:  # noqa: BLE001 - that there is none is what is tested

@@ -127,7 +127,7 @@ def test_verify_counts_a_good_store(tmp_path):
     write_store(tmp_path / "shards" / "1.lmdb", small_info(has_truth=True), seeds=range(3, 5))
     damages = verify(tmp_path / "shards", most=10)
     assert str(damages) == "5 locations, 35 values, ok"
-    assert damages.total == 0
+    assert damages.damaged.total == 0
 
 
 def test_verify_lists_every_damage(tmp_path):
@@ -136,8 +136,8 @@ def test_verify_lists_every_damage(tmp_path):
         flip_byte(path, random_location(small_info(), index)["images"][name][1].tobytes())
     flip_byte(path, random_location(small_info(), 3)["labels"].tobytes())
     damages = verify(path, most=2)
-    assert damages.total == 3
-    first, second = damages.messages
+    assert damages.damaged.total == 3
+    first, second = damages.damaged
     assert "key 00000000/s1/1:" in first
     assert "key 00000002/s2/1:" in second
     assert str(damages).endswith("… and 1 more\n4 locations, 24 values, 3 damaged")
@@ -147,8 +147,8 @@ def test_verify_finds_a_location_that_two_shards_hold(tmp_path):
     write_store(tmp_path / "0.lmdb", seeds=[1, 2])
     write_store(tmp_path / "1.lmdb", seeds=[2, 3])
     damages = verify(tmp_path, most=10)
-    assert damages.total == 1
-    assert "location 2: its id '0000002' is there twice" in damages.messages[0]
+    assert damages.damaged.total == 1
+    assert "location 2: its id '0000002' is there twice" in damages.damaged[0]
 
 
 @needs_shared

@@ -217,7 +217,7 @@ def test_a_replacement_that_is_ended_at_fifty_moments_leaves_one_whole_store(tmp
             os.kill(process.pid, number)
             process.join()
         found.append(len(open_store(out)))
-        assert verify(out, 10).total == 0
+        assert verify(out, 10).damaged.total == 0
         with contextlib.suppress(ValueError):
             written(Numbered(9), out, per_shard=2)
         left = {child.name for child in out.parent.iterdir()}
@@ -304,7 +304,7 @@ def test_an_incomplete_store_does_not_open(tmp_path):
 HOLD = """
 import sys, time
 from pathlib import Path
-from cromss.prepare.locks import hold
+from cromss.prepare.pool import hold
 with hold(Path(sys.argv[1]), [1]):
     print("held", flush=True)
     time.sleep(60)

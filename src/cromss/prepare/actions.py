@@ -24,7 +24,7 @@ from cromss.prepare.verify import verify
 log = logging.getLogger(__name__)
 _MOST_MESSAGES = 50
 # Options that say where something lies, and not what: a source may move between two runs.
-_PLACES: Mapping[str, tuple[str, ...]] = {"ssl4eo_s12": ("labels", "ids")}
+_PATHS: Mapping[str, tuple[str, ...]] = {"ssl4eo_s12": ("labels", "ids")}
 
 
 def _convert(settings: Mapping[str, Any]) -> None:
@@ -42,30 +42,32 @@ def _convert(settings: Mapping[str, Any]) -> None:
         per_shard,
         workers,
         part,
-        {name: value for name, value in options.items() if name not in _PLACES.get(settings["source"], ())},
+        {name: value for name, value in options.items() if name not in _PATHS.get(settings["source"], ())},
         settings["retry"],
         settings["overwrite"],
         settings["accept_missing"],
     )
-    _tell(outcome, out, settings["accept_missing"])
+    _report(outcome, out, settings["accept_missing"])
 
 
 def _plan(settings: Mapping[str, Any]) -> None:
     out = _given(settings, "out")
     workers, per_shard = _workers(settings["workers"]), settings["locations_per_shard"]
     reader = _reader(settings)
-    found = estimate(reader, out, settings["quantise"], settings["compression"], workers, _part(settings).of, per_shard)
-    log.info("%s", found)
-    check_space(reader, out, settings["quantise"], settings["compression"], _part(settings).of)
+    jobs, how = _part(settings).of, (settings["quantise"], settings["compression"])
+    log.info("%s", estimate(reader, out, *how, workers, jobs, per_shard))
+    check_space(reader, out, *how, jobs)
 
 
 def _verify(settings: Mapping[str, Any]) -> None:
-    damages = verify(_given(settings, "out" if settings["path"] is None else "path"), _MOST_MESSAGES)
-    if damages.total:
-        raise ValueError(f"{damages}. Create the store again")
-    if damages.missing and not settings["accept_missing"]:
-        raise ValueError(f"{damages}. Mend the source and say retry=true, or accept_missing=true to do without them")
-    log.info("%s", damages)
+    found = verify(_given(settings, "out" if settings["path"] is None else "path"), _MOST_MESSAGES)
+    if found.damaged.total:
+        raise ValueError(f"{found}. Create the store again")
+    if found.missing.total and not settings["accept_missing"]:
+        raise ValueError(
+            f"{found}. Repair the source and set retry=true, or set accept_missing=true to do without them"
+        )
+    log.info("%s", found)
 
 
 def _stats(settings: Mapping[str, Any]) -> None:
@@ -115,7 +117,7 @@ def _check_apart(settings: Mapping[str, Any], out: Path) -> None:
         raise ValueError(f"out={out} lies in path={path}, which is read: choose a folder outside of it")
 
 
-def _tell(outcome: Outcome, out: Path, accept_missing: bool) -> None:
+def _report(outcome: Outcome, out: Path, accept_missing: bool) -> None:
     """Says what is stored; ValueError where something is not that should be."""
     if outcome.lacking:
         log.info(
@@ -134,13 +136,13 @@ def _tell(outcome: Outcome, out: Path, accept_missing: bool) -> None:
     kept = "" if outcome.folder == out else f", and what stands at {out} is unharmed"
     raise ValueError(
         f"{missing} locations are not in {outcome.folder}, which holds {outcome.counts['done']}{kept}:\n"
-        f"  {listed}{more}\n{outcome.folder / MANIFEST} lists all. Mend the source and say retry=true, or do without "
-        "them: accept_missing=true"
+        f"  {listed}{more}\n{outcome.folder / MANIFEST} lists all. Repair the source and set retry=true, or do "
+        "without them: accept_missing=true"
     )
 
 
 def _part(settings: Mapping[str, Any]) -> Part:
-    """Which of the jobs this is: ``3/64``, or 3 with ``shards=64``, as a sweep over numbers says it."""
+    """Which of the jobs this is: ``3/64``, or 3 with ``shards=64``, as a sweep over numbers sets it."""
     shard, shards = settings["shard"], settings["shards"]
     if shard is None:
         return Part()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
@@ -22,51 +21,6 @@ _LABEL_RATIO = 0.2
 _OVERHEAD = 1.05
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """What is to be expected.
-
-    Attributes:
-        locations: Number of locations of the source.
-        shards: Number of shards.
-        bytes: Of the whole store.
-        free: Bytes free at its place.
-        seconds: Of work for a location on one core, as measured; None where nothing could be sampled.
-        sampled: Locations that were read for it.
-        failed: Those among them that cannot be read.
-        workers: Processes a job.
-        jobs: Number of jobs.
-    """
-
-    locations: int
-    shards: int
-    bytes: float
-    free: int
-    seconds: float | None
-    sampled: int
-    failed: int
-    workers: int
-    jobs: int
-
-    def __str__(self) -> str:
-        lines = [
-            f"locations   {self.locations:,} in {self.shards:,} shards",
-            f"store       {_size(self.bytes)}; {_size(self.free)} are free",
-        ]
-        if self.seconds is None:
-            lines.append("time        not measured: an archive is read in one pass, at the rate of its decompression")
-        else:
-            total = self.seconds * self.locations / (self.workers * self.jobs)
-            spread = f"{self.jobs} jobs of {self.workers} workers" if self.jobs > 1 else f"{self.workers} workers"
-            lines.append(
-                f"time        {_duration(total)} with {spread}, at {1000 * self.seconds:.1f} ms a location and core "
-                f"({self.sampled} measured)"
-            )
-        if self.failed:
-            lines.append(f"damaged     {self.failed} of the {self.sampled} locations looked at cannot be read")
-        return "\n".join(lines)
-
-
 def estimate(
     reader: LocationReader,
     out: Path,
@@ -75,7 +29,7 @@ def estimate(
     workers: int,
     jobs: int,
     per_shard: int,
-) -> Estimate:
+) -> str:
     """Reads and encodes some locations, spread evenly, and writes nothing.
 
     Args:
@@ -83,41 +37,49 @@ def estimate(
         out: Where to.
         quantised: See `Conversion`.
         compression: See `StoreWriter`.
-        workers: Processes a job.
+        workers: Processes per job.
         jobs: Number of jobs.
-        per_shard: Locations in a shard.
+        per_shard: Locations per shard.
+
+    Returns:
+        Lines about the number of locations, the size of the store and the time that it takes.
 
     Raises:
         ValueError: None of the locations can be read.
     """
     conversion = Conversion(reader.info, quantised)
+    count = len(reader)
     size: float = most_bytes(conversion.info, compression)
-    seconds, sampled, failed = None, 0, 0
+    took = "not measured: an archive is read in one pass, at the rate of its decompression"
+    damaged = []
     # The files of an archive cannot be looked at by location.
     if not (isinstance(reader, Streamed) and reader.archives):
-        places = np.unique(np.linspace(0, len(reader) - 1, min(_SAMPLE, len(reader))).astype(int)).tolist()
-        sizes, sampled = [], len(places)
+        sample = np.unique(np.linspace(0, count - 1, min(_SAMPLE, count)).astype(int)).tolist()
+        sizes, problems = [], []
         start = time.perf_counter()
-        for index in places:
+        for index in sample:
             try:
                 sizes.append(_encoded(conversion.read(reader, index), compression))
             except ValueError as error:
-                failed += 1
-                reason = error
+                problems.append(error)
         if not sizes:
-            raise ValueError(f"none of {sampled} locations looked at can be read; the last: {reason}") from reason
-        seconds = (time.perf_counter() - start) / sampled
+            raise ValueError(f"none of {len(sample)} locations looked at can be read; the last: {problems[-1]}")
+        seconds = (time.perf_counter() - start) / len(sample)
         size = float(np.mean(sizes)) * _OVERHEAD
-    return Estimate(
-        len(reader),
-        -(-len(reader) // per_shard),
-        size * len(reader),
-        _free(out),
-        seconds,
-        sampled,
-        failed,
-        workers,
-        jobs,
+        spread = f"{jobs} jobs of {workers} workers" if jobs > 1 else f"{workers} workers"
+        took = (
+            f"{_duration(seconds * count / (workers * jobs))} with {spread}, at {1000 * seconds:.1f} ms per location "
+            f"and core ({len(sample)} measured)"
+        )
+        if problems:
+            damaged = [f"damaged     {len(problems)} of the {len(sample)} locations looked at cannot be read"]
+    return "\n".join(
+        [
+            f"locations   {count:,} in {-(-count // per_shard):,} shards",
+            f"store       {_size(size * count)}; {_size(_free(out))} are free",
+            f"time        {took}",
+            *damaged,
+        ]
     )
 
 
@@ -134,17 +96,15 @@ def check_space(reader: LocationReader, out: Path, quantised: bool, compression:
 
 def most_bytes(info: DatasetInfo, compression: Mapping[str, str]) -> float:
     """About the bytes of one location; of compressed images, which may shrink to anything, nothing is counted."""
-    pixels = info.seasons * prod(info.size)
-    images = sum(
-        pixels * len(stored.bands) * np.dtype(stored.dtype).itemsize
-        for name, stored in info.modalities.items()
-        if compression.get(name, "none") == "none"
+
+    def share(field: str, compressed: float) -> float:
+        return 1 if compression.get(field, "none") == "none" else compressed
+
+    total = sum(
+        share(name, 0) * len(stored.bands) * np.dtype(stored.dtype).itemsize for name, stored in info.modalities.items()
     )
-    labels = sum(
-        pixels * (1 if compression.get(name, "none") == "none" else _LABEL_RATIO)
-        for name in ("labels", *(["truth"] if info.has_truth else []))
-    )
-    return (images + labels) * _OVERHEAD
+    total += sum(share(name, _LABEL_RATIO) for name in ("labels", *(["truth"] if info.has_truth else [])))
+    return total * info.seasons * prod(info.size) * _OVERHEAD
 
 
 def _encoded(location: Mapping[str, object], compression: Mapping[str, str]) -> int:
@@ -159,10 +119,8 @@ def _encoded(location: Mapping[str, object], compression: Mapping[str, str]) -> 
 
 
 def _free(out: Path) -> int:
-    place = out.absolute()
-    while not place.exists():
-        place = place.parent
-    return shutil.disk_usage(place).free
+    existing = next(folder for folder in (out.absolute(), *out.absolute().parents) if folder.exists())
+    return shutil.disk_usage(existing).free
 
 
 def _size(count: float) -> str:

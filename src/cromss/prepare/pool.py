@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 import os
 import shutil
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait as wait_for
@@ -24,9 +26,9 @@ from cromss.dataset.convert import Conversion
 from cromss.dataset.reader import LocationReader
 from cromss.dataset.shard_folder import Entry, Plan, read_entries, save_entries, shard_path
 from cromss.dataset.store_writer import StoreWriter
+from cromss.io.own_files import open_own
 from cromss.io.signals import EndedBySignal
-from cromss.prepare.errors import AbsentError
-from cromss.prepare.raw_files import spool_path
+from cromss.prepare.raw_files import AbsentError, spool_path
 
 _LOOK = 0.2  # seconds between two looks at the workers
 
@@ -104,6 +106,29 @@ class ShardWriter:
         return Entry(name, "done", "")
 
 
+@contextmanager
+def hold(folder: Path, shards: Iterable[int]) -> Iterator[None]:
+    """Holds shards of a folder until the context ends, so that no other run writes them.
+
+    One byte of one file stands for each shard. Locks of this kind end with the process that holds them, however it
+    ends, and work between hosts that share a disk, where that disk supports them at all.
+
+    Raises:
+        ValueError: Another run holds one of them, or the file is a link to somewhere else.
+        OSError: The folder cannot be written.
+    """
+    with open_own(folder / ".lock") as file:
+        for shard in shards:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, shard)
+            except BlockingIOError as error:
+                raise ValueError(
+                    f"another run writes shard {shard:05d} of {folder}: wait for it, or stop it first; or give each "
+                    "run shards of its own, as shard=0/2 and shard=1/2"
+                ) from error
+        yield
+
+
 def _stored(entries: Sequence[Entry]) -> int:
     return sum(entry.status == "done" for entry in entries)
 
@@ -132,7 +157,7 @@ def write_all(writer: ShardWriter, shards: Sequence[int], workers: int) -> None:
                     future.result()
     except BrokenProcessPool as error:
         raise OSError(
-            "a worker was killed, perhaps since memory ran out: say fewer workers=…; the same command goes on"
+            "a worker was killed, perhaps since memory ran out: set fewer workers=…; the same command resumes"
         ) from error
     finally:
         stop.set()

@@ -6,10 +6,8 @@ import errno
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
 
 from cromss.io.lmdb_reader import LmdbReader
-from cromss.prepare.errors import AbsentError
 
 TIFF = (".tif", ".tiff")
 SPOOL = ".spool"
@@ -18,26 +16,8 @@ Listing = Mapping[str, Mapping[str, str]]
 """Season folder -> file name in lower case without its ending -> name to read it by."""
 
 
-class RawFiles(Protocol):
-    """The files of all locations, by the part of the data set that they belong to. Picklable."""
-
-    def listing(self, part: str, index: int, number: int) -> Listing:
-        """The files of one location.
-
-        Args:
-            part: ``s1``, ``s2`` or ``labels``.
-            index: Position of the location among all.
-            number: Its id.
-
-        Raises:
-            AbsentError: The source holds no file of it.
-            ValueError: Two names mean the same file.
-        """
-        ...
-
-    def read(self, index: int, name: str) -> bytes:
-        """All bytes of a file that `listing` named; OSError where they cannot be read."""
-        ...
+class AbsentError(ValueError):
+    """The source does not hold a location that its table of ids names."""
 
 
 class FolderFiles:
@@ -51,28 +31,38 @@ class FolderFiles:
     """
 
     def __init__(self, folders: Mapping[str, Path]) -> None:
-        self._places = {part: _places(folder) for part, folder in folders.items()}
+        self._names = {part: _names(folder) for part, folder in folders.items()}
         self._folders = dict(folders)
 
     def ids(self, part: str) -> list[int]:
         """The ids that have a folder, in order."""
-        return sorted(self._places[part])
+        return sorted(self._names[part])
 
     def listing(self, part: str, index: int, number: int) -> Listing:
-        """The files of one location; see `RawFiles`."""
-        name = self._places[part].get(number)
+        """The files of one location.
+
+        Args:
+            part: ``s1``, ``s2`` or ``labels``.
+            index: Position of the location among all.
+            number: Its id.
+
+        Raises:
+            AbsentError: The source holds no file of it.
+            ValueError: Two names mean the same file.
+        """
+        name = self._names[part].get(number)
         if name is None:
             raise AbsentError(f"{self._folders[part]} holds no folder {number:07d}")
-        place = self._folders[part] / name
+        folder = self._folders[part] / name
         try:
-            with os.scandir(place) as entries:
+            with os.scandir(folder) as entries:
                 seasons = sorted(entry.name for entry in entries if entry.is_dir() and not entry.name.startswith("."))
-            return {season: _files(place / season) for season in seasons}
+            return {season: _files(folder / season) for season in seasons}
         except OSError as error:
-            raise ValueError(f"{place} cannot be listed: {error.strerror}") from error
+            raise ValueError(f"{folder} cannot be listed: {error.strerror}") from error
 
     def read(self, index: int, name: str) -> bytes:
-        """All bytes of a file; see `RawFiles`."""
+        """All bytes of a file that `listing` named; OSError where they cannot be read."""
         if not Path(name).is_file():
             raise OSError(errno.EINVAL, "it is no regular file")
         return Path(name).read_bytes()
@@ -92,7 +82,7 @@ class SpooledFiles:
         self._open: tuple[int, LmdbReader] | None = None
 
     def listing(self, part: str, index: int, number: int) -> Listing:
-        """The files of one location; see `RawFiles`."""
+        """The files of one location; see `FolderFiles`."""
         prefix = f"{part}/{number:07d}/"
         found: dict[str, dict[str, str]] = {}
         for key in self._shard(index).keys(prefix.encode()):
@@ -104,7 +94,7 @@ class SpooledFiles:
         return found
 
     def read(self, index: int, name: str) -> bytes:
-        """All bytes of a file; see `RawFiles`."""
+        """All bytes of a file; see `FolderFiles`."""
         data = self._shard(index).get(name.encode())
         if data is None:
             raise OSError(f"{name} is no longer there")
@@ -117,22 +107,26 @@ class SpooledFiles:
         return self._open[1]
 
 
+RawFiles = FolderFiles | SpooledFiles
+"""The files of all locations, by the part of the data set that they belong to. Picklable."""
+
+
 def spool_path(folder: Path, shard: int) -> Path:
     """Where the files of a shard of the store in `folder` are spooled."""
     return folder / SPOOL / f"{shard:05d}"
 
 
-def _places(folder: Path) -> dict[int, str]:
+def _names(folder: Path) -> dict[int, str]:
     try:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if entry.name.isdecimal() and entry.is_dir()]
     except OSError as error:
-        raise ValueError(f"{folder} cannot be listed ({error.strerror}): it holds a folder a location") from error
-    places: dict[int, str] = {}
+        raise ValueError(f"{folder} cannot be listed ({error.strerror}): it holds one folder per location") from error
+    found: dict[int, str] = {}
     for name in sorted(names):
-        if (other := places.setdefault(int(name), name)) != name:
+        if (other := found.setdefault(int(name), name)) != name:
             raise ValueError(f"{folder} holds {other} and {name}, which mean the same id: remove one")
-    return places
+    return found
 
 
 def _files(folder: Path) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""From any reader of locations to a store of shards: in parallel, in parts, and on from where a killed run ended."""
+"""From any reader of locations to a store of shards: in parallel, in parts, and resumed where a killed run ended."""
 
 from __future__ import annotations
 
@@ -25,8 +25,7 @@ from cromss.dataset.shard_folder import (
 )
 from cromss.dataset.store_writer import check_target
 from cromss.io.atomic import move_into_place, remove_leftovers
-from cromss.prepare.locks import hold
-from cromss.prepare.pool import ShardWriter, write_all
+from cromss.prepare.pool import ShardWriter, hold, write_all
 from cromss.prepare.raw_files import SPOOL
 
 log = logging.getLogger(__name__)
@@ -98,7 +97,7 @@ def prepare(
     cannot be read is left out and named in the manifest. Memory grows with the number of workers, not of locations.
 
     Args:
-        reader: What to store. Its ``absent``, where it has one, names locations that its source lacks, with the reason.
+        reader: What to store. Its ``absent``, if any: locations that are missing in its source -> reason.
         out: Folder of the store.
         quantised: See `Conversion`.
         compression: See `StoreWriter`.
@@ -108,11 +107,11 @@ def prepare(
         settings: What else decides about the content, to be told from another preparation of the same name.
         retry: Writes shards again of which a location is failed or absent.
         overwrite: Replaces a store at `out` once the new one is complete.
-        accept_missing: Replaces it also by one that lacks locations of its source.
+        accept_missing: Replaces it also by one in which locations of its source are missing.
 
     Raises:
         ValueError: `out` is something else, another run writes it, or nothing could be read.
-        OSError: The disk is full, or `out` cannot be written. What is complete stays, and the same call goes on.
+        OSError: The disk is full, or `out` cannot be written. What is complete stays, and the same call resumes.
     """
     conversion = Conversion(reader.info, quantised)
     absent = getattr(reader, "absent", {})
@@ -154,7 +153,7 @@ def _folder(out: Path, overwrite: bool) -> Path:
             check_target(out, overwrite)
         return _successor(out)
     if out.exists() and not (out.is_dir() and (read_plan(out) or not _visible(out))):
-        raise ValueError(f"{out} exists: choose another place, or replace it with overwrite=true")
+        raise ValueError(f"{out} exists: choose another path, or replace it with overwrite=true")
     return out
 
 
@@ -177,11 +176,11 @@ def _visible(folder: Path) -> list[Path]:
 
 def _check_part(part: Part, plan: Plan, overwrite: bool) -> None:
     if overwrite and part.of > 1:
-        raise ValueError("overwrite=true replaces a store as a whole: leave shard out, or choose another place")
+        raise ValueError("overwrite=true replaces a store as a whole: leave shard out, or choose another path")
     if part.of > plan.shards:
         raise ValueError(
             f"shard={part.number}/{part.of}: the {plan.locations} locations make {plan.shards} shards of "
-            f"{plan.per_shard}, which is fewer than jobs. Say fewer jobs, or fewer locations_per_shard"
+            f"{plan.per_shard}, which is fewer than jobs: set fewer jobs, or fewer locations_per_shard"
         )
 
 
@@ -194,7 +193,7 @@ def _begin(folder: Path, plan: Plan, overwrite: bool) -> None:
             plan.save(folder)
             begun = read_plan(folder)
     except OSError as error:
-        raise OSError(f"cannot write a store to {folder}: {error}. Choose another place") from error
+        raise OSError(f"cannot write a store to {folder}: {error}. Choose another path") from error
     assert begun is not None
     ours, theirs = plan.described(), begun.described()
     different = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
@@ -203,7 +202,7 @@ def _begin(folder: Path, plan: Plan, overwrite: bool) -> None:
         cure = "remove that folder" if overwrite else "replace it with overwrite=true"
         raise ValueError(
             f"{folder} was begun from another source or with other settings:\n  {listed}\n"
-            f"Resume with those, choose another location, or {cure}"
+            f"Resume with those, choose another path, or {cure}"
         )
 
 

@@ -40,7 +40,7 @@ def spool(archives: Sequence[Path], folder: Path, shards: Mapping[int, set[int]]
     """Passes over the archives once, and lays down the files of some locations.
 
     A pass that was killed starts over, and so does one whose archive has changed; one that came to its end is not done
-    again. An archive that breaks keeps what came before, and is told of.
+    again. Of an archive that breaks, what came before is kept, with a warning.
 
     Args:
         archives: ``.tar.gz`` or ``.tar``, in any order.
@@ -112,7 +112,7 @@ class _Spool:
                 for key, data in sorted(self._pending.items()):
                     txn.put(key, data)
         except lmdb.Error as error:
-            raise OSError(f"cannot write {self._path}: {error}. Free space; the same command goes on") from error
+            raise OSError(f"cannot write {self._path}: {error}. Free space; the same command resumes") from error
         self._pending.clear()
 
     def finish(self, mark: bytes) -> None:

@@ -1,4 +1,4 @@
-"""SSL4EO-S12 as published: a TIFF a band, season and location, in native resolution; noisy labels beside it.
+"""SSL4EO-S12 as published: one TIFF per band, season and location, in native resolution; noisy labels beside it.
 
 Layout: ``s1/<id>/<season>/{VV,VH}.tif``, ``s2c/<id>/<season>/{B1 … B12}.tif`` and, of the labels,
 ``<id>/<season>/label.tif``; season folders are named by time. Source: Wang et al., SSL4EO-S12 (IEEE GRSM 2023), and the
@@ -8,9 +8,8 @@ noisy labels that CromSS published for it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from cromss.dataset.bands import BANDS
 from cromss.dataset.checks import check_labels
 from cromss.dataset.classes import CLASSES
 from cromss.dataset.reader import DatasetInfo, LocationReader, ModalityInfo
+from cromss.io.user_paths import as_path
 from cromss.prepare.band_tiff import Band, read_band
 from cromss.prepare.id_table import read_ids
 from cromss.prepare.raw_files import FolderFiles, Listing, RawFiles, SpooledFiles
@@ -47,7 +47,7 @@ class Ssl4eoReader(LocationReader):
         files: Part (``s1``, ``s2``, ``labels``) -> where its files lie; a part that is left out has to be spooled.
         table: Id -> names of the season folders of S2 and labels; an empty tuple takes those that are there, by time.
         archives: What to spool from.
-        size: Pixels of 10 m on a side; a multiple of 6.
+        size: Pixels of 10 m per side; a multiple of 6.
         seasons: Number of seasons T.
     """
 
@@ -175,7 +175,9 @@ class Ssl4eoReader(LocationReader):
         return band
 
 
-def open_ssl4eo_s12(path: Path, labels: Any, ids: Any, size: int, seasons: int) -> Ssl4eoReader:
+def open_ssl4eo_s12(
+    path: Path, labels: str | Path | None, ids: str | Path | None, size: int, seasons: int
+) -> Ssl4eoReader:
     """Opens the raw files of SSL4EO-S12 with noisy labels.
 
     Args:
@@ -183,20 +185,16 @@ def open_ssl4eo_s12(path: Path, labels: Any, ids: Any, size: int, seasons: int) 
             folder of archives.
         labels: Folder of the labels, or their archive; None where they lie in `path`.
         ids: CSV of the locations and their seasons, see `read_ids`; None takes those that have a folder of labels.
-        size: Pixels of 10 m on a side, 264 as published.
+        size: Pixels of 10 m per side, 264 as published.
         seasons: Number of seasons T, 4 as published.
 
     Raises:
         ValueError: Something is not there, or cannot be what it should be.
     """
-    if isinstance(size, bool) or not isinstance(size, int) or size < 6 or size % 6:
-        raise ValueError(f"ssl4eo_s12.size={size} must be a multiple of 6: bands of 60 m cover 6 px of 10 m")
-    if isinstance(seasons, bool) or not isinstance(seasons, int) or seasons < 1:
-        raise ValueError(f"ssl4eo_s12.seasons={seasons} must be a whole number from 1")
-    of_labels = Path(str(labels)).expanduser() if labels is not None else None
-    for place in filter(None, (path, of_labels)):
-        if not place.exists():
-            raise ValueError(f"{place} does not exist: check the path")
+    of_labels = as_path(labels) if labels is not None else None
+    for given in filter(None, (path, of_labels)):
+        if not given.exists():
+            raise ValueError(f"{given} does not exist: check the path")
     images_in, labels_in = _archives(path), _archives(of_labels) if of_labels else []
     files: dict[str, RawFiles] = {}
     if not images_in:
@@ -206,7 +204,7 @@ def open_ssl4eo_s12(path: Path, labels: Any, ids: Any, size: int, seasons: int) 
         label_files = FolderFiles({"labels": of_labels or path / "labels"})
         files["labels"] = label_files
     if ids is not None:
-        table = read_ids(Path(str(ids)).expanduser(), seasons)
+        table = read_ids(as_path(ids), seasons)
     elif label_files is None:
         raise ValueError("ssl4eo_s12.ids=… is missing: an archive of labels does not say beforehand what it holds")
     else:
@@ -216,10 +214,10 @@ def open_ssl4eo_s12(path: Path, labels: Any, ids: Any, size: int, seasons: int) 
     return Ssl4eoReader(files, table, list(dict.fromkeys([*images_in, *labels_in])), size, seasons)
 
 
-def _archives(place: Path) -> list[Path]:
-    if place.is_file():
-        return [place]
-    return sorted(child for child in place.iterdir() if child.is_file() and child.name.lower().endswith(ARCHIVES))
+def _archives(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    return sorted(child for child in path.iterdir() if child.is_file() and child.name.lower().endswith(ARCHIVES))
 
 
 def _one_of(folder: Path, names: Sequence[str]) -> Path:
@@ -244,7 +242,7 @@ def refine(planes: Sequence[np.ndarray], size: int) -> np.ndarray:
 
     Args:
         planes: uint8, each ``(h, w)``.
-        size: Pixels on a side of the result.
+        size: Pixels per side of the result.
 
     Returns:
         uint8 ``(K, size, size)``.
@@ -255,5 +253,5 @@ def refine(planes: Sequence[np.ndarray], size: int) -> np.ndarray:
     return fine.flatten(0, 1).numpy()
 
 
-def _list(names: Any) -> str:
+def _list(names: Iterable[str]) -> str:
     return ", ".join(list(names)[:20]) or "none"

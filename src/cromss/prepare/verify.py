@@ -18,6 +18,29 @@ from cromss.dataset.statistics import Statistics
 from cromss.dataset.store import Store, open_store
 
 
+class Messages(list[str]):
+    """The first of many messages.
+
+    Args:
+        most: How many to keep.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+        self.total = 0
+
+    def add(self, message: str) -> None:
+        """Counts one and keeps it while there is room."""
+        self.total += 1
+        if len(self) < self._most:
+            self.append(message)
+
+    def lines(self) -> list[str]:
+        """Those that were kept, and how many more there are."""
+        return [*self, f"… and {self.total - len(self)} more"] if self.total > len(self) else list(self)
+
+
 @dataclass
 class Damages:
     """What `verify` found.
@@ -25,43 +48,21 @@ class Damages:
     Attributes:
         locations: Number of locations.
         values: Number of values read.
-        messages: One for each damaged value, in order; `most` at most.
-        total: Number of damaged values.
-        missing: Number of locations that the manifest names as failed, or absent in the source.
-        missing_messages: One for each of those, `most` at most.
-        most: How many messages to keep.
+        damaged: One message for each damaged value, in order.
+        missing: One for each location that the manifest names as failed, or absent in the source.
     """
 
-    most: int
-    missing: int = 0
-    missing_messages: list[str] = field(default_factory=list)
-    locations: int = 0
+    locations: int
+    damaged: Messages
+    missing: Messages
     values: int = 0
-    total: int = 0
-    messages: list[str] = field(default_factory=list)
-
-    def add(self, message: str) -> None:
-        """Counts one and keeps its message while there is room."""
-        self.total += 1
-        if len(self.messages) < self.most:
-            self.messages.append(message)
-
-    def miss(self, message: str) -> None:
-        """Counts a location that is not stored and keeps its message while there is room."""
-        self.missing += 1
-        if len(self.missing_messages) < self.most:
-            self.missing_messages.append(message)
 
     def __str__(self) -> str:
-        lines = _shortened(self.messages, self.total) + _shortened(self.missing_messages, self.missing)
+        lines = self.damaged.lines() + self.missing.lines()
         found = [f"{self.locations} locations", f"{self.values} values"]
-        found += [f"{self.total} damaged"] if self.total else []
-        found += [f"{self.missing} not stored"] if self.missing else []
+        found += [f"{self.damaged.total} damaged"] if self.damaged.total else []
+        found += [f"{self.missing.total} not stored"] if self.missing.total else []
         return "\n".join([*lines, ", ".join(found if lines else [*found, "ok"])])
-
-
-def _shortened(messages: list[str], total: int) -> list[str]:
-    return [*messages, f"… and {total - len(messages)} more"] if total > len(messages) else messages
 
 
 def verify(path: str | Path, most: int) -> Damages:
@@ -72,126 +73,122 @@ def verify(path: str | Path, most: int) -> Damages:
 
     Args:
         path: The store.
-        most: How many messages to keep.
+        most: How many messages of each kind to keep.
 
     Raises:
         ValueError: The store does not open at all.
     """
     store = open_store(path)
-    damages = Damages(most, locations=len(store))
-    _check_description(store, damages)
-    stored = _check_manifest(Path(path), damages)
-    ids: dict[str, None] = {}
+    found = Damages(len(store), Messages(most), Messages(most))
+    _check_description(store, found)
+    stored = _check_manifest(Path(path), found)
     seen = _Seen(store)
     for index in tqdm(range(len(store)), desc=f"verifying {Path(path).name}", unit="location"):
-        for read in _reads(store, index, ids, seen):
-            damages.values += 1
+        for check in seen.checks(index):
+            found.values += 1
             try:
-                read()
+                check()
             except ValueError as error:
-                damages.add(str(error))
-    if not damages.total:
+                found.damaged.add(str(error))
+    if not found.damaged.total:
         # Of a damaged store they cannot be those of its values.
-        seen.check(damages)
-    there = [cell_of(location_id) for location_id in ids]
+        seen.compare(found)
+    there = [cell_of(location_id) for location_id in seen.ids]
     if stored is not None and stored != there:
         lost, added = set(stored) - set(there), set(there) - set(stored)
         names = ", ".join(sorted(lost | added)[:5]) or "their order"
-        damages.add(f"{path}: the manifest and the store disagree in {len(lost) + len(added)} locations: {names}")
-    return damages
+        found.damaged.add(f"{path}: the manifest and the store disagree in {len(lost) + len(added)} locations: {names}")
+    return found
 
 
-def _check_manifest(path: Path, damages: Damages) -> list[str] | None:
+def _check_manifest(path: Path, found: Damages) -> list[str] | None:
     """The ids that a folder of shards says it holds, as cells, in order; None where there is no manifest."""
-    plan = read_plan(path) if path.is_dir() else None
-    if plan is None:
+    if not (path.is_dir() and read_plan(path)):
         return None
     try:
         entries = read_manifest(path)
     except (OSError, ValueError) as error:
-        damages.add(f"{path / MANIFEST} cannot be read ({error}): the command that made the store writes it again")
+        found.damaged.add(
+            f"{path / MANIFEST} cannot be read ({error}): the command that made the store writes it again"
+        )
         return None
     for entry in entries:
         if entry.status != "done":
-            damages.miss(f"{entry.location_id} {entry.status}: {entry.reason}")
+            found.missing.add(f"{entry.location_id} {entry.status}: {entry.reason}")
     return [entry.location_id for entry in entries if entry.status == "done"]
 
 
-def _check_description(store: Store, damages: Damages) -> None:
+def _check_description(store: Store, found: Damages) -> None:
     """What the description says beside that by which the store could be opened."""
     try:
         store.check_keys()
     except ValueError as error:
-        damages.add(str(error))
+        found.damaged.add(str(error))
     for modality, stored in store.info.modalities.items():
         known = [band.name for band in BANDS[modality]]
         if unknown := [name for name in stored.bands if name not in known]:
-            damages.add(
+            found.damaged.add(
                 f"store {store.path}: {modality} has the bands {', '.join(unknown)}, and {', '.join(known)} are known"
             )
 
 
+@dataclass
 class _Seen:
-    """Counts what is read, to hold the statistics that a store keeps against it.
+    """Reads a store and counts what it reads, to compare the statistics that it keeps.
 
-    Args:
+    Attributes:
         store: The store.
+        ids: The ids of the locations read so far.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        bands = {name: len(stored.bands) for name, stored in store.info.modalities.items()}
-        self._statistics = Statistics(bands, len(store.info.classes))
+    store: Store
+    ids: dict[str, None] = field(default_factory=dict)
 
-    def labels(self, labels: np.ndarray) -> None:
-        """Adds the labels of a location."""
+    def __post_init__(self) -> None:
+        info = self.store.info
+        bands = {name: len(stored.bands) for name, stored in info.modalities.items()}
+        self._statistics = Statistics(bands, len(info.classes))
+
+    def checks(self, index: int) -> Iterator[Callable[[], Any]]:
+        """One function for each value of a location, which raises ValueError where the value is damaged."""
+        info = self.store.info
+        yield partial(self._id, index)
+        yield partial(self._labels, index)
+        if info.has_truth:
+            yield partial(self._truth, index)
+        for modality in info.modalities:
+            for season in range(info.seasons):
+                yield partial(self._image, index, season, modality)
+
+    def _id(self, index: int) -> None:
+        location_id = self.store.location_id(index)
+        if location_id in self.ids:
+            raise ValueError(f"store {self.store.path}, location {index}: its id {location_id!r} is there twice")
+        self.ids[location_id] = None
+
+    def _labels(self, index: int) -> None:
+        labels = self.store.read_labels(index)
+        check_labels(f"store {self.store.path}, location {index}, labels", labels, len(self.store.info.classes))
         self._statistics.add({}, labels)
 
-    def image(self, modality: str, image: np.ndarray) -> None:
-        """Adds the image of a season, ``(K, H, W)``."""
-        self._statistics.add_images({modality: image[None]})
+    def _truth(self, index: int) -> None:
+        truth = self.store.read_truth(index)
+        check_labels(f"store {self.store.path}, location {index}, truth", truth, len(self.store.info.classes))
 
-    def check(self, damages: Damages) -> None:
-        """Adds what the store keeps otherwise."""
-        kept, found = self._store.info.statistics, self._statistics.as_dict()
-        where = f"store {self._store.path}: its description keeps other"
-        if kept["labels"]["pixels"] != found["labels"]["pixels"]:
-            damages.add(f"{where} numbers of pixels by class than its labels have")
-        for modality in self._store.info.modalities:
+    def _image(self, index: int, season: int, modality: str) -> None:
+        image = self.store.read_images(index, season, modality)[None]
+        bands = self.store.info.modalities[modality].bands
+        check_finite(f"store {self.store.path}, location {index}, {modality}", image, bands)
+        self._statistics.add_images({modality: image})
+
+    def compare(self, found: Damages) -> None:
+        """Adds what the description of the store keeps otherwise."""
+        kept, counted = self.store.info.statistics, self._statistics.as_dict()
+        where = f"store {self.store.path}: its description keeps other"
+        if kept["labels"]["pixels"] != counted["labels"]["pixels"]:
+            found.damaged.add(f"{where} numbers of pixels by class than its labels have")
+        for modality in self.store.info.modalities:
             for name in ("mean", "std"):
-                scale = max(1.0, float(np.abs(found[modality]["mean"]).max()))
-                if not np.allclose(kept[modality][name], found[modality][name], 1e-4, 1e-4 * scale):
-                    damages.add(f"{where} values of {name} than the pixels of {modality} have")
-
-
-def _reads(store: Store, index: int, ids: dict[str, None], seen: _Seen) -> Iterator[Callable[[], Any]]:
-    """One function for each value of a location, which raises ValueError where the value is damaged."""
-    yield partial(_check_id, store, index, ids)
-    yield partial(_check_labels, store, index, "labels", seen)
-    if store.info.has_truth:
-        yield partial(_check_labels, store, index, "truth", None)
-    for modality in store.info.modalities:
-        for season in range(store.info.seasons):
-            yield partial(_check_images, store, index, season, modality, seen)
-
-
-def _check_id(store: Store, index: int, ids: dict[str, None]) -> None:
-    location_id = store.location_id(index)
-    if location_id in ids:
-        raise ValueError(f"store {store.path}, location {index}: its id {location_id!r} is there twice")
-    ids[location_id] = None
-
-
-def _check_labels(store: Store, index: int, name: str, seen: _Seen | None) -> None:
-    labels = store.read_labels(index) if name == "labels" else store.read_truth(index)
-    check_labels(f"store {store.path}, location {index}, {name}", labels, len(store.info.classes))
-    if seen is not None:
-        seen.labels(labels)
-
-
-def _check_images(store: Store, index: int, season: int, modality: str, seen: _Seen) -> None:
-    image = store.read_images(index, season, modality)
-    check_finite(
-        f"store {store.path}, location {index}, {modality}", image[None], store.info.modalities[modality].bands
-    )
-    seen.image(modality, image)
+                scale = max(1.0, float(np.abs(counted[modality]["mean"]).max()))
+                if not np.allclose(kept[modality][name], counted[modality][name], 1e-4, 1e-4 * scale):
+                    found.damaged.add(f"{where} values of {name} than the pixels of {modality} have")
