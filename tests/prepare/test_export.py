@@ -25,7 +25,7 @@ def read(file):
 def test_the_files_hold_what_the_generator_makes(tmp_path):
     prepared("action=export", f"out={tmp_path / 'new' / 'scene'}", "export.size=40", "export.world=5")
     rates = OmegaConf.to_container(OmegaConf.load(config_dir() / "dataset" / "_synthetic_scene.yaml"))
-    made = generate_location(1, seed=5, size=40, seasons=1, noise=1.0, **rates)
+    made = generate_location(4, seed=5, size=40, seasons=1, noise=1.0, **rates)
     folder = tmp_path / "new" / "scene"
     assert sorted(file.name for file in folder.iterdir()) == ["dw.tif", "s1.tif", "s2.tif", "truth.tif"]
     for name, expected in {**{m: made.images[m][0] for m in BANDS}, "dw": made.labels, "truth": made.truth}.items():

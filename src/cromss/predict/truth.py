@@ -48,7 +48,7 @@ class Truth:
         labels = self._read(top, left, *classes.shape)
         labels[classes == IGNORE_INDEX] = IGNORE_INDEX
         self._pixels += classes.size
-        self._scores.update(torch.from_numpy(classes), torch.from_numpy(labels))
+        self._scores.update(torch.from_numpy(classes)[None], torch.from_numpy(labels)[None])
 
     def results(self) -> dict[str, Any]:
         """Scores in [0, 1], None where no label names the class.

@@ -11,8 +11,8 @@ from typing import Any
 
 from cromss.dataset.reader import LocationReader
 from cromss.dataset.shard_folder import MANIFEST
+from cromss.io.extras import extra
 from cromss.io.user_paths import as_path
-from cromss.prepare.download.sources import download
 from cromss.prepare.estimate import check_space, estimate
 from cromss.prepare.examples import LABELS, fetch_examples
 from cromss.prepare.export import export_scene
@@ -75,6 +75,9 @@ def _stats(settings: Mapping[str, Any]) -> None:
 
 
 def _download(settings: Mapping[str, Any]) -> None:
+    # Late, as its packages are an extra.
+    with extra("download", "action=download"):
+        from cromss.prepare.download.sources import download
     report = download(_given(settings, "source"), _given(settings, "out"), settings["download"])
     log.info("%s", report)
     report.check()

@@ -203,7 +203,7 @@ def test_mistakes_in_the_settings(tmp_path, source, overrides, message):
 
 def test_earth_engine_is_needed_by_dw_alone(tmp_path, table, monkeypatch):
     monkeypatch.setitem(sys.modules, "ee", None)
-    with pytest.raises(ValueError, match=r"pip install 'cromss\[earthengine\]'"):
+    with pytest.raises(ValueError, match=r"pip install 'cromss\[download\]'"):
         download("dw", tmp_path, settings(f"tiles={table}"))
     assert set(DOWNLOADS) == {"dw", "osm", "ssl4eo_s12"}
 

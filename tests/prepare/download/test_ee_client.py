@@ -126,7 +126,7 @@ def test_no_network(fake, network):
 
 def test_the_package_is_missing(monkeypatch, network):
     monkeypatch.setitem(sys.modules, "ee", None)
-    with pytest.raises(ValueError, match=r"pip install 'cromss\[earthengine\]'"):
+    with pytest.raises(ValueError, match=r"pip install 'cromss\[download\]'"):
         EarthEngine(network, None, "u")
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cromss.dataset.bands import BANDS
+from cromss.io.extras import extra
 from cromss.prepare.download.manifest import NoImageError
 from cromss.prepare.download.retry import Network, PassingError, RefusedError, is_passing_status, redact
 from cromss.prepare.download.tiles import Tile
@@ -87,13 +88,9 @@ class EarthEngine:
     """
 
     def __init__(self, network: Network, project: str | None, url: str) -> None:
-        try:
+        with extra("download", "source=dw"):
             self._ee = importlib.import_module("ee")
             self._auth_errors = importlib.import_module("google.auth.exceptions")
-        except ImportError as error:
-            raise ValueError(
-                "Earth Engine needs the package earthengine-api: pip install 'cromss[earthengine]'"
-            ) from error
         self._network = network
         try:
             self._ask("Earth Engine", lambda: self._ee.Initialize(project=project, url=url))
