@@ -3,14 +3,14 @@
 import argparse
 import json
 
+import timm
 import torch
-from torchvision.models import resnet18, resnet50
 
 from helpers.golden import GOLDEN
 
 
 def published(kind, path, whole=False):
-    """Writes a published checkpoint, a number a tensor; `whole` writes random numbers at full size."""
+    """Writes a published checkpoint, a number per tensor; `whole` writes random numbers at full size."""
     keys = json.loads((GOLDEN / "checkpoint_keys.json").read_text())[kind]
     if whole:
         state = {name: torch.rand(shape) if shape else torch.tensor(7) for name, shape in keys.items()}
@@ -30,16 +30,15 @@ def published(kind, path, whole=False):
     return state
 
 
-def resnet_state(bands, prefix="", make=resnet18, classifier=True):
+def resnet_state(bands, prefix="", name="resnet18", classifier=True):
     """A plain ResNet's state dict below a prefix, its first convolution for `bands` bands."""
-    state = make().state_dict()
-    state["conv1.weight"] = torch.rand(64, bands, 7, 7)
+    state = timm.create_model(name, in_chans=bands).state_dict()
     return {prefix + name: value for name, value in state.items() if classifier or not name.startswith("fc")}
 
 
-def foreign(origin, path, bands=13, make=resnet18):
+def foreign(origin, path, bands=13, name="resnet18"):
     """Writes a file of another origin and returns the encoder that lies in it."""
-    state = resnet_state(bands, make=make)
+    state = resnet_state(bands, name=name)
     below = {
         "moco": lambda: {"state_dict": _prefixed(state, "module.encoder_q.") | {"module.queue": torch.rand(3)}},
         "dino": lambda: {
@@ -70,6 +69,3 @@ def run_checkpoint(net, path, **groups):
 def same(found, expected):
     """Whether two state dicts hold the same, name by name."""
     return found.keys() == expected.keys() and all(torch.equal(found[name], expected[name]) for name in expected)
-
-
-__all__ = ["foreign", "published", "resnet50", "resnet_state", "run_checkpoint", "same"]

@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torchvision.models import resnet18
 
 from cromss.config import UserError
 from cromss.config.resolvers import run_name
 from cromss.io.redact import redact, redact_values
 from helpers.entrypoint import SMALL, finish, start
+from helpers.weights_files import resnet_state
 
 SECRET = "Zx81SecretZx81"
 
@@ -65,7 +65,7 @@ def test_mistakes_are_told_without_credentials():
 
 @pytest.fixture
 def address(tmp_path):
-    torch.save(resnet18().state_dict(), tmp_path / "weights.pth")
+    torch.save(resnet_state(3), tmp_path / "weights.pth")
 
     class Handler(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *args):

@@ -4,11 +4,12 @@ import torch
 from cromss.weights.bands import (
     bands_of_count,
     branch_bands,
-    first_layer,
     fit_bands,
+    match_bands,
     network_bands,
     source_bands,
 )
+from cromss.weights.part import Part
 from cromss.weights.weights_file import WeightsFile
 
 RGB = ("B4", "B3", "B2")
@@ -103,15 +104,30 @@ def test_the_network_s_names():
         network_bands("s2", 9, 13)
 
 
+def matched(channels, origin, wanted, subset, adapt_bands):
+    """What comes of weights for so many bands in a network for `wanted` ones."""
+    first = {"conv1.weight": kernels(*range(channels))}
+    encoder = Part("encoder", "", first, "", {"conv1.weight": kernels(*range(wanted))})
+    return match_bands(encoder, WeightsFile("file", None, None, {}), origin, "s2", "s2", subset, adapt_bands)
+
+
 def test_bands_of_unknown_names_cannot_be_fitted():
     with pytest.raises(
         ValueError, match=r"goes by names, and those of 9 bands \(s2\) are unknown: name .* bands=9_rgb_first"
     ):
-        first_layer(kernels(*range(13)), ALL, None, 9, "s2", adapt_bands=True)
+        matched(13, "cromss", 9, None, adapt_bands=True)
     with pytest.raises(ValueError, match=r"those of 7 bands \(s2\) are unknown: no publication has so many"):
-        first_layer(kernels(*range(7)), None, ALL, 13, "s2", adapt_bands=True)
+        matched(7, "cromss", 13, 13, adapt_bands=True)
 
 
 def test_unknown_names_pass_where_the_number_fits():
-    layer = first_layer(kernels(*range(7)), None, None, 7, "s2", adapt_bands=False)
-    assert (layer.fit, layer.cause) == (None, "")
+    assert matched(7, "cromss", 7, None, adapt_bands=False) == (None, "")
+
+
+def test_an_order_that_no_shape_shows_is_noticed():
+    assert matched(9, "satlas", 9, "9_rgb_first", adapt_bands=False) == (None, "")
+    fit, cause = matched(9, "satlas", 9, 9, adapt_bands=False)
+    assert fit is None
+    assert "set dataset.bands=9_rgb_first, or backbone.adapt_bands=true" in cause
+    fit, cause = matched(9, "satlas", 9, 9, adapt_bands=True)
+    assert (fit.factor, fit.new, cause) == (1, (), "")

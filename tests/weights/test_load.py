@@ -10,7 +10,6 @@ import pytest
 import segmentation_models_pytorch as smp
 import torch
 from safetensors.torch import save_file
-from torchvision.models import resnet50
 
 from cromss.fusion import LateFusion, MidFusion, SingleFusion, build
 from cromss.weights import Weights, load_weights
@@ -98,7 +97,7 @@ def test_what_a_published_file_lacks_is_said(late_resnet50, tmp_path):
         load_weights(late_resnet50[13], path, "cromss", modality="common")
     with pytest.raises(ValueError, match="13-band weights, 9-band input: set dataset.bands=13, or .*adapt_bands=true"):
         load_weights(late_resnet50[9], path, "cromss")
-    with pytest.raises(ValueError, match="ResNet-50, the network has a ResNet-18: set backbone=resnet50"):
+    with pytest.raises(ValueError, match="resnet50, the network has a resnet18: set backbone.encoder=resnet50"):
         load_weights(small(), path, "cromss")
     published("mid_9B_resnet50", path)
     net = single(bands=9, encoder="resnet50")
@@ -297,15 +296,15 @@ def test_stages_that_the_file_lacks_are_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("make", "encoder", "cure"),
+    ("name", "encoder", "cure"),
     [
-        (resnet50, "resnet18", "backbone=resnet50"),
-        (None, "resnet34", "backbone=resnet18"),
-        (None, "tu-resnet50", "=resnet18"),
+        ("resnet50", "resnet18", "backbone.encoder=resnet50"),
+        ("resnet18", "resnet34", "backbone.encoder=resnet18"),
+        ("resnet18", "tu-resnet50", "backbone.encoder=resnet18"),
     ],
 )
-def test_another_resnet_is_named(tmp_path, make, encoder, cure):
-    foreign("moco", tmp_path / "moco.pth", **({"make": make} if make else {}))
+def test_another_resnet_is_named(tmp_path, name, encoder, cure):
+    foreign("moco", tmp_path / "moco.pth", name=name)
     with pytest.raises(ValueError, match=cure) as error:
         load_weights(single(encoder=encoder), tmp_path / "moco.pth", "moco")
     assert 3 <= str(error.value).count("    ") <= 5
@@ -501,6 +500,11 @@ def test_imagenet_without_a_network_says_what_to_do(monkeypatch, tmp_path, encod
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(ValueError, match=f"weights of {encoder} cannot be fetched .* backbone.weights_path=FILE"):
         load_weights(single(bands=3, encoder=encoder), None, "imagenet", bands=3)
+
+
+def test_encoders_without_imagenet_weights_say_so():
+    with pytest.raises(ValueError, match="weights of dpn92 cannot be fetched .*choose another encoder"):
+        load_weights(single(bands=3, encoder="dpn92"), None, "imagenet", bands=3)
 
 
 # The settings.

@@ -97,7 +97,7 @@ class BackboneGroup(Network):
     """Whose weights training starts from; ``none`` for random ones."""
 
     weights_path: WeightsPath
-    """File or URL of these weights, or one per branch; null for random or published ones."""
+    """File, URL or hf://ORG/REPO/FILE of these weights, or one per branch; null for random or published ones."""
 
     weights_sha256: WeightsChecksum
     """SHA-256 of that file; a download that differs is refused."""

@@ -43,20 +43,6 @@ class BandFit(NamedTuple):
         return f"bands fitted: {text}; all x {self.factor:.3g}"
 
 
-class FirstLayer(NamedTuple):
-    """The first convolution of an encoder for a network.
-
-    Attributes:
-        kernels: ``(out, K, h, w)``.
-        fit: How they were fitted; None where they are the file's.
-        cause: Why they do not fit, one sentence with the cure; empty where they do.
-    """
-
-    kernels: Tensor
-    fit: BandFit | None = None
-    cause: str = ""
-
-
 def branch_bands(branch: str, subset: int | str) -> tuple[str, ...]:
     """The names of the bands that a branch sees, in their order.
 
@@ -160,7 +146,7 @@ def network_bands(branch: str, subset: int | str | None, channels: int) -> Bands
     return bands
 
 
-def fitted_layer(
+def match_bands(
     encoder: Part,
     file: WeightsFile,
     origin: str,
@@ -168,7 +154,7 @@ def fitted_layer(
     branch: str,
     subset: int | str | None,
     adapt_bands: bool,
-) -> FirstLayer | None:
+) -> tuple[BandFit | None, str]:
     """Compares the bands of weights and network, and puts fitted kernels into the part where that is asked for.
 
     Args:
@@ -181,36 +167,31 @@ def fitted_layer(
         adapt_bands: Whether to fit.
 
     Returns:
-        What was found; None where the file has no such layer.
+        How the kernels were fitted, None where they are the file's; and why they do not fit, one sentence with the
+        cure, empty where they do.
 
     Raises:
         ValueError: `adapt_bands`, and bands that nobody has named; or see `source_bands` and `network_bands`.
     """
     name = first_convolution(encoder.target)
     if name is None or name not in encoder.source or encoder.source[name].ndim != 4:
-        return None
+        return None, ""
     kernels, channels = encoder.source[name], encoder.target[name].shape[1]
-    source = source_bands(file, origin, modality, kernels.shape[1])
-    layer = first_layer(kernels, source, network_bands(branch, subset, channels), channels, branch, adapt_bands)
-    encoder.source[name] = layer.kernels
-    return layer
-
-
-def first_layer(
-    kernels: Tensor, source: Bands, wanted: Bands, channels: int, branch: str, adapt_bands: bool
-) -> FirstLayer:
-    """Kernels of `source` bands for the `wanted` ones, of which there are `channels`; see `fitted_layer`."""
     found = kernels.shape[1]
-    if (source == wanted or source is None or wanted is None) and found == channels:
-        return FirstLayer(kernels)
+    source, wanted = source_bands(file, origin, modality, found), network_bands(branch, subset, channels)
+    if found == channels and (source == wanted or source is None or wanted is None):
+        return None, ""
     if not adapt_bands:
-        return FirstLayer(kernels, cause=_cause(source, wanted, found, channels, branch))
-    unknown = f"adapt_bands goes by names, and those of {{}} bands ({branch}) are unknown: "
-    if source is None:
-        raise ValueError(unknown.format(found) + "no publication has so many: use weights for other bands")
-    if wanted is None:
-        raise ValueError(unknown.format(channels) + "name them by bands=…, e.g. bands=13 or bands=9_rgb_first")
-    return FirstLayer(*fit_bands(kernels, source, wanted))
+        return None, _cause(source, wanted, found, channels, branch)
+    if source is None or wanted is None:
+        number, cure = (
+            (found, "no publication has so many: use weights for other bands")
+            if source is None
+            else (channels, "name them by bands=…, e.g. bands=13 or bands=9_rgb_first")
+        )
+        raise ValueError(f"adapt_bands goes by names, and those of {number} bands ({branch}) are unknown: {cure}")
+    encoder.source[name], fit = fit_bands(kernels, source, wanted)
+    return fit, ""
 
 
 def _cause(source: Bands, wanted: Bands, found: int, channels: int, branch: str) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-from cromss.weights.bands import FirstLayer
-from cromss.weights.part import Part, first_convolution, shapes
+from cromss.weights.part import Part, shapes
+from cromss.weights.weights_file import WeightsFile
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Names within an encoder, as torchvision and timm have them -> shapes."""
@@ -20,16 +21,12 @@ RESNETS: Mapping[str, tuple[bool, tuple[int, ...]]] = {
 }
 """Name -> whether its blocks are bottlenecks (three convolutions), and blocks per stage (He et al. 2016)."""
 
-_IN_CONF = ("resnet18", "resnet34", "resnet50")
-
 
 def resnet_stages(shapes: Shapes) -> tuple[int, ...]:
     """Blocks per stage of a ResNet, as far as it goes; empty for other encoders."""
     blocks = {match.groups() for name in shapes if (match := re.match(r"layer(\d)\.(\d+)\.", name))}
-    counts: list[int] = []
-    while count := sum(stage == str(len(counts) + 1) for stage, _ in blocks):
-        counts.append(count)
-    return tuple(counts)
+    counts = (sum(stage == number for stage, _ in blocks) for number in "1234")
+    return tuple(itertools.takewhile(bool, counts))
 
 
 def resnet_name(shapes: Shapes) -> str | None:
@@ -45,39 +42,28 @@ def resnet_name(shapes: Shapes) -> str | None:
     )
 
 
-def why_not_encoder(encoder: Part, wrong: Sequence[str], layer: FirstLayer | None, trained_with: str | None) -> str:
-    """Says why an encoder does not fit.
-
-    Args:
-        encoder: That of the file beside that of the network.
-        wrong: Names of tensors that differ.
-        layer: Its first convolution.
-        trained_with: Its name in the weights' own config, where they carry one.
-    """
-    if layer is not None and layer.cause and list(wrong) == [first_convolution(encoder.target)]:
-        return layer.cause
-    found, wanted = shapes(encoder.source), shapes(encoder.target)
-    names = resnet_name(found), resnet_name(wanted)
-    stages = resnet_stages(found), resnet_stages(wanted)
-    if names[0] and names[1] and names[0] != names[1]:
-        return f"weights of a {_title(names[0])}, the network has a {_title(names[1])}: set {_choice(names[0])}"
-    if names[0] and stages[0] == stages[1][: len(stages[0])] != stages[1]:
-        depth = len(stages[0]) + 1
+def why_not_encoder(encoder: Part, file: WeightsFile) -> str:
+    """Says why an encoder does not fit, apart from its bands."""
+    name, wanted = (resnet_name(shapes(tensors)) for tensors in (encoder.source, encoder.target))
+    if name and wanted and name != wanted:
+        return f"weights of a {name}, the network has a {wanted}: set backbone.encoder={name}"
+    stages, needed = (resnet_stages(shapes(tensors)) for tensors in (encoder.source, encoder.target))
+    if name and stages == needed[: len(stages)] != needed:
+        depth = len(stages) + 1
         return (
-            f"the weights end with stage {depth} of a {_title(names[0])}, the network's encoder with stage "
-            f"{len(stages[1]) + 1}: set backbone.encoder=tu-{names[0]} backbone.encoder_depth={depth}"
+            f"the weights end with stage {depth} of a {name}, the network's encoder with stage {len(needed) + 1}: set "
+            f"backbone.encoder=tu-{name} backbone.encoder_depth={depth}"
         )
-    name = trained_with or names[0]
-    said = f"set backbone.encoder={name}" if name else "set backbone.encoder=… with the one they were trained in"
-    return f"weights of another architecture than the network's encoder: {said}"
+    name = file.told.encoder or name or "… with the one that they were trained in"
+    return f"weights of another architecture than the network's encoder: set backbone.encoder={name}"
 
 
-def why_not_decoder(trained_with: str | None) -> str:
-    """Says why a decoder does not fit; `trained_with` is its name, where the file tells it."""
-    named = f"backbone.decoder={trained_with}" if trained_with else "backbone.decoder=… (published: unet)"
+def why_not_decoder(file: WeightsFile) -> str:
+    """Says why a decoder does not fit."""
     return (
-        f"the weights' decoder is of another kind or has other channels: set {named} as they were trained with, or "
-        "backbone.load=encoder for a new decoder"
+        "the weights' decoder is of another kind or has other channels: set backbone.decoder="
+        f"{file.told.decoder or '… (published: unet)'} as they were trained with, or backbone.load=encoder for a new "
+        "decoder"
     )
 
 
@@ -86,11 +72,3 @@ def why_not_head(head: Part) -> str:
     # Its last tensor is the bias of the last layer, a number per class.
     found, wanted = (len(list(tensors.values())[-1]) for tensors in (head.source, head.target))
     return f"a head for {found} classes, the network has {wanted}: set backbone.load=encoder+decoder for a new head"
-
-
-def _title(name: str) -> str:
-    return name.replace("resnet", "ResNet-")
-
-
-def _choice(name: str) -> str:
-    return f"backbone={name}" if name in _IN_CONF else f"backbone.encoder={name}"

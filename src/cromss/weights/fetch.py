@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pooch
-from requests import HTTPError, RequestException
+from requests import RequestException
 
 from cromss.io.own_files import open_own
 from cromss.io.redact import redact
@@ -72,14 +72,10 @@ def fetch(address: str, sha256: str | None, cache: str | Path) -> Path:
         with _alone(folder):
             _retrieve(address, sha256, target)
             return target
-    except HTTPError as error:
-        raise ValueError(
-            f"{shown} cannot be fetched, the server says {redact(str(error))}: correct the URL, {_BY_HAND}"
-        ) from error
     # Before OSError, of which it is one.
     except RequestException as error:
         raise ValueError(
-            f"{shown} cannot be fetched ({redact(str(error))}): try again with a network, {_BY_HAND}"
+            f"{shown} cannot be fetched ({redact(str(error))}): correct the URL, try again with a network, {_BY_HAND}"
         ) from error
     except OSError as error:
         raise ValueError(

@@ -16,12 +16,12 @@ from cromss.fusion import FusionNetwork
 from cromss.fusion.parts import SINGLE, Parts
 from cromss.io.plain import shown
 from cromss.types import BRANCHES
-from cromss.weights.bands import fitted_layer
+from cromss.weights.bands import match_bands
 from cromss.weights.diagnose import why_not_decoder, why_not_encoder, why_not_head
 from cromss.weights.find import find
 from cromss.weights.load_report import LoadReport
 from cromss.weights.origins import IMAGENET, NONE, ORIGINS, amount_of
-from cromss.weights.part import Part, plain, strip_prefix
+from cromss.weights.part import Part, first_convolution, plain, strip_prefix
 from cromss.weights.weights_file import WeightsFile, imagenet_weights, open_weights
 
 log = logging.getLogger(__name__)
@@ -185,17 +185,18 @@ class Weights:
         target_wrap, target = plain(strip_prefix(state, names.encoder))
         prefix = f"{source.encoder}." if source.encoder else ""
         encoder = Part(f"encoder of {branch}", prefix + source_wrap, tensors, f"{names.encoder}.{target_wrap}", target)
-        layer = fitted_layer(encoder, file, self.origin, modality, branch, bands, self.adapt_bands)
-        encoder.check(found, lambda wrong: why_not_encoder(encoder, wrong, layer, file.told.encoder))
+        fit, cause = match_bands(encoder, file, self.origin, modality, branch, bands, self.adapt_bands)
+        first = [first_convolution(encoder.target)]
+        encoder.check(found, lambda wrong: cause if cause and wrong == first else why_not_encoder(encoder, file))
         # Another order of as many bands shows in no shape.
-        if layer is not None and layer.cause:
-            raise ValueError(f"{found} does not fit the {encoder.title} of the network: {layer.cause}")
+        if cause:
+            raise ValueError(f"{found} does not fit the {encoder.title} of the network: {cause}")
         parts = [encoder]
         if amount.blocks != 0:
             decoder = part("decoder", source.decoder, names.decoder)
             if amount.blocks is not None:
                 decoder.limit_to(_first_blocks(net.get_submodule(names.decoder), amount.blocks))
-            decoder.check(found, lambda _: why_not_decoder(file.told.decoder))
+            decoder.check(found, lambda _: why_not_decoder(file))
             parts.append(decoder)
         if amount.head:
             head = part("segmentation head", source.segmentation_head, names.segmentation_head)
@@ -216,7 +217,7 @@ class Weights:
             loaded=tuple(one.target_prefix + name for one in parts for name in one.loaded),
             missing=tuple(one.target_prefix + name for one in parts for name in one.missing),
             unexpected=tuple(one.source_prefix + name for one in parts for name in one.unexpected),
-            bands=None if layer is None else layer.fit,
+            bands=fit,
             normalisation=file.told.normalisation,
             statistics=file.told.statistics,
         )

@@ -229,19 +229,14 @@ def imagenet_weights(backbone: Backbone) -> WeightsFile:
         ValueError: There are no such weights, or there is no network.
     """
     name = backbone.encoder
-    # Those that segmentation_models_pytorch takes from timm have the weights that timm names.
+    # segmentation_models_pytorch leaves it to timm which weights its encoders have.
     kind = True if name.startswith(("tu-", "timm-")) else "imagenet"
-    if kind is not True and kind not in smp.encoders.encoders[name]["pretrained_settings"]:
-        raise ValueError(
-            f"backbone.weights=imagenet: there are none for backbone.encoder={name}: choose another encoder, e.g. "
-            "backbone=resnet50, or give a file by backbone.weights_path=FILE"
-        )
     try:
         encoder = smp.encoders.get_encoder(name, in_channels=3, depth=backbone.depth, weights=kind)
-    # huggingface_hub's errors for a missing network are OSErrors, timm's for a model without weights a RuntimeError.
-    except (OSError, RuntimeError) as error:
+    # Where there is no network, or no such weights: of timm a RuntimeError, of the other a KeyError.
+    except (OSError, RuntimeError, KeyError) as error:
         raise ValueError(
             f"ImageNet weights of {name} cannot be fetched ({str(error).splitlines()[0]}): try again with a network, "
-            "or take the state dict of torchvision or timm from a file by backbone.weights_path=FILE"
+            "choose another encoder, or give the state dict of torchvision or timm by backbone.weights_path=FILE"
         ) from error
     return WeightsFile(f"ImageNet weights of {name}", None, None, plain(encoder.state_dict())[1])
