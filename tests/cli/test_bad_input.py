@@ -276,7 +276,7 @@ def test_the_same_conversion_twice_changes_nothing_unless_asked_to(tmp_path, mon
     assert contents(tmp_path) == before
     assert call(prepare.main, "prepare", "source=folder", "path=data", "out=store", "quantise=false") == 1
     said = capfd.readouterr().err
-    assert "store was begun from another source or with other settings:\n  quantise: True there, False now" in said
+    assert "store was started from another source or with other settings:\n  quantise: True there, False now" in said
     assert contents(tmp_path) == before
     values = values_of(tmp_path / "store")
     convert_places(monkeypatch, "overwrite=true")

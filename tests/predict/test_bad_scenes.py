@@ -51,7 +51,7 @@ def two(tmp_path):
         (["s1=s1.tif", "align=off"], "align=off must be true or false"),
         (["s1=s1.tif", "precision=half"], "precision=half must be one of float32, bfloat16"),
         (["s1=s1.tif", "device=tpu"], "device=tpu must be auto, cpu, cuda"),
-        (["s1=s1.tif", "device=cuda:99"], "say device=cpu"),
+        (["s1=s1.tif", "device=cuda:99"], "set device=cpu"),
         (["s1=s1.tif", "s2_offset=some"], "s2_offset=some must be a whole number"),
         (["s1=s1.tif", "units.s1=feet"], "units.s1=feet must be one of auto, db"),
         (["s1=s1.tif", "units=db"], "units=db must be keys with values: s1, s2"),
@@ -128,7 +128,7 @@ def test_scenes_that_do_not_lie_together(two, refused, tmp_path):
     write_scene(tmp_path / "shifted.tif", pixels("s1", 64, 64), corner=(CORNER[0] + 25, CORNER[1] - 10))
     said = refused(*two, "s1=shifted.tif", "s2=s2.tif")
     assert "S1 begins +2.50 px across and +1.00 px down from S2, and covers 95% of it" in said
-    assert "say align=true to resample S1 to the grid of S2" in said
+    assert "set align=true to resample S1 to the grid of S2" in said
 
     write_scene(tmp_path / "bare.tif", pixels("s1", 64, 60), crs=None, corner=None)
     assert "without a CRS nobody knows where they lie" in refused(*two, "s1=bare.tif", "s2=s2.tif", "align=true")
@@ -240,7 +240,7 @@ def test_a_device_that_is_too_small(two, refused, monkeypatch):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("cromss.predict.mapping.Mapper._predicted", full)
-    assert "lower batch_size, then window, or say device=cpu" in refused(*two, "s1=s1.tif")
+    assert "lower batch_size, then window, or set device=cpu" in refused(*two, "s1=s1.tif")
 
 
 def test_a_folder_of_two_dates(two, refused, tmp_path):

@@ -104,7 +104,7 @@ def test_nothing_can_be_read(tmp_path):
 
 def test_another_source_or_other_settings(tmp_path):
     written(Numbered(4), tmp_path / "out")
-    with pytest.raises(ValueError, match=r"begun from another source or with other settings:\n  source: test there, x"):
+    with pytest.raises(ValueError, match=r"from another source or with other settings:\n  source: test there, x"):
         written(Numbered(4), tmp_path / "out", settings={"source": "x"})
     with pytest.raises(ValueError, match="locations: 4 there, 5 now"):
         written(Numbered(5), tmp_path / "out")

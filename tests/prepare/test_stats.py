@@ -77,14 +77,14 @@ def test_examples_are_the_locations_with_most_pixels_of_a_class():
     assert examples.found() == [[(1, 1), (3, 1)], []]
 
 
-def test_places_count_locations_by_degree():
-    places = MapTally()
+def test_locations_are_counted_by_degree():
+    tally = MapTally()
     # UTM zone 33: its central meridian, 15 degrees east, lies at x = 500 km.
     grid = {"crs": rasterio.crs.CRS.from_epsg(32633), "transform": rasterio.Affine(10, 0, 500_200, 0, -10, 5_000_200)}
-    places.add(grid, (40, 40))
-    places.add(grid, (40, 40))
-    places.add(None, (40, 40))
-    assert places.as_list() == [[15.5, 45.5, 2]]
+    tally.add(grid, (40, 40))
+    tally.add(grid, (40, 40))
+    tally.add(None, (40, 40))
+    assert tally.as_list() == [[15.5, 45.5, 2]]
 
 
 def test_no_noise_where_nothing_is_labelled():
@@ -128,7 +128,7 @@ def test_known_coordinates_make_a_map(tmp_path, monkeypatch):
     # By name the package gives the function `stats`, where it offers that.
     monkeypatch.setattr(sys.modules[measure.__module__], "open_dataset", lambda path, kind: reader)
     found = measure(tmp_path / "store", "nol")
-    assert found.places == [[-59.5, 2.5, 1], [-58.5, 2.5, 1], [-57.5, 2.5, 1]]
+    assert found.cells == [[-59.5, 2.5, 1], [-58.5, 2.5, 1], [-57.5, 2.5, 1]]
     assert page(found, reader).count("data:image/png;base64,") == 3
 
 

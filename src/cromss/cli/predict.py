@@ -60,7 +60,7 @@ def run(settings: Any) -> None:
         )
         read = [as_path(settings[key]) for key in ("checkpoint", "truth") if settings[key] is not None]
         _check_unread(targets.values(), [*read, *paths.values(), *scene.files])
-        # No larger than the scene needs: what is padded is worked off in vain.
+        # No larger than the scene needs: padding is computed for nothing.
         needed = max(network.smallest, math.ceil(max(scene.size) / HALVINGS) * HALVINGS)
         trained = network.crop if network.crop and network.crop % HALVINGS == 0 else USUAL_WINDOW
         window = min(settings["window"] or trained, needed)
@@ -126,5 +126,5 @@ def _device(name: str, gpus: int) -> str:
     if name == "auto":
         return "cuda" if gpus else "cpu"
     if name.startswith("cuda") and int(name.partition(":")[2] or 0) >= gpus:
-        raise ValueError(f"device={name}: torch sees {gpus} GPU(s): say device=cpu, or look at nvidia-smi")
+        raise ValueError(f"device={name}: torch sees {gpus} GPU(s): set device=cpu, or look at nvidia-smi")
     return name

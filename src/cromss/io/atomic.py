@@ -1,4 +1,4 @@
-"""Writes files and directories beside their places and moves them there when complete: no half is ever seen."""
+"""Writes files and directories under another name and renames them when complete: nothing unfinished is ever seen."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any
 def names_of(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
     """Makes the ``__getattr__`` of a package, so that a module of it can be loaded without all others.
 
-    Command lines thereby tell mistakes before torch is there.
+    Command lines thereby report mistakes before torch is loaded.
 
     Args:
         package: Its ``__name__``.

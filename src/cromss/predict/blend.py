@@ -1,4 +1,4 @@
-"""Blends the logits of overlapping windows, a window at a time, in memory that does not grow with the scene."""
+"""Blends the logits of overlapping windows, one window at a time, in memory that does not grow with the scene."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Blender:
     Args:
         rows: Windows down the scene.
         columns: Windows across.
-        layers: Values a pixel K, classes times branches.
+        layers: Values per pixel K, classes times branches.
         carry: A file to be, for what waits.
         emit: Takes finished blocks; together they cover the scene once.
     """

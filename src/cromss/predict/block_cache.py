@@ -23,7 +23,7 @@ def cache_for(layers: Sequence[Layer], window: int) -> int:
 
     Args:
         layers: The modalities.
-        window: Pixels a side of a window.
+        window: Pixels per side of a window.
 
     Returns:
         MiB, in [`SMALLEST`, `LARGEST`].

@@ -1,4 +1,4 @@
-"""Brings rasters to one grid, and says by how much they miss it."""
+"""Brings rasters to one grid, and reports by how much they differ from it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def on_grid(stack: ExitStack, source: Any, header: Header, modality: str) -> Any
         modality: ``"s1"`` or ``"s2"``.
 
     Raises:
-        ValueError: The raster lies on another grid and does not say where.
+        ValueError: The raster lies on another grid, and its coordinates are not known.
     """
     own = header_of(source)
     if not grid_difference(own, header):
@@ -60,7 +60,7 @@ def on_grid(stack: ExitStack, source: Any, header: Header, modality: str) -> Any
 
 
 def check_overlap(s1: Header, s2: Header, paths: Mapping[str, Path], difference: str, align: bool) -> None:
-    """Says by how much two grids differ, unless S1 can be and is to be resampled.
+    """Reports by how much two grids differ, unless S1 can be and is to be resampled.
 
     Args:
         s1: Grid of S1.
@@ -91,7 +91,7 @@ def check_overlap(s1: Header, s2: Header, paths: Mapping[str, Path], difference:
     if left >= right or bottom >= top:
         raise ValueError(
             f"{where} do not overlap: S1 covers {_rounded(inside)} and S2 {_rounded(theirs)} (left, bottom, right, "
-            f"top in {s2.crs}): give scenes of one place"
+            f"top in {s2.crs}): give scenes of one location"
         )
     if not align:
         share = (right - left) * (top - bottom) / ((theirs[2] - theirs[0]) * (theirs[3] - theirs[1]))
@@ -99,7 +99,7 @@ def check_overlap(s1: Header, s2: Header, paths: Mapping[str, Path], difference:
         shift = f"S1 begins {(inside[0] - theirs[0]) / pixel:+.2f} px across and "
         shift += f"{(theirs[3] - inside[3]) / pixel:+.2f} px down from S2, and covers {share:.0%} of it"
         raise ValueError(
-            f"{where} differ in {difference}. {shift}: say align=true to resample S1 to the grid of S2, or bring them "
+            f"{where} differ in {difference}. {shift}: set align=true to resample S1 to the grid of S2, or bring them "
             "to one grid"
         )
 

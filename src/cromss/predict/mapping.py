@@ -42,16 +42,16 @@ _RASTERS = (CLASSES, CONFIDENCE, PROBABILITIES)
 
 @dataclass(frozen=True)
 class Mapper:
-    """How a scene is worked off.
+    """How a scene is mapped.
 
     Attributes:
         network: Predicts, on its device.
         branches: Those of its branches whose probabilities are averaged.
-        window: Pixels a side of a window.
+        window: Pixels per side of a window.
         overlap: Pixels that neighbouring windows share at least.
-        batch_size: Windows a forward pass.
+        batch_size: Windows per forward pass.
         bfloat16: Whether the network calculates in half precision where that is safe.
-        progress_bar: Whether a bar shows windows a second and the time left.
+        progress_bar: Whether a bar shows the windows per second and the time left.
     """
 
     network: TrainedNetwork
@@ -103,7 +103,7 @@ class Mapper:
         except torch.OutOfMemoryError as error:
             raise ValueError(
                 f"batch_size={self.batch_size} windows of {self.window} px do not fit into the memory of "
-                f"{self.network.device}: lower batch_size, then window, or say device=cpu"
+                f"{self.network.device}: lower batch_size, then window, or set device=cpu"
             ) from error
         except OSError as error:
             raise OSError(
@@ -125,7 +125,7 @@ class Mapper:
         }
 
     def _fill(self, scene: Scene, maps: Mapping[str, RawMap], truth: Truth | None, work: Path) -> int:
-        """Predicts all windows, writes and scores what they say; the number of pixels that are known."""
+        """Predicts all windows, writes and scores the result; the number of pixels that are known."""
         rows, columns = (lay_windows(size, self.window, self.overlap) for size in scene.size)
         known = 0
 
@@ -147,9 +147,9 @@ class Mapper:
             blender = stack.enter_context(Blender(rows, columns, layers, work / "waiting", emit))
             bar = stack.enter_context(tqdm(total=total, unit="window", disable=not self.progress_bar))
             for batch in ahead(self._batches(scene, rows, columns), _AHEAD):
-                for place, window in zip(batch.places, self._predicted(batch), strict=True):
-                    blender.add(*place, window)
-                bar.update(len(batch.places))
+                for position, window in zip(batch.positions, self._predicted(batch), strict=True):
+                    blender.add(*position, window)
+                bar.update(len(batch.positions))
         return known
 
     @staticmethod
@@ -165,16 +165,16 @@ class Mapper:
                 "-stats"
             )
         # All that is not whole, so that a single pixel does not read as 0 %.
-        said = f"{math.ceil(share * 1000) / 10:g} % of the pixels are unknown, and 255 in the map"
+        share_text = f"{math.ceil(share * 1000) / 10:g} % of the pixels are unknown, and 255 in the map"
         if share > _MOST_UNKNOWN:
-            log.warning("%s: look at %s", said, rule)
+            log.warning("%s: look at %s", share_text, rule)
         else:
-            log.info("%s", said)
+            log.info("%s", share_text)
 
     def _batches(self, scene: Scene, rows: Axis, columns: Axis) -> Iterator[Windows]:
         """Windows in reading order."""
-        places = itertools.product(range(len(rows.starts)), range(len(columns.starts)))
-        while chosen := list(itertools.islice(places, self.batch_size)):
+        positions = itertools.product(range(len(rows.starts)), range(len(columns.starts)))
+        while chosen := list(itertools.islice(positions, self.batch_size)):
             patches = [scene.read(rows.starts[row], columns.starts[column], self.window) for row, column in chosen]
             weights = np.stack([np.outer(rows.weights[row], columns.weights[column]) for row, column in chosen])
             yield Windows(chosen, patches, weights)
@@ -197,7 +197,7 @@ class Mapper:
         if not np.isfinite(found).all():
             raise ValueError(
                 "the network's output is not finite: its weights are damaged, or its values are too large for "
-                "precision=bfloat16; say precision=float32, or take an earlier checkpoint"
+                "precision=bfloat16; set precision=float32, or take an earlier checkpoint"
             )
         return found
 
@@ -217,6 +217,6 @@ class Mapper:
 class Windows(NamedTuple):
     """A batch: the windows' numbers down and across, what lies in them, and their weights ``(B, h, w)``."""
 
-    places: list[tuple[int, int]]
+    positions: list[tuple[int, int]]
     patches: list[Patch]
     weights: np.ndarray

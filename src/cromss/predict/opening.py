@@ -61,7 +61,7 @@ def open_scene(
             if extras := [extra for raster in image.rasters for extra in raster.extras]:
                 log.info("%s: %s left out, as no band of %s", paths[modality], ", ".join(extras), modality)
             if image.offset.told_by is not None:
-                log.info("S2 values carry an offset of %+d, as %s says", *image.offset[:2])
+                log.info("S2 values carry an offset of %+d, according to %s", *image.offset[:2])
         files = [Path(file) for image in images.values() for raster in image.rasters for file in raster.source.files]
         yield Scene(layers, header, files)
 
@@ -91,8 +91,8 @@ def _open_folder(stack: ExitStack, modality: str, path: Path) -> list[Raster]:
             continue
         source = stack.enter_context(opened(file, RASTERS))
         described = [band_of(modality, text) for text in source.descriptions if text]
-        if other := [told for told in described if told not in (None, name)]:
-            raise ValueError(f"{file} is {name} by its name and {other[0]} by its band description: mend one of them")
+        if other := [known for known in described if known not in (None, name)]:
+            raise ValueError(f"{file} is {name} by its name and {other[0]} by its band description: correct one")
         pixels = [abs(one.transform.a) for one in (source, *(known for _, known in finest.get(name, [])[:1]))]
         if pixels[0] < pixels[-1]:
             finest[name] = []

@@ -1,4 +1,4 @@
-"""Maps as cloud-optimised GeoTIFFs: written as plain bytes while the scene is worked off, encoded at the end."""
+"""Maps as cloud-optimised GeoTIFFs: written as plain bytes while the scene is processed, encoded at the end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NODATA = IGNORE_INDEX
 """Of all maps: the pixel has no class."""
 
 STEPS = 250
-"""Probabilities are stored as whole steps of 1 / 250 = 0.004, so that a byte a class is enough."""
+"""Probabilities are stored as whole steps of 1 / 250 = 0.004, so that one byte per class is enough."""
 
 
 Classes = Sequence[tuple[str, str]]
@@ -45,7 +45,7 @@ class RawMap:
         self._bytes = folder / f"{name}.raw"
         self._file = os.open(self._bytes, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         self._plane = header.size[0] * header.size[1]
-        # At its full length from the start, so that a disk that is too small says so as soon as it can.
+        # At its full length from the start, so that a disk that is too small fails at once.
         os.posix_fallocate(self._file, 0, self._plane * len(bands))
         self.is_classes = classes is not None
         self.description.write_text(_vrt(self._bytes.name, header, bands, classes))
@@ -77,7 +77,7 @@ class RawMap:
                 OVERVIEW_RESAMPLING="MODE" if self.is_classes else "AVERAGE",
                 BIGTIFF="IF_SAFER",
             )
-            # GDAL does not always tell of a full disk.
+            # GDAL does not always report a full disk.
             with opened(self.description, NAMED_BY_USER) as ours, opened(target) as theirs:
                 if [ours.checksum(band) for band in ours.indexes] != [theirs.checksum(band) for band in theirs.indexes]:
                     raise OSError("what was written is not what is there, as on a full disk")
@@ -100,7 +100,7 @@ class Encoded:
 
     def move_to(self, target: Path) -> None:
         """Gives the map its name; one that stands there is replaced at once."""
-        # GDAL keeps the names of classes in a file beside a GeoTIFF, which has no place for them.
+        # GDAL keeps the names of classes in a file beside a GeoTIFF, which cannot hold them.
         names = self.file.with_name(f"{self.file.name}.aux.xml")
         beside = target.with_name(f"{target.name}.aux.xml")
         if names.exists():
@@ -152,7 +152,7 @@ def _vrt(file: str, header: Header, bands: Sequence[str], classes: Classes | Non
 
 
 def _meaning(classes: Classes | None) -> str:
-    """What the numbers of a band stand for."""
+    """What the values of a band mean."""
     if classes is None:
         return f"<Scale>{1 / STEPS}</Scale>"
     entries = "".join(

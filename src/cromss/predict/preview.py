@@ -26,7 +26,7 @@ def write_preview(scene: Scene, map_: Path, target: Path, classes: Sequence[str]
         map_: Its map of classes.
         target: PNG to write; it appears when it is complete.
         classes: Class names.
-        colours: A colour a class.
+        colours: One colour per class.
 
     Raises:
         OSError: It cannot be written.

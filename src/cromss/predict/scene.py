@@ -16,7 +16,7 @@ from cromss.dataset.geotiff import Header
 from cromss.dataset.imagery.image import Image
 
 _SQUARE = 512
-"""Pixels a side that a picture of a scene is read by: what files are usually tiled in."""
+"""Pixels per side of the squares in which a scene is read for a picture: the usual tiles of files."""
 
 
 class Patch(NamedTuple):

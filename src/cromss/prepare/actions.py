@@ -23,7 +23,7 @@ from cromss.prepare.verify import verify
 
 log = logging.getLogger(__name__)
 _MOST_MESSAGES = 50
-# Options that say where something lies, and not what: a source may move between two runs.
+# Options that name a path and not the content: a source may move between two runs.
 _PATHS: Mapping[str, tuple[str, ...]] = {"ssl4eo_s12": ("labels", "ids")}
 
 

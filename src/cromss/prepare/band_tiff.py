@@ -35,11 +35,11 @@ class Band(NamedTuple):
 
     Attributes:
         pixels: uint8 ``(H, W)``.
-        place: What the file says of its coordinate system; equal in files of one system. Empty where it says nothing.
+        system: The tags of its coordinate system, equal in files of one system; empty where there are none.
     """
 
     pixels: np.ndarray
-    place: bytes
+    system: bytes
 
 
 def read_band(data: bytes, where: str) -> Band:
@@ -58,7 +58,7 @@ def read_band(data: bytes, where: str) -> Band:
         return _read_by_gdal(data, where)
     nodata = tags[_NODATA].split(b"\0")[0].strip() if _NODATA in tags else b""
     _check_nodata(band, float(nodata) if nodata else None, where)
-    return Band(band, _place(tags))
+    return Band(band, _system(tags))
 
 
 def _plain_tags(data: bytes) -> dict[int, bytes]:
@@ -106,7 +106,7 @@ def _number(tags: dict[int, bytes], tag: int, default: int = 0) -> int:
     return default if value is None else int.from_bytes(value[:4], "little")
 
 
-def _place(tags: dict[int, bytes]) -> bytes:
+def _system(tags: dict[int, bytes]) -> bytes:
     return b"".join(tags.get(tag, b"") for tag in (_GEO_KEYS, _GEO_NUMBERS, _GEO_TEXT))
 
 
@@ -120,8 +120,8 @@ def _read_by_gdal(data: bytes, where: str) -> Band:
             raise ValueError(f"{where} is {source.width} x {source.height} px, more than the {_MOST_PIXELS} of a band")
         pixels = source.read(1)
         _check_nodata(pixels, source.nodata, where)
-    # The file opened, so its tags can be read; a compressed one says where it lies in the same way.
-    return Band(pixels, _place(_plain_tags(data)))
+    # The file opened, so its tags can be read; those of the coordinate system are never compressed.
+    return Band(pixels, _system(_plain_tags(data)))
 
 
 def _check_nodata(pixels: np.ndarray, nodata: float | None, where: str) -> None:

@@ -23,7 +23,7 @@ from cromss.prepare.geotiff import write_geotiff
 from cromss.types import IGNORE_INDEX
 
 log = logging.getLogger(__name__)
-pooch.get_logger().setLevel(logging.WARNING)  # what it says is said here
+pooch.get_logger().setLevel(logging.WARNING)  # this module logs what matters
 
 LABELS = "labels.tif"
 """Derived from ``lulc.tif``: a class of Dynamic World, or 255."""

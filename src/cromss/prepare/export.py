@@ -16,7 +16,7 @@ from cromss.synthetic import generate_location
 from cromss.types import IGNORE_INDEX
 
 CRS = "EPSG:32632"
-"""The world has no place on Earth: its scenes are put where a user's software can show them."""
+"""The world is not on Earth; its scenes get coordinates so that GIS software can show them."""
 
 TRANSFORM = Affine(10, 0, 500_000, 0, -10, 5_300_000)
 

@@ -207,5 +207,5 @@ def _work(shard: int) -> None:
     try:
         writer.write(shard, seen, stop)
     except EndedBySignal as end:
-        # By now what was under way is removed. Raised further, it would only be told to the run.
+        # By now what was under way is removed. Raised further, it would only reach the run.
         os._exit(end.code)

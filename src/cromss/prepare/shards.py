@@ -67,7 +67,7 @@ class Outcome:
         counts: Status -> number of locations.
         problems: Locations that are not stored, the first of them.
         folder: Where it lies: beside `out` as long as it is not fit to replace what stands there.
-        lacking: Shards that other jobs have yet to write.
+        lacking: Number of shards that other jobs have not written yet.
         shards: All shards.
     """
 
@@ -104,7 +104,7 @@ def prepare(
         per_shard: Locations in a shard.
         workers: Number of processes.
         part: Which of the shards.
-        settings: What else decides about the content, to be told from another preparation of the same name.
+        settings: What else decides about the content, to tell two preparations of one name apart.
         retry: Writes shards again of which a location is failed or absent.
         overwrite: Replaces a store at `out` once the new one is complete.
         accept_missing: Replaces it also by one in which locations of its source are missing.
@@ -201,7 +201,7 @@ def _begin(folder: Path, plan: Plan, overwrite: bool) -> None:
         listed = "\n  ".join(f"{key}: {theirs.get(key)} there, {ours.get(key)} now" for key in different)
         cure = "remove that folder" if overwrite else "replace it with overwrite=true"
         raise ValueError(
-            f"{folder} was begun from another source or with other settings:\n  {listed}\n"
+            f"{folder} was started from another source or with other settings:\n  {listed}\n"
             f"Resume with those, choose another path, or {cure}"
         )
 

@@ -106,7 +106,7 @@ class Ssl4eoReader(LocationReader):
             band = self._band(modality, index, files, name, where, self.info.size[0] // _PIXEL[name])
             first = first or band
             # Coarse and fine bands may start on other corners, but never lie in another coordinate system.
-            if band.place and first.place and band.place != first.place:
+            if band.system and first.system and band.system != first.system:
                 raise ValueError(f"{where}: {wanted[0]}.tif and {name}.tif lie in different coordinate systems")
             if _PIXEL[name] == 1:
                 out[position] = band.pixels
@@ -206,7 +206,7 @@ def open_ssl4eo_s12(
     if ids is not None:
         table = read_ids(as_path(ids), seasons)
     elif label_files is None:
-        raise ValueError("ssl4eo_s12.ids=… is missing: an archive of labels does not say beforehand what it holds")
+        raise ValueError("ssl4eo_s12.ids=… is missing: an archive of labels cannot be listed before it is read")
     else:
         table = dict.fromkeys(label_files.ids("labels"), ())
         if not table:

@@ -36,7 +36,7 @@ class Measured:
         bands: Modality -> one `BandTally.as_dict` per stored band.
         labels: As in `cromss.dataset.statistics.Statistics.as_dict`, and ``unlabelled_share`` of all pixels.
         noise: `NoiseTally.as_dict`; None where there are no exact labels.
-        places: `MapTally.as_list`; empty where no location tells where it lies.
+        cells: `MapTally.as_list`; empty where the coordinates of no location are known.
         examples: Per class ``(location, season)`` pairs where it has most pixels.
     """
 
@@ -48,7 +48,7 @@ class Measured:
     bands: dict[str, list[dict[str, Any]]]
     labels: dict[str, Any]
     noise: dict[str, Any] | None
-    places: list[list[float]]
+    cells: list[list[float]]
     examples: list[list[tuple[int, int]]]
 
     def summary(self) -> str:
@@ -92,7 +92,7 @@ def measure(path: str | Path, kind: str) -> Measured:
 
     Args:
         path: What `cromss.dataset.open_dataset` opens.
-        kind: ``nol``, ``dw``, ``osm`` or ``dfc2020``, see there; a store says itself what it is.
+        kind: ``nol``, ``dw``, ``osm`` or ``dfc2020``, see there; a store needs none.
 
     Raises:
         ValueError: It does not open, or a value is damaged; the message names it.
@@ -104,12 +104,12 @@ def measure(path: str | Path, kind: str) -> Measured:
         modality: [BandTally(modality, name, stored.quantised) for name in stored.bands]
         for modality, stored in info.modalities.items()
     }
-    noise, examples, places = NoiseTally(len(info.classes)), Examples(len(info.classes), EXAMPLES), MapTally()
+    noise, examples, cells = NoiseTally(len(info.classes)), Examples(len(info.classes), EXAMPLES), MapTally()
     for index in tqdm(range(len(reader)), desc=f"measuring {Path(path).name}", unit="location"):
         given = reader.read_labels(index)
         labels.add({}, given)
         examples.add(index, given)
-        places.add(reader.grid(index), info.size)
+        cells.add(reader.grid(index), info.size)
         if info.has_truth:
             noise.add(given, reader.read_truth(index))
         for modality, tallies in bands.items():
@@ -127,7 +127,7 @@ def measure(path: str | Path, kind: str) -> Measured:
         bands={modality: [tally.as_dict() for tally in tallies] for modality, tallies in bands.items()},
         labels={**counts, "unlabelled_share": unlabelled},
         noise=noise.as_dict() if info.has_truth else None,
-        places=places.as_list(),
+        cells=cells.as_list(),
         examples=examples.found(),
     )
 

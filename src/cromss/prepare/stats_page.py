@@ -44,14 +44,14 @@ def page(found: Measured, reader: LocationReader) -> str:
     colours = class_colours(found.classes)
     examples = [(number, pairs) for number, pairs in enumerate(found.examples) if pairs]
     mosaic = _image(draw_mosaic(reader, examples, colours)) if examples else "<p>No pixel has a label.</p>"
-    places = _image(draw_map(found.places)) if found.places else "<p>Coordinates are not known.</p>"
+    cells = _image(draw_map(found.cells)) if found.cells else "<p>Coordinates are not known.</p>"
     sections = {
         "Classes": _image(draw_shares(found, colours)) + _table(found.class_table()),
         "Where each class has most pixels": "<p>Images as a network sees them, clipped to mean +- 2 std of the "
         "published statistics; labels in the colours of the bars, black where there is none.</p>" + mosaic,
         "Bands": "<p>Mean, standard deviation (std), least and greatest value in stored units; raw units are dB (S1) "
         "and reflectance x 10000 (S2); the published ones are those of SSL4EO-S12.</p>" + _table(found.band_table()),
-        "Locations": places,
+        "Locations": cells,
     }
     title = escape(found.path)
     body = "".join(f"<h2>{heading}</h2>{content}" for heading, content in sections.items())
@@ -89,7 +89,7 @@ def class_colours(classes: Sequence[str]) -> list[str]:
 
 
 def draw_shares(found: Measured, colours: Sequence[str]) -> Figure:
-    """One bar a class: its share of the labelled pixels in percent."""
+    """One bar per class: its share of the labelled pixels in percent."""
     figure = Figure(figsize=(8, 0.35 * len(found.classes) + 0.7), layout="constrained")
     axis = figure.subplots()
     percent = [100 * share for share in found.labels["shares"]]
@@ -107,12 +107,12 @@ def draw_shares(found: Measured, colours: Sequence[str]) -> Figure:
 def draw_mosaic(
     reader: LocationReader, examples: Sequence[tuple[int, Sequence[tuple[int, int]]]], colours: Sequence[str]
 ) -> Figure:
-    """One row a class: patches with their labels beside them.
+    """One row per class: patches with their labels beside them.
 
     Args:
         reader: Where they are read from.
         examples: Class and its ``(location, season)`` pairs, at least one.
-        colours: A colour a class.
+        colours: One colour per class.
     """
     info = reader.info
     blank_image, blank_labels = np.ones((*info.size, 3), np.float32), np.full(info.size, IGNORE_INDEX, np.uint8)
@@ -149,20 +149,20 @@ def picture(reader: LocationReader, index: int, season: int) -> np.ndarray:
     return np.full((*reader.info.size, 3), 0.5, np.float32)
 
 
-def draw_map(places: Sequence[Sequence[float]]) -> Figure:
+def draw_map(cells: Sequence[Sequence[float]]) -> Figure:
     """Where locations lie, on a plain frame of longitude and latitude.
 
     Args:
-        places: ``(lon, lat, locations)`` in degrees, at least one.
+        cells: ``(lon, lat, locations)`` in degrees, at least one.
     """
     figure = Figure(figsize=(9, 4.9), layout="constrained")
     axis = figure.subplots()
-    lon, lat, number = np.array(places).T
+    lon, lat, number = np.array(cells).T
     axis.scatter(lon, lat, s=16 + 6 * np.log2(number), color="#c4281b", linewidths=0, alpha=0.7)
     axis.set(xlim=(-180, 180), ylim=(-90, 90), aspect="equal", xlabel="longitude, degrees", ylabel="latitude, degrees")
     axis.set_xticks(range(-180, 181, 30))
     axis.set_yticks(range(-90, 91, 30))
     axis.grid(color="#ccc", linewidth=0.6)
     axis.set_axisbelow(True)
-    axis.set_title(f"{int(number.sum()):,} locations in {len(places):,} cells of one degree", fontsize=10)
+    axis.set_title(f"{int(number.sum()):,} locations in {len(cells):,} cells of one degree", fontsize=10)
     return figure

@@ -21,13 +21,13 @@ class TileLayout:
     """One layout of raw tiles: a file a tile for each of ``s1``, ``s2`` and ``labels``.
 
     Attributes:
-        files: Part -> its files below the folder of the source. ``<id>`` is told by the name, all else has to match in
-            upper or lower case; the ending may be ``.tiff`` as well.
+        files: Part -> its files below the folder of the source. ``<id>`` is taken from the name, all else has to match
+            in upper or lower case; the ending may be ``.tiff`` as well.
         dtypes: Part -> type of its values.
         classes: Class names.
         remap: Stored label -> class from 0, or 255.
         others: What labels that `remap` does not name become; None makes them errors.
-        size: Pixels on a side of all tiles; None where that of the first readable one counts.
+        size: Pixels per side of all tiles; None where that of the first readable one counts.
     """
 
     files: Mapping[str, str]

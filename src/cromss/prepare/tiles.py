@@ -39,7 +39,7 @@ class TileReader(LocationReader):
             a label are left out. None reads whole tiles.
 
     Attributes:
-        absent: Id of a tile that lacks a part, which is no location -> what is missing.
+        absent: Id of a tile of which a part is missing, which is no location -> what is missing.
 
     Raises:
         ValueError: Folders are missing, no tile is complete or readable, tiles are smaller than `cut`, or no patch has
@@ -124,7 +124,7 @@ class TileReader(LocationReader):
 
 
 class TileHeader(NamedTuple):
-    """What a file of a tile says of itself, and the published names of its bands, none for labels."""
+    """The header of a file of a tile, and the published names of its bands, none for labels."""
 
     header: Header
     bands: tuple[str, ...]
@@ -145,7 +145,7 @@ def first_readable(tiles: Iterable[Tile], layout: TileLayout) -> tuple[dict[str,
 
 
 def read_headers(tile: Tile, layout: TileLayout) -> dict[str, TileHeader]:
-    """Part -> what its file says; ValueError unless all are of the layout and on one grid."""
+    """Part -> header of its file; ValueError unless all are of the layout and on one grid."""
     headers: dict[str, TileHeader] = {}
     for part, file in tile.files.items():
         headers[part] = _header(file, part, layout)

@@ -122,7 +122,7 @@ def _no_link(path: str, flags: int) -> int:
 
 
 def _total(response: requests.Response) -> int | None:
-    """Bytes of the whole file, where the server tells."""
+    """Bytes of the whole file, where the server gives it."""
     if match := re.fullmatch(r"bytes .*/(\d+)", response.headers.get("Content-Range", "")):
         return int(match[1])
     length = response.headers.get("Content-Length", "")

@@ -43,7 +43,7 @@ class Part(Generic[Item]):
     Attributes:
         name: ``s1``, ``s2``, ``osm`` or ``archive``.
         target: Item -> the file, which exists only when it is complete.
-        fetch: Makes the file and tells what of; raises NoImageError, EmptyTileError, ValueError or OSError.
+        fetch: Makes the file and returns its source; raises NoImageError, EmptyTileError, ValueError or OSError.
     """
 
     name: str

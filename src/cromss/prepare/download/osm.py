@@ -24,7 +24,7 @@ from cromss.prepare.geotiff import write_geotiff
 
 _MERCATOR = "EPSG:3857"
 _SWATCH = 5
-"""Pixels on a side of the smallest area of a legend that is not part of a word."""
+"""Pixels per side of the smallest area of a legend that is not part of a word."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class Drawing:
     Attributes:
         colours: ``(14, 3)`` of the legend: no label, then codes 1..13.
         margin: Share of a tile's box that the map shows beyond each of its sides.
-        scale: Pixels of the map, on a side, for one of the tile.
-        opening: Pixels on a side of the square that marked areas have to hold.
+        scale: Pixels of the map per pixel of the tile, along each side.
+        opening: Pixels per side of the square that marked areas have to hold.
     """
 
     colours: NDArray[np.uint8]
@@ -138,11 +138,11 @@ def nearest_colours(picture: NDArray[np.uint8], colours: NDArray[np.uint8]) -> N
 
 
 def open_classes(codes: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Removes what is narrower than a square, a class at a time, by a binary opening: erosion, then dilation.
+    """Removes what is narrower than a square, one class at a time, by a binary opening: erosion, then dilation.
 
     Args:
         codes: ``(height, width)``, 0 = unmarked.
-        side: Pixels on a side of the square.
+        side: Pixels per side of the square.
 
     Returns:
         The same with fewer pixels marked. An opening adds no pixel, so that no two classes claim the same one.

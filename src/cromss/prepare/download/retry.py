@@ -79,7 +79,7 @@ class Network:
             try:
                 return request()
             except (RequestException, PassingError, ConnectionError, TimeoutError) as error:
-                # The error itself may carry a password, so that it must not be told as the cause either.
+                # The error itself may carry a password, so it must not be shown as the cause either.
                 message = redact(f"{what}: {error}")
                 if not _is_passing(error):
                     raise RefusedError(message) from None
@@ -113,14 +113,14 @@ def is_passing_status(status: int) -> bool:
 
 def redact(text: str) -> str:
     """A text without what URLs may keep secret in it: user and password, and all of the query."""
-    # Libraries also tell addresses without their scheme and host.
+    # Libraries also show addresses without their scheme and host.
     return re.sub(r"\?[^\s'\"<>)]+", "?***", re.sub(r"//[^/\s@]+@", "//***@", redact_addresses(text)))
 
 
 def _is_passing(error: Exception) -> bool:
     if isinstance(error, HTTPError) and error.response is not None:
         return is_passing_status(error.response.status_code)
-    # Those of `requests` that are ValueErrors, too, say that a URL is none; a certificate does not mend itself.
+    # Those of `requests` that are ValueErrors, too, say that a URL is none; a certificate stays wrong.
     return not isinstance(error, (ValueError, SSLError))
 
 

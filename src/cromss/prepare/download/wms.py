@@ -139,7 +139,7 @@ def read_picture(content: bytes, what: str) -> NDArray[np.uint8]:
         ``(height, width, 4)``: red, green, blue and opacity, 0..255. Palettes and greys are turned into colours.
 
     Raises:
-        ValueError: It is no picture, or has more than 8 bits a band.
+        ValueError: It is no picture, or has more than 8 bits per band.
     """
     with warnings.catch_warnings():
         # Only its colours are asked for: where it lies is known.
