@@ -7,6 +7,7 @@ synthetic with real show the synthetic side and the measured class statistics on
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import matplotlib as mpl
@@ -24,10 +25,13 @@ from scipy.spatial import cKDTree
 from cromss.dataset.classes import CLASSES as CLASS_SETS
 from cromss.synthetic import CLASSES, SyntheticLocation, generate_location
 from cromss.synthetic.materials import S2_BANDS
-from cromss.synthetic.measured import REAL_CLASSES
 from cromss.types import IGNORE_INDEX
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT / "tests"))
+
+from helpers.real_classes import REAL_CLASSES  # noqa: E402
+
 RATES = yaml.safe_load((ROOT / "conf/dataset/_synthetic_scene.yaml").read_text())
 COLOURS = [CLASS_SETS["dynamic_world"][name] for name in CLASSES]
 SEASONS = ("summer", "autumn", "winter", "spring")

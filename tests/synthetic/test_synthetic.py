@@ -11,9 +11,9 @@ from scipy import ndimage
 
 from cromss.synthetic import CLASSES, SyntheticReader, fields, generate_location, open_synthetic
 from cromss.synthetic.label_noise import noisy_labels
-from cromss.synthetic.measured import REAL_CLASSES
 from cromss.synthetic.parameters import NoiseRates, SceneRates
 from cromss.synthetic.scene import build_scene
+from helpers.real_classes import REAL_CLASSES
 
 RATES = yaml.safe_load((Path(__file__).resolve().parents[2] / "conf/dataset/_synthetic_scene.yaml").read_text())
 WATER, TREES, GRASS, FLOODED, CROPS, SHRUB, BUILT, BARE, SNOW = range(9)
@@ -298,14 +298,14 @@ def test_reader_refuses_what_is_not_there():
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"size": 31}, "at least 32"),
-        ({"seasons": 0}, "at least 1 season"),
-        ({"noise": -0.1}, "noise=-0.1"),
-        ({"noise": float("nan")}, "noise=nan"),
-        ({"seed": -1}, "seed=-1"),
+        ({"size": 31}, "size is 31"),
+        ({"seasons": 0}, "seasons is 0"),
+        ({"noise": -0.1}, "noise is -0.1"),
+        ({"noise": float("nan")}, "noise is nan"),
+        ({"seed": -1}, "seed is -1"),
         ({"index": -1}, "location -1"),
         ({"scene": {**RATES["scene"], "hase": 0.3}}, "hase is 0.3"),
-        ({"scene": {k: v for k, v in RATES["scene"].items() if k != "haze"}}, "key haze is missing"),
+        ({"scene": {k: v for k, v in RATES["scene"].items() if k != "haze"}}, "key scene.haze is missing"),
         ({"scene": {**RATES["scene"], "cloud": 1.5}}, "cloud is 1.5"),
         ({"scene": {**RATES["scene"], "point_spread": [1.0]}}, r"point_spread is .*at least 3 items"),
         ({"scene": {**RATES["scene"], "biomes": {}}}, "positive share"),

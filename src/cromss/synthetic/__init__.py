@@ -9,7 +9,7 @@ from cromss.io.lazy import names_of
 
 if TYPE_CHECKING:
     from cromss.synthetic.cache import open_synthetic, open_synthetic_exact
-    from cromss.synthetic.parameters import CLASSES, NoiseRates, SceneRates
+    from cromss.synthetic.parameters import CLASSES, NoiseRates, SceneRates, World
     from cromss.synthetic.reader import SyntheticLocation, SyntheticReader, generate_location
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "SceneRates",
     "SyntheticLocation",
     "SyntheticReader",
+    "World",
     "generate_location",
     "open_synthetic",
     "open_synthetic_exact",
@@ -31,6 +32,7 @@ __getattr__ = names_of(
         "SceneRates": "parameters",
         "SyntheticLocation": "reader",
         "SyntheticReader": "reader",
+        "World": "parameters",
         "generate_location": "reader",
         "open_synthetic": "cache",
         "open_synthetic_exact": "cache",

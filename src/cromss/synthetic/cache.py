@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-from omegaconf import OmegaConf
 
 from cromss.dataset.convert import convert
 from cromss.dataset.exact import ExactLabels
@@ -23,27 +20,13 @@ from cromss.synthetic.reader import SyntheticReader
 log = logging.getLogger(__name__)
 
 
-def open_synthetic(
-    cache: str | Path,
-    locations: int,
-    seed: int,
-    size: int,
-    seasons: int,
-    noise: float,
-    scene: Mapping[str, Any],
-    noise_rates: Mapping[str, Any],
-) -> Store:
+def open_synthetic(cache: str | Path, locations: int, **world: Any) -> Store:
     """Opens the embedded dataset, and generates it first where the cache does not hold it.
 
     Args:
         cache: Folder of the cache; each set of parameters has a store of its own there.
-        locations: See `SyntheticReader`, likewise all others.
-        seed: Which world.
-        size: Side of a patch in pixels.
-        seasons: Number of seasons T.
-        noise: Factor on all noise rates.
-        scene: Rates of the landscape.
-        noise_rates: Rates of the label errors.
+        locations: Number of locations, at least 1.
+        world: See `cromss.synthetic.generate_location`.
 
     Returns:
         A store of quantised images, noisy labels and truth.
@@ -52,17 +35,8 @@ def open_synthetic(
         ValueError: A parameter is out of range, or what the cache holds is damaged.
         OSError: The cache cannot be written.
     """
-    parameters = {
-        "locations": locations,
-        "seed": seed,
-        "size": size,
-        "seasons": seasons,
-        "noise": noise,
-        "scene": _plain(scene),
-        "noise_rates": _plain(noise_rates),
-    }
-    reader = SyntheticReader(**parameters)
-    path = expanded(cache, "dataset.cache") / f"synthetic-{locations}x{size}px-{_digest(parameters)}"
+    reader = SyntheticReader(locations, **world)
+    path = expanded(cache, "dataset.cache") / f"synthetic-{locations}x{reader.world.size}px-{_digest(reader)}"
     # Without the lock, which a cache that may only be read has no room for.
     if not path.exists():
         with _alone(path):
@@ -77,16 +51,12 @@ def open_synthetic(
         ) from error
 
 
-def _digest(parameters: Mapping[str, Any]) -> str:
+def _digest(reader: SyntheticReader) -> str:
     """Tells datasets apart by their parameters and by the code that makes them: other code makes other pixels."""
-    content = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
+    content = hashlib.sha256(f"{len(reader)} {reader.world.model_dump_json()}".encode())
     for source in sorted(Path(__file__).parent.glob("*.py")):
         content.update(source.read_bytes())
     return content.hexdigest()[:12]
-
-
-def _plain(node: Mapping[str, Any]) -> Any:
-    return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 
 @contextmanager

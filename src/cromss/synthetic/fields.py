@@ -14,7 +14,7 @@ _BSPLINE_STD = 151 / 315
 
 
 def generator(seed: int, index: int, stream: int) -> Generator:
-    """The random numbers of one stream (scene, optics, radar, labels) of one location, independent of all others."""
+    """Random numbers of one stream (scene, states, radar, optical, labels) of one location, independent of others."""
     return Generator(PCG64(SeedSequence([seed, index, stream])))
 
 

@@ -1,10 +1,10 @@
-"""What surfaces look like: a data table of spectra and backscatter, between two states a material.
+"""What surfaces look like: a table of spectra and backscatter, with two states per material.
 
 A pixel of a material in state ``f`` has the value ``low + f (high - low)`` in all 15 bands at once, so bands are
 correlated as they are in nature: when a crop grows, red and shortwave infrared fall while near infrared rises.
 
 Optical values are top-of-atmosphere reflectance x 10000 (Sentinel-2 L1C, with the blue path radiance in them), radar
-values dB. Sources: the class means of `measured.py`, measured in three real places, anchor water, trees, grass,
+values dB. Sources: class means of three real places (`tests/helpers/real_classes.csv`) anchor water, trees, grass,
 crops, shrub, sand and snow. Roofs, asphalt, flooded reeds, needle-leaved and snowy forest are not (or not reliably)
 labelled there; their rows follow the well-known shapes: man-made surfaces rise slowly to the shortwave infrared,
 reeds are vegetation darkened by the water below them, needles are darker than leaves in the near infrared.
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cromss.dataset.bands import BANDS
 from cromss.synthetic.parameters import BARE, BUILT, CROPS, FLOODED, GRASS, SHRUB, SNOW, TREES, WATER
 
-S1_BANDS = ("VV", "VH")
-S2_BANDS = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12")
+S1_BANDS, S2_BANDS = (tuple(band.name for band in BANDS[modality]) for modality in ("s1", "s2"))
 S2_RESOLUTION = (2, 0, 0, 0, 1, 1, 1, 0, 1, 2, 2, 1, 1)
 """Position of each band's ground sampling in (10 m, 20 m, 60 m)."""
 
@@ -109,7 +109,6 @@ _ROWS = (
     np.arange(len(_ROWS), dtype=np.uint8)
 )
 
-NAMES = tuple(row.name for row in _ROWS)
 LABEL = np.array([row.label for row in _ROWS], dtype=np.uint8)
 """Class of each material."""
 LOW = np.array([row.low for row in _ROWS], dtype=np.float64)

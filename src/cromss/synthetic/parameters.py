@@ -1,26 +1,18 @@
-"""The rates of the generator as typed records, checked once; their values and reasons stand in the YAML."""
+"""The parameters of the generator as typed records, checked once; their values and reasons stand in the YAML."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
+from omegaconf import OmegaConf
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from cromss.dataset.classes import CLASSES as LABEL_SETS
 from cromss.io.plain import ENTRY, Record, first_problem
 
-CLASSES = (
-    "water",
-    "trees",
-    "grass",
-    "flooded vegetation",
-    "crops",
-    "shrub & scrub",
-    "built area",
-    "bare ground",
-    "snow & ice",
-)
+CLASSES = tuple(LABEL_SETS["dynamic_world"])
 """Dynamic World's nine classes; a label value is the position here."""
 
 WATER, TREES, GRASS, FLOODED, CROPS, SHRUB, BUILT, BARE, SNOW = range(9)
@@ -37,17 +29,21 @@ class Rates(Record):
 
     @classmethod
     def build(cls, values: Mapping[str, Any]) -> Self:
-        """Checks plain nested values.
+        """Checks nested values, plain or of a config.
 
         Raises:
             ValueError: A key is unknown or missing, or a value is of another type or out of its range; the message
                 names the first of them.
         """
+        plain = {
+            key: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
+            for key, value in values.items()
+        }
         try:
-            return cls.model_validate(dict(values))
+            return cls.model_validate(plain)
         except ValidationError as error:
             raise ValueError(
-                f"synthetic dataset: {first_problem(error)} (conf/dataset/_synthetic_scene.yaml has all rates)"
+                f"synthetic dataset: {first_problem(error)} (all rates: conf/dataset/_synthetic_scene.yaml)"
             ) from error
 
 
@@ -199,3 +195,25 @@ class NoiseRates(Rates):
 
     unlabelled: Rate
     """Probability that a date's opaque clouds have no label."""
+
+
+class World(Rates):
+    """All that decides how a location looks, beside its index."""
+
+    seed: Annotated[int, Field(ge=0)]
+    """Which world."""
+
+    size: Annotated[int, Field(ge=32)]
+    """Side of a location in pixels of 10 m: a smaller one holds no structure worth the name."""
+
+    seasons: Annotated[int, Field(ge=1)]
+    """Number of dates T, evenly spread over the year from midsummer on."""
+
+    noise: Annotated[float, Field(ge=0)]
+    """Factor on all `noise_rates`: 0 gives labels equal to the truth, 1 the rates as they stand; images stay."""
+
+    scene: SceneRates
+    """Rates of the landscape, as in ``conf/dataset/_synthetic_scene.yaml``."""
+
+    noise_rates: NoiseRates
+    """Rates of the label errors, as there."""

@@ -12,12 +12,9 @@ from cromss.dataset.reader import DatasetInfo, LocationReader, ModalityInfo
 from cromss.synthetic.fields import generator
 from cromss.synthetic.label_noise import noisy_labels
 from cromss.synthetic.materials import S1_BANDS, S2_BANDS
-from cromss.synthetic.parameters import CLASSES, NoiseRates, SceneRates
+from cromss.synthetic.parameters import CLASSES, World
 from cromss.synthetic.scene import build_scene
 from cromss.synthetic.sensors import optical, radar, surface_states
-
-SMALLEST = 32
-"""Side in pixels below which a patch holds no structure worth the name."""
 
 
 @dataclass(frozen=True)
@@ -37,27 +34,12 @@ class SyntheticLocation:
     biome: str
 
 
-def generate_location(
-    index: int,
-    *,
-    seed: int,
-    size: int,
-    seasons: int,
-    noise: float,
-    scene: Mapping[str, Any],
-    noise_rates: Mapping[str, Any],
-) -> SyntheticLocation:
+def generate_location(index: int, **world: Any) -> SyntheticLocation:
     """Generates location `index`: the same arrays in any order, process and machine.
 
     Args:
         index: Which location, from 0.
-        seed: Which world, from 0.
-        size: Side in pixels of 10 m, at least 32.
-        seasons: Number of dates T, at least 1, evenly spread over the year from midsummer on.
-        noise: Factor on all `noise_rates`: 0 gives labels equal to the truth, 1 the rates as they stand. The images do
-            not depend on it.
-        scene: Rates of the landscape, as in ``conf/dataset/_synthetic_scene.yaml``.
-        noise_rates: Rates of the label errors, as there.
+        world: The fields of `World`: ``seed``, ``size``, ``seasons``, ``noise``, ``scene`` and ``noise_rates``.
 
     Returns:
         Images, noisy labels and truth.
@@ -65,35 +47,20 @@ def generate_location(
     Raises:
         ValueError: A parameter is out of range, unknown or missing.
     """
-    _check(seed=seed, size=size, seasons=seasons, noise=noise)
     if index < 0:
         raise ValueError(f"location {index} does not exist: locations count from 0")
-    return _generate(index, seed, size, seasons, noise, SceneRates.build(scene), NoiseRates.build(noise_rates))
+    return _generate(index, World.build(world))
 
 
-def _check(seed: int, size: int, seasons: int, noise: float) -> None:
-    if size < SMALLEST:
-        raise ValueError(f"size={size} is too small for a scene: give at least {SMALLEST} pixels")
-    if seasons < 1:
-        raise ValueError(f"seasons={seasons}: a location has at least 1 season")
-    if seed < 0:
-        raise ValueError(f"seed={seed}: seeds count from 0")
-    if not 0 <= noise < float("inf"):
-        raise ValueError(
-            f"noise={noise} is no factor: give 0 (labels equal the truth), 1 (the rates as they stand) or more"
-        )
-
-
-def _generate(
-    index: int, seed: int, size: int, seasons: int, noise: float, scene_rates: SceneRates, noise_rates: NoiseRates
-) -> SyntheticLocation:
-    scene = build_scene(generator(seed, index, 0), size, seasons, scene_rates)
-    states = surface_states(generator(seed, index, 1), scene, scene_rates.variation)
+def _generate(index: int, world: World) -> SyntheticLocation:
+    streams = [generator(world.seed, index, stream) for stream in range(5)]
+    scene = build_scene(streams[0], world.size, world.seasons, world.scene)
+    states = surface_states(streams[1], scene, world.scene.variation)
     images = {
-        "s1": radar(generator(seed, index, 2), scene, states, scene_rates),
-        "s2": optical(generator(seed, index, 3), scene, states, scene_rates),
+        "s1": radar(streams[2], scene, states, world.scene),
+        "s2": optical(streams[3], scene, states, world.scene),
     }
-    labels = noisy_labels(generator(seed, index, 4), scene, noise_rates, noise)
+    labels = noisy_labels(streams[4], scene, world.noise_rates, world.noise)
     return SyntheticLocation(images, labels, scene.truth, scene.biome)
 
 
@@ -102,32 +69,17 @@ class SyntheticReader(LocationReader):
 
     Args:
         locations: Number of locations, at least 1.
-        seed: See `generate_location`, likewise the others.
-        size: Side in pixels.
-        seasons: Number of dates T.
-        noise: Factor on all noise rates.
-        scene: Rates of the landscape.
-        noise_rates: Rates of the label errors.
+        world: See `generate_location`.
 
     Raises:
         ValueError: A parameter is out of range, unknown or missing.
     """
 
-    def __init__(
-        self,
-        locations: int,
-        seed: int,
-        size: int,
-        seasons: int,
-        noise: float,
-        scene: Mapping[str, Any],
-        noise_rates: Mapping[str, Any],
-    ) -> None:
-        _check(seed=seed, size=size, seasons=seasons, noise=noise)
+    def __init__(self, locations: int, **world: Any) -> None:
         if locations < 1:
             raise ValueError(f"locations={locations}: a dataset has at least 1 location")
         self._locations = locations
-        self._settings = (seed, size, seasons, noise, SceneRates.build(scene), NoiseRates.build(noise_rates))
+        self.world = World.build(world)
         self._remembered: tuple[int, SyntheticLocation] | None = None
         self.name = "the embedded dataset"
         self.info = DatasetInfo(
@@ -136,8 +88,8 @@ class SyntheticReader(LocationReader):
                 "s2": ModalityInfo(bands=S2_BANDS, dtype="uint16", quantised=False),
             },
             classes=CLASSES,
-            seasons=seasons,
-            size=(size, size),
+            seasons=self.world.seasons,
+            size=(self.world.size, self.world.size),
             has_truth=True,
         )
 
@@ -148,7 +100,7 @@ class SyntheticReader(LocationReader):
     def location(self, index: int) -> SyntheticLocation:
         """All of one location; generated unless it was the last one asked for."""
         if self._remembered is None or self._remembered[0] != index:
-            self._remembered = (index, _generate(self._checked(index), *self._settings))
+            self._remembered = (index, _generate(self._checked(index), self.world))
         return self._remembered[1]
 
     def _id(self, index: int) -> str:

@@ -1,4 +1,4 @@
-"""The land of one location and what the seasons do to it: a map of materials a season, and the truth that follows."""
+"""The land of one location and what the seasons do to it: one map of materials per season, and the exact labels."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ from cromss.synthetic.materials import (
     M_SNOW,
     M_SNOWY_FOREST,
     M_WATER,
-    NAMES,
 )
-from cromss.synthetic.parameters import Biome, SceneRates
+from cromss.synthetic.parameters import BARE, CROPS, FLOODED, GRASS, SHRUB, Biome, SceneRates
 
-_UNDER_SNOW = np.arange(len(NAMES), dtype=np.uint8)
+_UNDER_SNOW = np.arange(len(LABEL), dtype=np.uint8)
 """Material -> what it looks like under snow: crowns show, roofs and streets are cleared, water stays open."""
 _UNDER_SNOW[[M_LEAF, M_NEEDLE]] = M_SNOWY_FOREST
-_UNDER_SNOW[[i for i in range(len(NAMES)) if LABEL[i] in (2, 3, 4, 5, 7)]] = M_SNOW
+_UNDER_SNOW[np.isin(LABEL, (GRASS, FLOODED, CROPS, SHRUB, BARE))] = M_SNOW
 
 
 @dataclass(frozen=True)
