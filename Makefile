@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 PY     := $(VENV)/bin/python
+CROMSS := $(PY) -m cromss
 STAMP  := $(VENV)/.installed
 
 TOUR   := outputs/tour
@@ -20,19 +21,19 @@ $(STAMP): pyproject.toml constraints.txt
 setup: $(STAMP)  ## make .venv with everything in it (quick when nothing changed)
 
 train: setup  ## pretrain on the embedded dataset; ARGS='fusion=late' passes overrides
-	$(PY) train.py $(ARGS)
+	$(CROMSS) train $(ARGS)
 
 # An encoder from noisy labels, then from 24 exact ones, beside a random encoder; last, the map of a scene that it has
 # never seen. ARGS are for training, SCENE for the scene, such as SCENE=export.size=500.
 tour: setup  ## pretrain, fine-tune, test, compare with a random encoder, map a new scene and score the map: minutes
 	@test ! -e $(TOUR) || { echo "$(TOUR) holds an earlier tour: remove it, or set TOUR=FOLDER"; exit 1; }
-	$(PY) -m cromss.prepare action=export out=$(TOUR)/scene $(SCENE)
-	$(PY) train.py hydra.run.dir=$(TOUR)/pretrained $(ARGS)
-	$(PY) train.py -m experiments=few_labels seed=1,2,3 hydra.sweep.dir=$(TOUR)/few_labels $(ARGS) \
+	$(CROMSS) prepare action=export out=$(TOUR)/scene $(SCENE)
+	$(CROMSS) train hydra.run.dir=$(TOUR)/pretrained $(ARGS)
+	$(CROMSS) train -m experiments=few_labels seed=1,2,3 hydra.sweep.dir=$(TOUR)/few_labels $(ARGS) \
 	  backbone.weights=cromss backbone.weights_path=$(TOUR)/pretrained/checkpoints/last.ckpt
-	$(PY) train.py -m experiments=few_labels seed=1,2,3 hydra.sweep.dir=$(TOUR)/few_labels $(ARGS)
-	$(PY) -m cromss.report runs=$(TOUR)
-	$(PY) -m cromss.predict s2=$(TOUR)/scene/s2.tif truth=$(TOUR)/scene/truth.tif out=$(TOUR)/map.tif preview=true \
+	$(CROMSS) train -m experiments=few_labels seed=1,2,3 hydra.sweep.dir=$(TOUR)/few_labels $(ARGS)
+	$(CROMSS) report runs=$(TOUR)
+	$(CROMSS) predict s2=$(TOUR)/scene/s2.tif truth=$(TOUR)/scene/truth.tif out=$(TOUR)/map.tif preview=true \
 	  checkpoint=$$(ls -d $(TOUR)/few_labels/backbone.weights=cromss* | head -n 1)/checkpoints/last.ckpt
 
 test: setup  ## run the tests
@@ -63,7 +64,7 @@ docs: setup  ## build the documentation with the API reference as a site, site/i
 bench: setup  ## measure the commitments on speed, memory and size, as ratios
 	$(PY) -m benchmarks
 
-# Of more than a header, as one empty file, which a killed job leaves, would stop them all. In order of their start.
+# A killed job may leave a file of nothing but its header (7 bytes), which would stop the upload of all others. Oldest first.
 wandb-sync: setup  ## upload what W&B runs wrote offline below outputs/
 	find outputs -path '*/wandb/offline-run-*' -name 'run-*.wandb' -size +7c -print0 | sort -z | xargs -0r $(VENV)/bin/wandb sync
 

@@ -10,7 +10,7 @@ import pytest
 
 from cromss.dataset.folder import FolderReader
 from cromss.dataset.geotiff import NAMED_BY_USER, RASTERS, opened, opened_bytes
-from cromss.predict.ahead import ahead
+from cromss.predict.mapping import ahead
 from helpers.network import serving, sources, vrt
 from helpers.scenes import pixels, write_scene
 

@@ -15,8 +15,8 @@ from rasterio.enums import ColorInterp
 
 from cromss.dataset.bands import BANDS, quantise
 from cromss.dataset.geotiff import opened
+from cromss.predict.blend import lay_windows
 from cromss.predict.opening import open_scene
-from cromss.predict.windows import lay_windows
 from helpers.scenes import CORNER, CRS, pixels, trained, write_scene
 from helpers.shared import REAL_PLACES, needs_shared
 

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from cromss.predict.ahead import ahead
-from cromss.predict.blend import Blender
-from cromss.predict.windows import lay_windows
+from cromss.predict.blend import Blender, lay_windows
+from cromss.predict.mapping import ahead
 
 
 def test_windows_are_spread_evenly_and_end_with_the_scene():

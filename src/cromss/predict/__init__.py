@@ -1,1 +1,1 @@
-"""A trained network over a scene of any size: georeferenced maps. The command line is `python -m cromss.predict`."""
+"""A trained network over a scene of any size: georeferenced maps. The command line is `cromss predict`."""

@@ -7,11 +7,13 @@ import json
 import logging
 import math
 import shutil
+from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -19,16 +21,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cromss.io.atomic import remove_leftovers, sibling, write_file, writers
-from cromss.predict.ahead import ahead
-from cromss.predict.blend import Blender
+from cromss.predict.blend import Axis, Blender, lay_windows
 from cromss.predict.network import TrainedNetwork, class_probs
 from cromss.predict.output import RawMap, classes_and_confidence
 from cromss.predict.preview import write_preview
 from cromss.predict.scene import Patch, Scene
 from cromss.predict.truth import Truth
-from cromss.predict.windows import Axis, lay_windows
 
 log = logging.getLogger(__name__)
+Item = TypeVar("Item")
 
 _AHEAD = 2
 """Batches that are read before the network is ready for them."""
@@ -220,3 +221,24 @@ class Windows(NamedTuple):
     positions: list[tuple[int, int]]
     patches: list[Patch]
     weights: np.ndarray
+
+
+def ahead(items: Iterator[Item], depth: int) -> Iterator[Item]:
+    """Yields items in their order, each of which is made up to `depth` before it is asked for.
+
+    Args:
+        items: Runs in one other thread, and in no two at once.
+        depth: At least 1.
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        pending: deque[Future[list[Item]]] = deque(pool.submit(_next, items) for _ in range(depth))
+        while made := pending.popleft().result():
+            pending.append(pool.submit(_next, items))
+            yield from made
+
+
+def _next(items: Iterator[Item]) -> list[Item]:
+    """The next item in a list, which is empty at the end."""
+    for item in items:
+        return [item]
+    return []

@@ -1,4 +1,4 @@
-"""What `python -m cromss.prepare` does, by the name of its action."""
+"""What `cromss prepare` does, by the name of its action."""
 
 from __future__ import annotations
 
@@ -165,5 +165,5 @@ def _workers(value: Any) -> int:
 def _given(settings: Mapping[str, Any], key: str) -> Any:
     """A setting that the action cannot do without; ValueError where it is missing."""
     if (value := settings[key]) is None:
-        raise ValueError(f"{key}=… is missing; `python -m cromss.prepare --help` shows examples")
+        raise ValueError(f"{key}=… is missing; `cromss prepare --help` shows examples")
     return value if isinstance(value, Mapping) or key == "source" else as_path(value)
