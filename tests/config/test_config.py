@@ -116,7 +116,7 @@ def test_the_loss_is_of_the_pixels_that_selection_looks_at(overrides, scope):
     assert composed(*overrides).loss.scope == scope
 
 
-@pytest.mark.parametrize("key", ["dataset", "dataset.scene", "dataset.noise_rates", "backbone", "trainer", "row"])
+@pytest.mark.parametrize("key", ["dataset", "dataset.scene", "dataset.noise_rates", "backbone", "trainer"])
 @pytest.mark.parametrize("table", [{}, {"a": 1}])
 def test_a_table_in_place_of_another_is_one_problem(key, table):
     cfg = composed()

@@ -130,7 +130,8 @@ def _optimizer(cfg: DictConfig, net: FusionNetwork) -> Callable[[Any], torch.opt
 def check_monitors(cfg: DictConfig, logged: list[str]) -> None:
     """ValueError where the config watches a metric that nobody measures."""
     logged = [*logged, "train/loss"]
-    for key in ("trainer.monitor", "trainer.scheduler.monitor"):
+    own = [f"callbacks.{name}.monitor" for name in cfg.callbacks]
+    for key in ("trainer.monitor", "trainer.scheduler.monitor", *own):
         name = OmegaConf.select(cfg, key)
         if name is not None and name not in logged:
             close = difflib.get_close_matches(name, logged) or logged

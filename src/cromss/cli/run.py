@@ -15,7 +15,6 @@ import lightning as L
 import wandb
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 from omegaconf import DictConfig
 
@@ -34,7 +33,7 @@ from cromss.runs.names import BEST, CHECKPOINTS, LAST, METRICS, RESULTS, SUMMARY
 from cromss.runs.record import begin, check_free, finished
 from cromss.runs.recording import Recording, recorded
 from cromss.runs.results import MEANS
-from cromss.trainer.checkpoint_file import STEP, remove_partials
+from cromss.trainer.checkpoint_file import STEP, MovableCheckpoint, remove_partials
 from cromss.trainer.freezing import FreezeEncoders
 from cromss.trainer.lightning_trainer import Provenance, make_trainer, training_callbacks
 from cromss.trainer.module import SegmentationModule
@@ -177,14 +176,14 @@ def _train(composed: Composed, folder: Path, recording: Recording) -> float:
             metrics=folder / METRICS,
             checkpoint=folder / CHECKPOINTS / LAST,
             best_checkpoint=folder / CHECKPOINTS / BEST,
-            picture=pictures.path(cfg.trainer.epochs - 1),
+            picture=pictures.path(trainer.current_epoch - 1),
             results=None if cfg.trainer.test is None else folder / RESULTS,
             wandb=wandb_folder(),
             seconds=time.monotonic() - started,
         )
         summary.save(folder / SUMMARY)
         log.info("%s", summary.text(module.branches))
-    best = next(c for c in trainer.checkpoint_callbacks if isinstance(c, ModelCheckpoint))
+    best = next(c for c in trainer.checkpoint_callbacks if isinstance(c, MovableCheckpoint))
     return float("nan") if best.best_model_score is None else float(best.best_model_score)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -179,6 +180,13 @@ def _check_colours(cfg: DictConfig) -> Iterator[str]:
         )
 
 
+def _check_packages(cfg: DictConfig) -> Iterator[str]:
+    named = {str(node._target_) for node in cfg.logger.values()}
+    for package in ("tensorboard", "mlflow"):
+        if f"cromss.trainer.loggers.{package}" in named and importlib.util.find_spec(package) is None:
+            yield f"logger={package} needs the package {package}, which is not installed: pip install {package}"
+
+
 def _check_files(cfg: DictConfig) -> Iterator[str]:
     files: Mapping[str, Any] = cfg.dataset.get("files") or {"s2": "any"}
     if not any(files.values()):
@@ -196,6 +204,7 @@ RULES: tuple[Rule, ...] = (
     _check_monitor,
     _check_colours,
     _check_files,
+    _check_packages,
 )
 HERE: tuple[Rule, ...] = (_check_devices, _check_batch_norm, check_tasks)
 """Rules on the machine that trains."""

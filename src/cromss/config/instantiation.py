@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from hydra.utils import get_object
@@ -27,6 +29,12 @@ def instantiate(node: DictConfig | Mapping[str, Any], **keywords: Any) -> Any:
     return _built({**plain, **keywords})
 
 
+def find_own_modules() -> None:
+    """Lets a ``_target_`` name a module in the current folder, after all that is installed."""
+    if (here := str(Path.cwd())) not in sys.path:
+        sys.path.append(here)
+
+
 def _built(value: Any) -> Any:
     if isinstance(value, DictConfig):
         value = OmegaConf.to_container(value, resolve=True)
@@ -37,5 +45,6 @@ def _built(value: Any) -> Any:
     arguments = {name: _built(child) for name, child in value.items() if name not in ("_target_", "_partial_")}
     if "_target_" not in value:
         return arguments
+    find_own_modules()
     target = get_object(value["_target_"])
     return functools.partial(target, **arguments) if value.get("_partial_") else target(**arguments)

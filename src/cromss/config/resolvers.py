@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from omegaconf import ListConfig, OmegaConf
 
@@ -42,6 +42,7 @@ def register_resolvers() -> None:
         "cromss.gpus_per_node": gpus_per_node,
         "cromss.watched": _watched,
         "cromss.direction": _direction,
+        "cromss.better": better,
     }
     for name, function in resolvers.items():
         # Cached: a run's folder, once named, must not change when it comes to exist; and jobs of a sweep are to take
@@ -140,6 +141,16 @@ def _numbered(name: str, number: int) -> str:
     return name if number == 1 else f"{name}-{number}"
 
 
+def better(monitor: str) -> Literal["min", "max"]:
+    """Whether a metric of this name is better when it is low, as a loss, or high, as a score."""
+    return "min" if "loss" in monitor else "max"
+
+
+def _direction(monitor: str, test_only: bool) -> str:
+    # A test alone returns the mean IoU.
+    return "maximize" if test_only or better(monitor) == "max" else "minimize"
+
+
 def _watched(val_fraction: float) -> str:
     return "val/loss" if val_fraction else "train/loss"
 
@@ -164,13 +175,6 @@ def _band_count(bands: int | str) -> int:
     from cromss.dataset.bands import band_positions
 
     return len(band_positions("s2", bands))
-
-
-def _direction(monitor: str, test_only: bool) -> str:
-    from cromss.trainer.optim import better
-
-    # A test alone returns the mean IoU.
-    return "maximize" if test_only or better(monitor) == "max" else "minimize"
 
 
 def _accelerator() -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
+from cromss.config.instantiation import find_own_modules
 from cromss.config.settings import Problem
 from cromss.config.words import allowed, as_typed, did_you_mean
 from cromss.io.plain import shown
@@ -25,6 +26,7 @@ def signature_problems(target: str, settings: Mapping[str, Any], prefix: str, is
         is_factory: Whether one more argument comes later, the first.
     """
     key, name_shown = f"{prefix}._target_", shown(target)
+    find_own_modules()
     try:
         called: Any = pydoc.locate(target)
     except pydoc.ErrorDuringImport as error:

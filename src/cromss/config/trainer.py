@@ -28,6 +28,34 @@ STRATEGIES = (
 )
 
 
+class Lightning(Settings):
+    """Further arguments of Lightning's Trainer, with its own defaults."""
+
+    gradient_clip_val: Annotated[float, Field(ge=0, le=1e9)] | None
+    """Largest norm, or value, of the gradients; null for no clipping."""
+
+    gradient_clip_algorithm: Literal["norm", "value", None]
+    """What is clipped: null and ``norm`` the norm over all gradients, ``value`` each value."""
+
+    accumulate_grad_batches: Count | None
+    """Batches per step of the optimiser; null for 1."""
+
+    max_time: Annotated[str, Field(pattern=r"^\d\d:\d\d:\d\d:\d\d$"), Means("text as DD:HH:MM:SS")] | None
+    """Time after which a training ends; null for none."""
+
+    deterministic: bool | Literal["warn", None]
+    """Whether torch may take no operation whose result varies from run to run."""
+
+    benchmark: bool | None
+    """Whether cuDNN measures which algorithm is fastest; null for true."""
+
+    detect_anomaly: bool | None
+    """Whether torch looks for the operation that makes a gradient NaN, which is slow."""
+
+    profiler: Literal["simple", "advanced", "pytorch", None]
+    """Whether the time of each part is measured, and written to the run's folder."""
+
+
 class Trainer(Settings):
     """How a run goes."""
 
@@ -96,6 +124,9 @@ class Trainer(Settings):
 
     progress_bar: bool
     """Whether the progress of an epoch is shown."""
+
+    lightning: Lightning
+    """Further arguments of Lightning's Trainer; null leaves its default."""
 
     wandb: Literal["auto", "online", "offline", "disabled"]
     """Weights & Biases; ``auto`` is what WANDB_MODE says, else online with an API key, else offline."""

@@ -29,6 +29,11 @@ from cromss.io.plain import shown
 
 Group = Annotated[dict[str, Any], Means("keys with values, see `python train.py --help`")]
 
+Parts = Annotated[
+    dict[str, Annotated[dict[str, Any], Means("keys with values, among them _target_")]],
+    Means("names, each with keys and values, among them _target_"),
+]
+
 
 class Row(Settings):
     """Which row of the paper's tables a run repeats; one that is not told whole counts for none."""
@@ -53,6 +58,12 @@ class Run(Settings):
     selection: Group
     smoothing: Group
     trainer: Group
+
+    callbacks: Parts
+    """Callbacks of Lightning beside the project's own, by name."""
+
+    logger: Parts
+    """Loggers of Lightning beside the run's own metrics.csv, by name."""
 
     row: Row | None
     """Row of the paper's tables that this run repeats, for ``python -m cromss.report``."""
@@ -117,6 +128,9 @@ What is not in the table is the user's own, and compared with its signature.
 FACTORIES = ("trainer.optimizer", "trainer.scheduler")
 """Nodes that build something that is called later, with one more argument (``_partial_: true``)."""
 
+OPEN = ("callbacks", "logger")
+"""Groups with any number of parts, each under a name; one with ``_partial_: true`` is called with the run, too."""
+
 
 def dataset_model(values: Mapping[str, Any]) -> type[Settings]:
     """The class that describes the dataset group, by the reader.
@@ -176,6 +190,11 @@ def _problems(reading: Reading, own_parts: bool) -> Iterator[Problem]:
     for key in PARTS:
         if isinstance(node := at(values, key), Mapping):
             yield from part_problems(key, node, key, own_parts)
+    for key in OPEN:
+        if isinstance(entries := values.get(key), Mapping):
+            for name, node in entries.items():
+                if isinstance(node, Mapping):
+                    yield from part_problems(key, node, f"{key}.{name}", own_parts)
     yield from _test_problems(values)
     yield from _unused(reading)
 
@@ -184,7 +203,7 @@ def part_problems(node: str, settings: Mapping[str, Any], prefix: str, own_parts
     """What does not fit in the settings of something that is built.
 
     Args:
-        node: A key of `PARTS`.
+        node: A key of `PARTS`, or one of `OPEN`.
         settings: With ``_target_``.
         prefix: Dotted key of the settings for the messages.
         own_parts: See `schema_problems`.
@@ -200,14 +219,14 @@ def part_problems(node: str, settings: Mapping[str, Any], prefix: str, own_parts
             f"{prefix}._target_",
             f"{prefix}._target_={shown(as_typed(target))} must be the dotted name of a class or function",
         )
-    elif partial is not (node in FACTORIES):
+    elif not isinstance(partial, bool) or (node not in OPEN and partial is not (node in FACTORIES)):
         wanted = as_typed(node in FACTORIES)
         yield Problem(f"{prefix}._partial_", f"{prefix}._partial_={shown(as_typed(partial))} must be {wanted}")
-    elif (model := PARTS[node].get(target)) is not None:
+    elif (model := PARTS.get(node, {}).get(target)) is not None:
         own = {name: value for name, value in settings.items() if name not in ("_target_", "_partial_")}
         yield from find_problems(model, own, prefix)
     elif own_parts:
-        yield from signature_problems(target, settings, prefix, is_factory=node in FACTORIES)
+        yield from signature_problems(target, settings, prefix, is_factory=partial)
 
 
 def _test_problems(values: Mapping[str, Any]) -> Iterator[Problem]:

@@ -53,8 +53,14 @@ _KEYS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
         (
             *("trainer.resume", "trainer.workers", "trainer.predictions", "trainer.progress_bar", "trainer.wandb*"),
             *("trainer.checkpoint_every", "trainer.checkpoint_steps", "trainer.panel*", "trainer.check_finite*"),
+            *(
+                "logger",
+                *(f"trainer.lightning.{name}" for name in ("benchmark", "detect_anomaly", "max_time", "profiler")),
+            ),
         ),
     ),
+    # A test has the callbacks of its own command line.
+    (Kind(tested=False), ("callbacks",)),
     # A test alone, and of what.
     (Kind(compared=False, learned=False, tested=False), ("trainer.test_only", "trainer.checkpoint")),
     (Kind(scored=False, learned=False), ("trainer.epochs",)),
@@ -83,7 +89,7 @@ def kind_of(key: str) -> Kind:
 
 def experiment_settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted key -> value of everything that runs of one experiment share: not seed, paths and hardware."""
-    return {key: value for key, value in leaves(config) if kind_of(key).compared}
+    return {key: value for key, value in _set(config) if kind_of(key).compared}
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
@@ -97,7 +103,7 @@ def identity(config: Mapping[str, Any]) -> str:
     Args:
         config: Resolved.
     """
-    return _digits({key: value for key, value in leaves(config) if kind_of(key).scored})
+    return _digits({key: value for key, value in _set(config) if kind_of(key).scored})
 
 
 def differing_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
@@ -143,13 +149,20 @@ def leaves(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
     return [(prefix, node)]
 
 
+def _set(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """All settings but what is left to Lightning's own default, as in all runs of the version without these keys."""
+    return (leaf for leaf in leaves(config) if leaf[1] is not None or not leaf[0].startswith("trainer.lightning."))
+
+
 def _digits(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Dotted key, old and new value wherever two configs differ."""
-    if isinstance(old, Mapping) and isinstance(new, Mapping):
+    if any(isinstance(side, Mapping) for side in (old, new)) and all(isinstance(s, Mapping | None) for s in (old, new)):
+        # A table that one of them does not have is an empty one.
+        old, new = old or {}, new or {}
         for key in old.keys() | new.keys():
             yield from _differences(old.get(key), new.get(key), f"{prefix}.{key}".lstrip("."))
     elif old != new:

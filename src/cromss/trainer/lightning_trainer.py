@@ -13,16 +13,17 @@ from lightning.fabric.plugins.environments import SLURMEnvironment, TorchElastic
 from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch.callbacks import Callback, LearningRateMonitor, ModelCheckpoint, TQDMProgressBar
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.profilers import AdvancedProfiler, PyTorchProfiler, SimpleProfiler
 from omegaconf import DictConfig
 
+from cromss.config.resolvers import better
 from cromss.runs.names import BEST, CHECKPOINTS, LAST, METRICS, PANELS, PREDICTIONS
 from cromss.trainer.checkpoint_file import STEP, MovableCheckpoint, WholeCheckpoints
+from cromss.trainer.loggers import RunInfo, build_parts
 from cromss.trainer.metrics_file import MetricsFile
 from cromss.trainer.mid_epoch import MetricsBeforeCheckpoint, MidEpochState, SeedEveryStep, StepCheckpoint
-from cromss.trainer.optim import better
 from cromss.trainer.panels import PanelPictures
 from cromss.trainer.prediction_files import PredictionFiles
-from cromss.trainer.wandb_run import wandb_logger
 
 
 class ProgressBar(TQDMProgressBar):
@@ -108,7 +109,9 @@ def make_trainer(
         callbacks: What accompanies the run beside the progress bar and the files of predictions.
     """
     settings = cfg.trainer
-    callbacks = list(callbacks)
+    run = RunInfo(folder, config, choices)
+    # First, so that the project's own see whether one of them ends the training, and save what they count.
+    callbacks = [*build_parts("callbacks", cfg.callbacks, run, Callback), *callbacks]
     if settings.predictions != "none":
         folder_of_maps = folder / PREDICTIONS
         callbacks.append(
@@ -116,20 +119,8 @@ def make_trainer(
         )
     if settings.progress_bar:
         callbacks.append(ProgressBar())
-    loggers: list[Logger] = [MetricsFile(folder / METRICS)]
-    loggers += wandb_logger(
-        settings.wandb,
-        folder,
-        config,
-        choices,
-        project=settings.wandb_project,
-        entity=settings.wandb_entity,
-        group=settings.wandb_group,
-        job_type="test" if settings.test_only else settings.wandb_job_type,
-        tags=list(settings.wandb_tags),
-        init_timeout=settings.wandb_init_timeout,
-        finish_timeout=settings.wandb_finish_timeout,
-    )
+    own: list[Logger] = build_parts("logger", cfg.logger, run, Logger)
+    loggers = [MetricsFile(folder / METRICS), *own]
     # A read takes a fraction of a millisecond a sample: on a CPU no workers are needed.
     warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers", PossibleUserWarning)
     # `find_checkpoint` has refused to write over another run's.
@@ -164,8 +155,17 @@ def make_trainer(
         enable_model_summary=False,
         enable_progress_bar=settings.progress_bar,
         enable_checkpointing=any(isinstance(callback, ModelCheckpoint) for callback in callbacks),
-        benchmark=True,
+        **_further(settings.lightning, folder),
     )
+
+
+def _further(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Arguments of the Trainer that the settings name beside those above."""
+    given = {name: value for name, value in settings.items() if value is not None}
+    if kind := given.get("profiler"):
+        profilers = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
+        given["profiler"] = profilers[kind](dirpath=folder, filename="profile")
+    return {"benchmark": True} | given
 
 
 def _step_checkpoint(every: int | None, folder: Path) -> list[Callback]:
@@ -181,11 +181,11 @@ def _cluster() -> list[SLURMEnvironment]:
 
 
 def _strategy(cfg: DictConfig) -> str:
-    """Where weights thaw half way, processes must look in each step which of them have a gradient."""
+    """The strategy; where the encoder is unfrozen later, processes look in each step which weights have a gradient."""
     settings = cfg.trainer
     # Of several processes Lightning, too, makes ddp of auto.
     is_ddp = settings.strategy == "ddp" or (
         settings.strategy == "auto" and (settings.devices != 1 or settings.num_nodes > 1)
     )
-    thaws = cfg.backbone.freeze_epochs is not None
-    return "ddp_find_unused_parameters_true" if thaws and is_ddp else settings.strategy
+    is_unfrozen_later = cfg.backbone.freeze_epochs is not None
+    return "ddp_find_unused_parameters_true" if is_unfrozen_later and is_ddp else settings.strategy

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, ReduceLROnPlateau, StepLR
 
 from cromss.backbone import decoder_blocks
+from cromss.config.resolvers import better
+from cromss.config.trainer import RATES
 from cromss.fusion import FusionNetwork
-
-RATES = ("equal", "rising", "falling")
-"""How the learning rate goes from block to block of a decoder, from the deepest features to the head."""
 
 
 def parameter_groups(net: FusionNetwork, lr: float, order: str, factor: float) -> list[dict[str, Any]]:
@@ -48,11 +47,6 @@ def parameter_groups(net: FusionNetwork, lr: float, order: str, factor: float) -
     for weight in net.parameters():
         groups[rates[id(weight)]].append(weight)
     return [{"params": groups[rate], "lr": rate} for rate in sorted(groups, reverse=True)]
-
-
-def better(monitor: str) -> Literal["min", "max"]:
-    """Whether a metric of this name is better when it is low, as a loss, or high, as a score."""
-    return "min" if "loss" in monitor else "max"
 
 
 def plateau(optimizer: Optimizer, factor: float, patience: int, threshold: float, monitor: str) -> dict[str, Any]:

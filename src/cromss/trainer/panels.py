@@ -56,7 +56,7 @@ class PanelPictures(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draws where a picture is due."""
         epoch = trainer.current_epoch
-        if (epoch + 1) % self.every and epoch + 1 != trainer.max_epochs:
+        if (epoch + 1) % self.every and epoch + 1 != trainer.max_epochs and not trainer.should_stop:
             return
         assert isinstance(pl_module, SegmentationModule)
         data: LocationDataModule = trainer.datamodule  # type: ignore[attr-defined]

@@ -109,6 +109,17 @@ class ModelCheckpointState(Record):
     last_model_path: str = ""
 
 
+class EarlyStoppingState(Record):
+    """State of Lightning's `EarlyStopping`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    wait_count: Count
+    stopped_epoch: Count
+    best_score: Score
+    patience: Count
+
+
 class ScalerState(Record):
     """State of torch's `GradScaler`, of trainings in 16 bits."""
 
@@ -214,15 +225,19 @@ def progress(loop: Mapping[str, Any]) -> Tracker:
 
 
 def _callbacks(callbacks: Any) -> dict[str, Any]:
-    """The state of `ModelCheckpoint`s, the only callbacks here that have one."""
+    """The states of the project's checkpoints and of early stopping; that of any other callback is left out."""
     if type(callbacks) is not dict:
         raise NotPlainError("callbacks are not states by name")
     checked = {}
     for name, state in callbacks.items():
         if type(name) is not str:
             raise NotPlainError(f"callbacks has the key {shown(name)}, which is not a string")
-        if name.startswith("MovableCheckpoint{"):
-            _under(f"callbacks.{name}", ModelCheckpointState, {f"callbacks.{name}": state}, leaves=(Tensor,))
+        kinds: dict[str, type[Record]] = {
+            "MovableCheckpoint": ModelCheckpointState,
+            "EarlyStopping": EarlyStoppingState,
+        }
+        if (kind := kinds.get(name.partition("{")[0])) is not None and "{" in name:
+            _under(f"callbacks.{name}", kind, {f"callbacks.{name}": state}, leaves=(Tensor,))
             checked[name] = state
     return checked
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
@@ -18,6 +17,7 @@ from cromss.io.redact import redact
 from cromss.runs.names import SWEEP, WANDB_ID
 from cromss.runs.recording import ending
 from cromss.runs.wandb_names import has_api_key, shortened
+from cromss.trainer.loggers import RunInfo
 from cromss.trainer.wandb_logger import RunLogger
 
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -30,11 +30,9 @@ _open: list[RunLogger] = []
 
 
 def wandb_logger(
-    mode: str,
-    folder: Path,
-    config: Mapping[str, Any],
-    choices: Mapping[str, str],
+    run: RunInfo,
     *,
+    mode: str,
     project: str,
     entity: str | None,
     group: str | None,
@@ -42,25 +40,26 @@ def wandb_logger(
     tags: Sequence[str],
     init_timeout: float,
     finish_timeout: float,
-) -> list[RunLogger]:
+) -> RunLogger | None:
     """Makes the logger of a run, named after its folder, which says what differs from the defaults.
 
+    The config stays nested: the dashboard shows, groups and filters it by ``selection.prop``. Each chosen option is a
+    tag, and is in the config under ``choices``.
+
     Args:
+        run: The run.
         mode: ``"auto"``, ``"online"``, ``"offline"`` or ``"disabled"``; auto follows WANDB_MODE where it is set, else
             it is online where there is an API key.
-        folder: The run's folder.
-        config: The resolved config. It stays nested: the dashboard shows, groups and filters it by ``selection.prop``.
-        choices: Group -> chosen option; a tag each, and in the config under ``choices``.
         project: W&B project.
         entity: Team or user; None for the one of the key.
         group: ``"auto"`` for the sweep that the folder belongs to, None for no group, or a name.
-        job_type: Kind of run.
+        job_type: Kind of run; a test alone is always ``test``.
         tags: Further tags, of 1 to 64 characters.
         init_timeout: Seconds to wait for the server before the run goes offline.
         finish_timeout: Seconds to wait at the end until everything is uploaded.
 
     Returns:
-        One logger; none when disabled, or on another process than the first.
+        The logger; None when disabled, or on another process than the first.
 
     Raises:
         wandb.Error: A setting that W&B refuses.
@@ -68,25 +67,28 @@ def wandb_logger(
     if mode == "auto":
         mode = os.environ.get("WANDB_MODE", mode)
     if mode == "disabled" or rank_zero_only.rank != 0:  # type: ignore[attr-defined]
-        return []
+        return None
+    folder = run.folder
     if group == "auto":
         group = folder.parent.name if (folder.parent / SWEEP).exists() else None
-    options = {key: option for key, option in choices.items() if not key.startswith("hydra/") and option is not None}
+    options = {
+        key: option for key, option in run.choices.items() if not key.startswith("hydra/") and option is not None
+    }
     arguments = {
         "project": redact(project),
         "entity": entity and redact(entity),
         "group": group and shortened(redact(group)),
-        "job_type": redact(job_type),
+        "job_type": "test" if run.config["trainer"]["test_only"] else redact(job_type),
         # The limit is W&B's.
         "tags": [*map(redact, tags), *(f"{key}={option}"[:64] for key, option in options.items() if "/" not in key)],
         "name": shortened(redact(folder.name)),
         "dir": folder,
         "id": _run_id(folder),
-        "config": {**config, "choices": options},
+        "config": {**run.config, "choices": options},
     }
     online = mode == "online" or (mode == "auto" and has_api_key())
     _open[:] = [RunLogger(online, arguments, init_timeout=init_timeout, finish_timeout=finish_timeout)]
-    return list(_open)
+    return _open[0]
 
 
 def wandb_folder() -> Path | None:
