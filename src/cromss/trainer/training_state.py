@@ -118,6 +118,9 @@ class EarlyStoppingState(Record):
     stopped_epoch: Count
     best_score: Score
     patience: Count
+    # Of Lightning since 2.6: why it ended, which it had not where a run resumes.
+    stopping_reason: Count = 0
+    stopping_reason_message: str | None = None
 
 
 class ScalerState(Record):
