@@ -119,7 +119,7 @@ class EarlyStoppingState(Record):
     best_score: Score
     patience: Count
     # Of Lightning since 2.6: why it ended, which it had not where a run resumes.
-    stopping_reason: Count = 0
+    stopping_reason: Annotated[int, Field(ge=0, le=4)] = 0
     stopping_reason_message: str | None = None
 
 
