@@ -42,7 +42,7 @@ def test_bands_that_are_not_seen_are_left_out():
     assert fit.left_out == ("B4", "B2")
 
 
-def test_another_modality_gets_the_mean_alone():
+def test_another_modality_gets_the_mean_locked():
     fitted, fit = fit_bands(kernels(4, 3, 2), RGB, ("VV", "VH"))
     assert fitted.flatten().tolist() == [4.5, 4.5]
     assert fit.kept == ()
@@ -113,7 +113,8 @@ def matched(channels, origin, wanted, subset, adapt_bands):
 
 def test_bands_of_unknown_names_cannot_be_fitted():
     with pytest.raises(
-        ValueError, match=r"goes by names, and those of 9 bands \(s2\) are unknown: name .* bands=9_rgb_first"
+        ValueError,
+        match=r"needs the names of bands, and those of 9 bands \(s2\) are unknown: name .* bands=9_rgb_first",
     ):
         matched(13, "cromss", 9, None, adapt_bands=True)
     with pytest.raises(ValueError, match=r"those of 7 bands \(s2\) are unknown: no publication has so many"):

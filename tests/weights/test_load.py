@@ -283,7 +283,7 @@ def test_stages_that_the_network_lacks_are_unexpected(tmp_path):
     )
     assert len(report.loaded) == 60
     assert {name.split(".")[2] for name in report.unexpected} == {"layer3", "layer4"}
-    assert "60 of the file's have no place" in str(report)
+    assert "60 of the file are not used" in str(report)
 
 
 def test_stages_that_the_file_lacks_are_an_error(tmp_path):
@@ -567,7 +567,7 @@ def test_branches_take_files_of_their_own(tmp_path, caplog):
             Weights(**(SETTINGS | {"origin": "moco", "path": path}))(single("s2"), bands=13)
     one = Weights(**(SETTINGS | {"origin": "moco", "path": paths["s2"]}))
     with pytest.raises(
-        ValueError, match="13-band weights, 2-band input: .* give this branch a file of its own, .*{s1: FILE"
+        ValueError, match="13-band weights, 2-band input: .* set a separate file for this branch, .*{s1: FILE"
     ):
         one(net, bands=13)
 

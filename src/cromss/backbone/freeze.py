@@ -12,7 +12,7 @@ from cromss.backbone.options import FREEZE_MODES, unknown
 
 @dataclass(frozen=True)
 class Freezing:
-    """Says what happens to the encoders of a network.
+    """Says which weights of the encoders are trained, and from which epoch on.
 
     Attributes:
         mode: ``"none"`` trains them. ``"frozen"`` fixes their weights and the statistics of their batch norm; nothing
@@ -43,7 +43,7 @@ class Freezing:
         return self.mode != "none" and (self.epochs is None or epoch < self.epochs)
 
     def apply(self, encoders: Sequence[nn.Module], weights: Sequence[nn.Parameter], epoch: int) -> None:
-        """Puts encoders into the state of an epoch; the same from whatever state they are in.
+        """Puts encoders into the state of an epoch, whatever state they were in.
 
         Args:
             encoders: The encoders.

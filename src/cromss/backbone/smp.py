@@ -24,9 +24,9 @@ SMALLEST = {"pan": 128}
 
 @dataclass(frozen=True)
 class Backbone:
-    """An encoder and a decoder, not yet built: how many bands and classes they see is the fusion's matter.
+    """An encoder and a decoder, not yet built: the fusion decides how many bands and classes they have.
 
-    No weights are downloaded: a network starts from random numbers.
+    No weights are downloaded: a network starts from random weights.
 
     Attributes:
         encoder: A name of segmentation_models_pytorch, e.g. ``"resnet50"``, or ``"tu-"`` and a name of timm.
@@ -67,7 +67,7 @@ class Backbone:
             if isinstance(usual, int) != isinstance(self.decoder_channels, int):
                 wanted = "one number" if isinstance(usual, int) else "a number per block"
                 raise ValueError(
-                    f"decoder_channels={self.decoder_channels}: decoder={self.decoder} wants {wanted}, e.g. "
+                    f"decoder_channels={self.decoder_channels}: decoder={self.decoder} needs {wanted}, e.g. "
                     f"{usual if isinstance(usual, int) else list(usual)}; null takes that"
                 )
         if self.decoder_norm is not None:
@@ -106,7 +106,7 @@ class Backbone:
             network = smp.create_model(
                 self.decoder, self.encoder, encoder_weights=None, in_channels=bands, classes=classes, **options
             )
-        # Each encoder and decoder has its own way to refuse.
+        # Encoders and decoders raise different errors.
         except (ValueError, NotImplementedError, RuntimeError) as error:
             raise ValueError(
                 f"backbone.decoder={self.decoder} cannot be built on backbone.encoder={self.encoder} with "
@@ -126,7 +126,7 @@ class Backbone:
 
     @cached_property
     def required_multiple(self) -> int:
-        """Height and width of an image must be multiples of this many pixels; 1 where any size will do."""
+        """Height and width of an image must be multiples of this many pixels; 1 if any size is possible."""
         if not self._architecture.requires_divisible_input_shape:
             return 1
         # Dilated encoders stop halving at their output stride.

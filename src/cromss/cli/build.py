@@ -14,7 +14,7 @@ from cromss.config.instantiation import instantiate
 from cromss.dataset.augment import HALVINGS
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.dataset.reader import LocationReader
-from cromss.fusion import FusionNetwork, leave_out_idle
+from cromss.fusion import FusionNetwork, freeze_unused
 from cromss.trainer.module import SegmentationModule
 from cromss.trainer.optim import parameter_groups
 
@@ -52,7 +52,7 @@ def build(cfg: DictConfig) -> tuple[SegmentationModule, LocationDataModule]:
     """
     # Convolutions are faster in this layout: by a quarter on CPUs, and tensor cores want it.
     net = instantiate(cfg.fusion).to(memory_format=torch.channels_last)
-    leave_out_idle(net)
+    freeze_unused(net)
     data = LocationDataModule(
         instantiate(cfg.dataset.reader),
         _test_reader(cfg),

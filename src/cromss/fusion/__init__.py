@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from cromss.io.lazy import names_of
 
 if TYPE_CHECKING:
-    from cromss.fusion.idle import leave_out_idle
     from cromss.fusion.networks import FUSED, FusionNetwork, LateFusion, MidFusion, SingleFusion, build, fused_probs
+    from cromss.fusion.unused import freeze_unused
 
 __all__ = [
     "FUSED",
@@ -15,8 +15,8 @@ __all__ = [
     "MidFusion",
     "SingleFusion",
     "build",
+    "freeze_unused",
     "fused_probs",
-    "leave_out_idle",
 ]
 
-__getattr__ = names_of(__name__, dict.fromkeys(__all__, "networks") | {"leave_out_idle": "idle"})
+__getattr__ = names_of(__name__, dict.fromkeys(__all__, "networks") | {"freeze_unused": "unused"})

@@ -1,4 +1,4 @@
-"""Where the parts of a branch lie in a network: the names of the published checkpoints, which stand here alone."""
+"""Names of the parts of each branch in a network, which are those of the published checkpoints."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Parts(NamedTuple):
     decoder: str = ""
     segmentation_head: str = ""
 
-    def below(self, prefix: str) -> Parts:
-        """The same parts of a network that itself lies under the name `prefix`."""
+    def with_prefix(self, prefix: str) -> Parts:
+        """The same parts of a network that is itself the module `prefix` of another."""
         return Parts(*(f"{prefix}.{name}" for name in self))
 
 
@@ -35,8 +35,8 @@ MID: Mapping[str, Parts] = {
 """Branch -> parts in middle fusion, whose branches share decoder and head."""
 
 LATE: Mapping[str, Parts] = {
-    "s1": SINGLE.below("model1"),
-    "s2": SINGLE.below("model2"),
-    "common": SINGLE.below("model_com"),
+    "s1": SINGLE.with_prefix("model1"),
+    "s2": SINGLE.with_prefix("model2"),
+    "common": SINGLE.with_prefix("model_com"),
 }
 """Branch -> parts in late fusion, whose branches share nothing."""

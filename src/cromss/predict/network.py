@@ -56,7 +56,7 @@ class TrainedNetwork:
         normalisation: See `cromss.dataset.bands.scale`.
         statistics: What it scales by where that is not the published statistics.
         classes: Class names.
-        colours: A colour a class, as ``"#rrggbb"``.
+        colours: One colour per class, as ``"#rrggbb"``.
         crop: Pixels per side that it was trained on; None where the checkpoint does not tell.
     """
 
@@ -105,7 +105,7 @@ class TrainedNetwork:
             branch: The one that was asked for; None takes all that these modalities feed.
 
         Raises:
-            ValueError: No such branch, images that it lacks, or images that nobody looks at.
+            ValueError: No such branch, or the images are not those that it sees.
         """
         if branch is not None and branch not in self.net.branches:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""The first convolution: which bands the weights and the network see, and what to do where they differ."""
+"""Bands of the first convolution: those of the weights, those of the network, and what to do if they differ."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cromss.weights.part import Part, first_convolution
 from cromss.weights.weights_file import WeightsFile
 
 Bands = tuple[str, ...] | None
-"""Names in the order of the input's channels; None where they are not known."""
+"""Names in the order of the input's channels; None if they are not known."""
 
 
 class BandFit(NamedTuple):
@@ -59,7 +59,7 @@ def branch_bands(branch: str, subset: int | str) -> tuple[str, ...]:
 def bands_of_count(
     count: int, orders: Mapping[int, str], branches: Sequence[str]
 ) -> tuple[str, tuple[str, ...]] | None:
-    """What a first convolution most likely sees, by nothing but its number of channels.
+    """The most likely input of a first convolution, going by its number of channels alone.
 
     Args:
         count: Channels K of the input.
@@ -82,8 +82,8 @@ def fit_bands(kernels: Tensor, source: Sequence[str], wanted: Sequence[str]) -> 
     """Makes the kernels of a first convolution for other bands, or for the same in another order.
 
     Shared bands keep their kernels and new ones get the mean over the source's bands. Then all are multiplied by
-    ``K / K'``. Bands are scaled alike and vary together, so that the convolution answers with the sum of its kernels:
-    the factor keeps that sum, on average, as the stored statistics of the batch norm that follows know it.
+    ``K / K'``. Bands are scaled alike and correlated, so that the output of the convolution follows the sum of its
+    kernels: the factor keeps that sum, on average, as the stored statistics of the next batch norm expect it.
 
     Args:
         kernels: ``(out, K, h, w)``.
@@ -108,13 +108,13 @@ def fit_bands(kernels: Tensor, source: Sequence[str], wanted: Sequence[str]) -> 
 def source_bands(file: WeightsFile, origin: str, modality: str, channels: int) -> Bands:
     """The bands that weights were trained with.
 
-    They are those that the file names; where it names none, those that its number of channels stands for in the
-    publications of this origin.
+    They are those that the file names, or else those that the number of channels stands for in the publications of
+    this origin.
 
     Raises:
         ValueError: An exported encoder names another number of bands than it sees.
     """
-    named, subset = file.told.band_names, file.told.bands
+    named, subset = file.network.band_names, file.network.bands
     if named is not None and len(named) != channels:
         raise ValueError(
             f"{file} names {len(named)} bands in band_names ({' '.join(named)}), and its first convolution sees "
@@ -129,7 +129,7 @@ def source_bands(file: WeightsFile, origin: str, modality: str, channels: int) -
 
 
 def network_bands(branch: str, subset: int | str | None, channels: int) -> Bands:
-    """The bands that a branch sees; without a subset, those that the number of channels stands for, if for one order.
+    """The bands of a branch; without a subset those of its number of channels, if only one order has so many.
 
     Raises:
         ValueError: The branch was built for another number of bands than the subset has.
@@ -155,23 +155,23 @@ def match_bands(
     subset: int | str | None,
     adapt_bands: bool,
 ) -> tuple[BandFit | None, str]:
-    """Compares the bands of weights and network, and puts fitted kernels into the part where that is asked for.
+    """Compares the bands of weights and network, and fits the kernels to the network if that is asked for.
 
     Args:
-        encoder: That of the file beside that of the network.
-        file: Where the weights are from.
-        origin: Whose file it is.
+        encoder: The encoder of the file and that of the network; fitted kernels replace those of the file.
+        file: The file that it comes from.
+        origin: A key of `cromss.weights.origins.ORIGINS`.
         modality: Of the weights.
         branch: The network's branch.
-        subset: The S2 bands that it sees; None where their number tells enough.
+        subset: The S2 bands that it sees; None if their number is enough.
         adapt_bands: Whether to fit.
 
     Returns:
-        How the kernels were fitted, None where they are the file's; and why they do not fit, one sentence with the
-        cure, empty where they do.
+        How the kernels were fitted, None if they were not; and a sentence that says why they do not fit and what to
+        set, empty if they do.
 
     Raises:
-        ValueError: `adapt_bands`, and bands that nobody has named; or see `source_bands` and `network_bands`.
+        ValueError: `adapt_bands` is set and names of bands are unknown; or see `source_bands` and `network_bands`.
     """
     name = first_convolution(encoder.target)
     if name is None or name not in encoder.source or encoder.source[name].ndim != 4:
@@ -189,7 +189,9 @@ def match_bands(
             if source is None
             else (channels, "name them by bands=…, e.g. bands=13 or bands=9_rgb_first")
         )
-        raise ValueError(f"adapt_bands goes by names, and those of {number} bands ({branch}) are unknown: {cure}")
+        raise ValueError(
+            f"adapt_bands needs the names of bands, and those of {number} bands ({branch}) are unknown: {cure}"
+        )
     encoder.source[name], fit = fit_bands(kernels, source, wanted)
     return fit, ""
 
@@ -204,6 +206,6 @@ def _cause(source: Bands, wanted: Bands, found: int, channels: int, branch: str)
     if subset is not None and branch != "s1":
         return f"{sees}: set dataset.bands={subset}, or backbone.adapt_bands=true"
     return (
-        f"{sees}: those are not bands of {branch} ({listed}): give this branch a file of its own, "
+        f"{sees}: those are not bands of {branch} ({listed}): set a separate file for this branch, "
         f"backbone.weights_path={{{branch}: FILE, …}}, or set backbone.adapt_bands=true"
     )

@@ -42,7 +42,7 @@ def resnet_name(shapes: Shapes) -> str | None:
     )
 
 
-def why_not_encoder(encoder: Part, file: WeightsFile) -> str:
+def encoder_mismatch(encoder: Part, file: WeightsFile) -> str:
     """Says why an encoder does not fit, apart from its bands."""
     name, wanted = (resnet_name(shapes(tensors)) for tensors in (encoder.source, encoder.target))
     if name and wanted and name != wanted:
@@ -54,20 +54,20 @@ def why_not_encoder(encoder: Part, file: WeightsFile) -> str:
             f"the weights end with stage {depth} of a {name}, the network's encoder with stage {len(needed) + 1}: set "
             f"backbone.encoder=tu-{name} backbone.encoder_depth={depth}"
         )
-    name = file.told.encoder or name or "… with the one that they were trained in"
+    name = file.network.encoder or name or "… with the one that they were trained in"
     return f"weights of another architecture than the network's encoder: set backbone.encoder={name}"
 
 
-def why_not_decoder(file: WeightsFile) -> str:
+def decoder_mismatch(file: WeightsFile) -> str:
     """Says why a decoder does not fit."""
+    decoder = file.network.decoder or "… (published: unet)"
     return (
-        "the weights' decoder is of another kind or has other channels: set backbone.decoder="
-        f"{file.told.decoder or '… (published: unet)'} as they were trained with, or backbone.load=encoder for a new "
-        "decoder"
+        f"the weights' decoder is of another kind or has other channels: set backbone.decoder={decoder} as they were "
+        "trained with, or backbone.load=encoder for a new decoder"
     )
 
 
-def why_not_head(head: Part) -> str:
+def head_mismatch(head: Part) -> str:
     """Says why a head does not fit."""
     # Its last tensor is the bias of the last layer, a number per class.
     found, wanted = (len(list(tensors.values())[-1]) for tensors in (head.source, head.target))

@@ -34,7 +34,7 @@ def export(
         The metadata that were written: ``encoder``, ``modality``, ``bands`` (their number), ``band_names`` (JSON, in
         the order of the input's channels), ``normalisation`` (what the encoder takes, see `cromss.dataset.bands`),
         ``statistics`` (by whose mean and standard deviation, see `cromss.dataset.own_statistics`) and
-        ``source``; ``"unknown"`` or ``null`` for what the file does not tell.
+        ``source``; ``"unknown"`` or ``null`` for what the file does not mention.
 
     Raises:
         ValueError: The checkpoint cannot be read or holds no such encoder, or `out` exists or is the checkpoint.
@@ -51,7 +51,7 @@ def export(
     if first is None:
         raise ValueError(f"{found} holds no image encoder: it has no convolution")
     channels = tensors[first].shape[1]
-    trained_with = file.told.encoder or resnet_name(shapes(tensors))
+    trained_with = file.network.encoder or resnet_name(shapes(tensors))
     metadata = {
         EXPORTED: FORMAT,
         "encoder": (trained_with or UNKNOWN).removeprefix("tu-"),
@@ -59,11 +59,11 @@ def export(
         "bands": str(channels),
         "band_names": json.dumps(source_bands(file, origin, modality, channels)),
         # All published checkpoints of cromss see quantised images.
-        "normalisation": file.told.normalisation or ("quantise" if origin == "cromss" else UNKNOWN),
-        "statistics": file.told.statistics or (PUBLISHED if origin == "cromss" else UNKNOWN),
+        "normalisation": file.network.normalisation or ("quantise" if origin == "cromss" else UNKNOWN),
+        "statistics": file.network.statistics or (PUBLISHED if origin == "cromss" else UNKNOWN),
         "source": f"{Path(file.name).name} sha256={file.sha256}",
     }
-    # One tensor may be a view of another's memory, or lie in it in another order.
+    # Tensors may share memory or be stored in another order, which safetensors refuses.
     content = save({name: value.contiguous().clone() for name, value in tensors.items()}, metadata)
     write_file(out, content)
     return metadata

@@ -1,4 +1,4 @@
-"""Weights from elsewhere, fetched once and checked."""
+"""Downloads files of weights, once, and checks them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from cromss.io.user_paths import expanded
 
 log = logging.getLogger(__name__)
 
-# It says what is said here, in other words.
+# The messages of this module say the same.
 pooch.get_logger().setLevel(logging.WARNING)
 
 _SECONDS = 30
-"""How long a server may be silent."""
+"""Longest time that a server may take to answer."""
 
 _HUB = ("hf://", "https://huggingface.co/", "https://hf.co/")
 """How addresses of Hugging Face begin."""
@@ -32,24 +32,24 @@ _BY_HAND = "or download it by hand and set backbone.weights_path=FILE"
 
 
 def is_address(path: str | Path) -> bool:
-    """Whether a path is to be fetched."""
+    """Whether a path is the address of a file to download."""
     return str(path).startswith(("http://", "https://", "hf://"))
 
 
 def fetch(address: str, sha256: str | None, cache: str | Path) -> Path:
-    """Fetches a file, unless it was fetched before.
+    """Downloads a file, unless it is in the cache.
 
-    A file appears in the cache when it is complete and its checksum is right. Of several processes that ask at once one
-    fetches and the others wait for it.
+    A file appears in the cache when it is complete and its checksum is right. If several processes ask at once,
+    one of them downloads it and the others wait.
 
     Args:
         address: ``http://…`` or ``https://…``; or a file of Hugging Face, ``hf://ORG/REPO/FILE``,
-            ``hf://ORG/REPO@REVISION/FILE`` or as ``https://huggingface.co/…`` in a browser. The latter go through
-            huggingface_hub, its own cache and its settings: ``HF_HOME``, ``HF_TOKEN``, ``HF_HUB_OFFLINE``,
-            ``HF_ENDPOINT``.
-        sha256: Checksum, 64 hexadecimal digits; None takes any and logs, as a warning, which one it is. A file in the
-            cache that has another one is fetched again. Of files of Hugging Face the caller compares it.
-        cache: Folder of the cache of other addresses, made where it is missing.
+            ``hf://ORG/REPO@REVISION/FILE`` or its ``https://huggingface.co/…`` address. Files of Hugging Face are
+            downloaded by huggingface_hub, with its own cache and settings: ``HF_HOME``, ``HF_TOKEN``,
+            ``HF_HUB_OFFLINE``, ``HF_ENDPOINT``.
+        sha256: Checksum, 64 hexadecimal digits; None accepts any and logs the one that was found, as a warning.
+            A file in the cache with another checksum is downloaded again. The caller checks files of Hugging Face.
+        cache: Folder of the cache for other addresses, created if it is missing.
 
     Returns:
         The file in the cache: a folder per address, so that files of one name do not collide.
@@ -65,11 +65,11 @@ def fetch(address: str, sha256: str | None, cache: str | Path) -> Path:
     target = folder / (urlsplit(address).path.rstrip("/").rsplit("/", 1)[-1][-200:] or "weights")
     shown = redact(address)
     try:
-        # Without the lock, for which there is no place in a cache that may only be read.
+        # Without the lock, which cannot be created in a read-only cache.
         if target.is_file() and sha256 in (None, pooch.file_hash(target)):
             return target
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder):
+        with _locked(folder):
             _retrieve(address, sha256, target)
             return target
     # Before OSError, of which it is one.
@@ -87,7 +87,7 @@ def fetch(address: str, sha256: str | None, cache: str | Path) -> Path:
 def _from_hub(address: str) -> Path:
     shown = redact(address)
     try:
-        # Late, as few need it; and segmentation_models_pytorch is content with versions that have no such function.
+        # segmentation_models_pytorch also accepts versions that do not have this function.
         from huggingface_hub import hf_hub_download, parse_hf_uri
     except ImportError as error:
         raise ValueError(
@@ -98,7 +98,7 @@ def _from_hub(address: str) -> Path:
         if uri.is_bucket or not uri.path_in_repo:
             raise ValueError("it names no file of a repository")
         return Path(hf_hub_download(uri.id, uri.path_in_repo, repo_type=uri.type, revision=uri.revision))
-    # Also where there is no network, or none is to be used; HTTP errors are OSErrors there.
+    # HTTP errors and a missing network are OSErrors of huggingface_hub.
     except (OSError, ValueError) as error:
         reason = redact(str(error.__cause__ or error).strip().partition("\n")[0])
         raise ValueError(
@@ -111,14 +111,14 @@ def _retrieve(url: str, sha256: str | None, target: Path) -> None:
     is_new = not target.exists()
     if is_new:
         log.info("Fetching %s to %s", redact(url), target)
-        # What killed processes left behind: nobody else is here.
+        # Left behind by killed processes: this one holds the lock.
         for partial in target.parent.glob("tmp*"):
             partial.unlink()
     downloader = pooch.HTTPDownloader(progressbar=True, chunk_size=2**20, timeout=_SECONDS)
     try:
         pooch.retrieve(url, sha256, fname=target.name, path=target.parent, downloader=downloader)
     except RequestException:
-        # Some are ValueErrors, too.
+        # Some of them are ValueErrors, too.
         raise
     # pooch has no error of its own for a checksum.
     except ValueError as error:
@@ -136,7 +136,7 @@ def _retrieve(url: str, sha256: str | None, target: Path) -> None:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def _locked(folder: Path) -> Iterator[None]:
     with open_own(folder / ".lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

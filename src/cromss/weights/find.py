@@ -18,7 +18,7 @@ from cromss.weights.weights_file import WeightsFile
 
 @dataclass(frozen=True)
 class Found:
-    """What lies where in a file.
+    """The encoders and decoders that were found in a file.
 
     Attributes:
         file: The opened file.
@@ -56,7 +56,7 @@ class Found:
         """
         asked, parts = modality or branch, dict(self.parts)
         if names := parts.pop(ANY, None):
-            seen = self.file.told.modality or self._modality_by_channels(names.encoder, asked) or asked
+            seen = self.file.network.modality or self._modality_by_channels(names.encoder, asked) or asked
             # Photographs of ImageNet may start any branch; the bands of the others will tell.
             if self.origin != "cromss" and modality is None:
                 return seen, names

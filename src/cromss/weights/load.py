@@ -1,4 +1,4 @@
-"""Puts published weights into networks: all that was asked for, or nothing and the reason."""
+"""Loads published weights into networks: everything that was asked for, or nothing and an error that says why."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cromss.fusion.parts import SINGLE, Parts
 from cromss.io.plain import shown
 from cromss.types import BRANCHES
 from cromss.weights.bands import match_bands
-from cromss.weights.diagnose import why_not_decoder, why_not_encoder, why_not_head
+from cromss.weights.diagnose import decoder_mismatch, encoder_mismatch, head_mismatch
 from cromss.weights.find import find
 from cromss.weights.load_report import LoadReport
 from cromss.weights.origins import IMAGENET, NONE, ORIGINS, amount_of
@@ -40,7 +40,7 @@ def load_weights(
     sha256: str | None = None,
     cache: str | Path | None = None,
 ) -> LoadReport:
-    """Fills one branch of a network from a file of weights. Where that fails the network is as it was.
+    """Loads weights from a file into one branch of a network. After an error the network is unchanged.
 
     Args:
         net: A network of `cromss.fusion`, or a plain one of segmentation_models_pytorch. Changed in place.
@@ -74,7 +74,7 @@ def load_weights(
 
 @dataclass(frozen=True)
 class Weights:
-    """Where training starts: fills every branch of a network, each from the encoder of its own modality.
+    """The weights that training starts from: loads every branch of a network, each from the encoder of its modality.
 
     Attributes:
         origin: ``"none"`` for random weights, or a key of `cromss.weights.origins.ORIGINS`.
@@ -82,7 +82,7 @@ class Weights:
             from random weights. None for ``"none"``, and for ``"imagenet"``, which then fetches what is published.
         sha256: Checksum of that file, or a mapping of branches; None takes any.
         cache: Folder of what is fetched; None is the user's cache folder.
-        modality: Whose encoder to take out of the file for all branches; None takes each branch's own.
+        modality: Modality of the encoder that all branches take; None takes that of the branch itself.
         load: See `load_weights`, likewise `adapt_bands`.
         adapt_bands: Whether the first convolution is fitted to other bands.
 
@@ -109,8 +109,8 @@ class Weights:
             )
         if self.origin == NONE and self.path is not None:
             raise ValueError(
-                f"backbone.weights_path={shown(self.path)} with backbone.weights=none, which reads nothing: set "
-                f"backbone.weights to whose they are, one of {', '.join(ORIGINS)}"
+                f"backbone.weights_path={shown(self.path)} with backbone.weights=none, which reads no file: set "
+                f"backbone.weights to the origin of the file, one of {', '.join(ORIGINS)}"
             )
         if self.origin not in (NONE, IMAGENET) and self.path is None:
             raise ValueError(f"backbone.weights={self.origin} needs a file: set backbone.weights_path=FILE, or a URL")
@@ -122,16 +122,16 @@ class Weights:
             )
 
     def __call__(self, net: FusionNetwork, bands: int | str) -> list[LoadReport]:
-        """Fills a network.
+        """Loads weights into all branches.
 
-        A decoder that branches share is filled once, from the file of S2 where S2 is filled.
+        A decoder that branches share is loaded once, from the file of S2 if S2 is loaded.
 
         Args:
             net: Changed in place.
             bands: The S2 bands that it sees, a key of `cromss.dataset.bands.SUBSETS`.
 
         Returns:
-            A report per branch, without those that keep their random weights.
+            One report per branch; branches that keep their random weights have none.
 
         Raises:
             ValueError: See `load_weights`; a branch that the network does not have.
@@ -140,9 +140,9 @@ class Weights:
             return []
         given = [value for value in (self.path, self.sha256) if isinstance(value, Mapping)]
         named = [branch for value in given for branch, entry in value.items() if entry is not None]
-        if strange := [branch for branch in named if branch not in net.branches]:
+        if others := [branch for branch in named if branch not in net.branches]:
             raise ValueError(
-                f"backbone.weights_path or weights_sha256 names {strange[0]}, and the network has "
+                f"backbone.weights_path or weights_sha256 names {others[0]}, and the network has "
                 f"{', '.join(net.branches)}"
             )
         filled = [branch for branch in net.branches if self.path is None or _of_branch(self.path, branch)]
@@ -160,7 +160,7 @@ class Weights:
         return reports
 
     def open(self, net: nn.Module, path: str | Path | None, sha256: str | None) -> WeightsFile:
-        """Opens a file, or without one takes what libraries publish for the network's encoder; ValueError likewise."""
+        """The file at a path, or without one the published ImageNet weights; errors as in `load_weights`."""
         if path is not None:
             return open_weights(path, sha256, self.cache)
         if not isinstance(net, FusionNetwork):
@@ -171,7 +171,7 @@ class Weights:
         return imagenet_weights(net.backbone)
 
     def fill(self, net: nn.Module, file: WeightsFile, branch: str, bands: int | str | None) -> LoadReport:
-        """Fills one branch from an opened file; arguments and errors as in `load_weights`."""
+        """Loads an opened file into one branch; arguments and errors as in `load_weights`."""
         names, state, amount = _branch_parts(net, branch), net.state_dict(), amount_of(self.load)
         found = find(file, self.origin)
         modality, source = found.parts_for(branch, self.modality)
@@ -187,8 +187,8 @@ class Weights:
         encoder = Part(f"encoder of {branch}", prefix + source_wrap, tensors, f"{names.encoder}.{target_wrap}", target)
         fit, cause = match_bands(encoder, file, self.origin, modality, branch, bands, self.adapt_bands)
         first = [first_convolution(encoder.target)]
-        encoder.check(found, lambda wrong: cause if cause and wrong == first else why_not_encoder(encoder, file))
-        # Another order of as many bands shows in no shape.
+        encoder.check(found, lambda wrong: cause if cause and wrong == first else encoder_mismatch(encoder, file))
+        # The same number of bands in another order has the same shape.
         if cause:
             raise ValueError(f"{found} does not fit the {encoder.title} of the network: {cause}")
         parts = [encoder]
@@ -196,11 +196,11 @@ class Weights:
             decoder = part("decoder", source.decoder, names.decoder)
             if amount.blocks is not None:
                 decoder.limit_to(_first_blocks(net.get_submodule(names.decoder), amount.blocks))
-            decoder.check(found, lambda _: why_not_decoder(file))
+            decoder.check(found, lambda _: decoder_mismatch(file))
             parts.append(decoder)
         if amount.head:
             head = part("segmentation head", source.segmentation_head, names.segmentation_head)
-            head.check(found, lambda _: why_not_head(head))
+            head.check(found, lambda _: head_mismatch(head))
             parts.append(head)
 
         for one in parts:
@@ -218,14 +218,14 @@ class Weights:
             missing=tuple(one.target_prefix + name for one in parts for name in one.missing),
             unexpected=tuple(one.source_prefix + name for one in parts for name in one.unexpected),
             bands=fit,
-            normalisation=file.told.normalisation,
-            statistics=file.told.statistics,
+            normalisation=file.network.normalisation,
+            statistics=file.network.statistics,
         )
 
 
 def _of_branch(value: str | Path | Mapping[str, str | None] | None, branch: str) -> str | None:
     entry = value.get(branch) if isinstance(value, Mapping) else value
-    # A file named 2020 comes from the command line as a number.
+    # A file named 2020 is a number on the command line.
     return None if entry is None else str(entry)
 
 

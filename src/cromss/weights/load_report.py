@@ -11,23 +11,23 @@ from cromss.weights.bands import BandFit
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What came from a file into one branch of a network.
+    """What was loaded from a file into one branch of a network.
 
     Attributes:
         origin: See `cromss.backbone.load_weights`, likewise `load` and `modality`.
-        path: The file or URL; words where the weights are no file, None where there are none.
+        path: The file or address; a description if the weights are no file, None if there are none.
         sha256: Checksum of the file.
         load: How much was asked for.
         modality: The branch that was filled.
         source_modality: The modality of the weights.
         layout: What kind of file it is, e.g. ``"late fusion"``.
-        prefix: Where in its state dict the encoder lay.
+        prefix: Prefix of the encoder in its state dict.
         loaded: Names in the network's state dict that were filled.
         missing: Names that were not, since they are missing in the file: nothing but counters of batch norm.
-        unexpected: Names in the file's state dict, within the parts that were used, that the network has no place for.
+        unexpected: Names in the file's state dict, within the parts that were used, that the network does not have.
         bands: How the first convolution was fitted to other bands; None where it was not.
-        normalisation: How images were scaled that the weights saw; None where nobody says.
-        statistics: By whose statistics, see `cromss.dataset.own_statistics.STATISTICS`; None where nobody says.
+        normalisation: How the images were scaled that the weights were trained on; None if unknown.
+        statistics: Whose statistics scaled them, see `cromss.dataset.own_statistics.STATISTICS`; None if unknown.
     """
 
     origin: str
@@ -50,13 +50,13 @@ class LoadReport:
             return f"{self.modality}: random weights"
         source = "" if self.source_modality == self.modality else f" from {self.source_modality}"
         where = ", ".join(part for part in (self.origin, self.layout, self.prefix) if part)
-        unused = f"; {len(self.unexpected)} of the file's have no place" if self.unexpected else ""
+        unused = f"; {len(self.unexpected)} of the file are not used" if self.unexpected else ""
         count = f"{len(self.loaded)} of {len(self.loaded) + len(self.missing)} tensors"
         line = f"{self.load} {self.modality}{source}: {count} from {redact(self.path)} ({where}){unused}"
         return line if self.bands is None else f"{line}\n  {self.bands}"
 
     def summary(self) -> dict[str, Any]:
-        """The report as plain values, ready for JSON; of the names that were loaded only how many."""
+        """The report as plain values, ready for JSON; the names that were loaded become their number."""
         names = ("origin", "sha256", "load", "modality", "source_modality", "layout", "prefix")
         return {name: getattr(self, name) for name in names} | {
             "path": None if self.path is None else redact(self.path),

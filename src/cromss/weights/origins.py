@@ -1,6 +1,6 @@
-"""Whose weights there are, where their files keep what, and how much is loaded: what the settings allow stands here.
+"""Tables of the origins of weights, of the layout of their files, and of how much of a file can be loaded.
 
-Without torch, so that settings are checked before it is loaded. A new origin is a new row of `ORIGINS`.
+No torch is imported here, so that settings can be checked before it is. A new origin is a new row of `ORIGINS`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 from cromss.fusion.parts import LATE, MID, SINGLE, Parts
 
 ANY = "any"
-"""Key of an encoder whose name does not tell its modality."""
+"""Key of an encoder whose modality does not follow from its name."""
 
 NONE = "none"
 """The origin of random weights."""
@@ -57,7 +57,7 @@ class Layout:
         title: What a report calls it.
         parts: Modality, or `ANY`, -> its parts in the state dict.
         needs: A part without which it is another layout.
-        marked: Whether the metadata of an exported encoder tell it, whose keys have no prefix.
+        marked: Whether it is recognised by the metadata of an exported encoder, whose keys have no prefix.
     """
 
     title: str
@@ -84,7 +84,7 @@ class Origin:
 
 
 def _of_runs(parts: Mapping[str, Parts]) -> dict[str, Parts]:
-    return {branch: names.below("net") for branch, names in parts.items()}
+    return {branch: names.with_prefix("net") for branch, names in parts.items()}
 
 
 def _encoder(title: str, name: str) -> Layout:
@@ -119,4 +119,4 @@ ORIGINS: Mapping[str, Origin] = {
     # torchvision, timm, and whatever else is a plain ResNet.
     IMAGENET: Origin(_PLAIN, (_encoder("plain", ""),)),
 }
-"""Origin -> where its files keep what. Keys of encoders that start with ``fc`` are classifiers and left out."""
+"""Origin -> layout of its files. Keys of encoders that start with ``fc`` belong to classifiers and are left out."""

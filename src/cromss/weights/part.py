@@ -1,4 +1,4 @@
-"""A part of a file beside the part of a network that it goes to."""
+"""A part of a file of weights and the part of a network that it is loaded into."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 COUNTER = "num_batches_tracked"
-"""Ends the name of a number that batch norm counts up and hardly anybody uses; old files do not have it."""
+"""End of the name of batch norm's counter, which hardly anybody uses; it is missing in old files."""
 
 _TIMM = "model."
 """What segmentation_models_pytorch puts before the names of encoders that it takes from timm."""
@@ -52,7 +52,7 @@ class Part:
         return [name for name in self.source if name not in self.target]
 
     def limit_to(self, modules: Sequence[str]) -> None:
-        """Forgets all but what lies in the given submodules, by dotted names."""
+        """Keeps only the tensors of the given submodules, by dotted names."""
         prefixes = tuple(f"{module}." for module in modules)
         self.source = {name: value for name, value in self.source.items() if name.startswith(prefixes)}
         self.target = {name: value for name, value in self.target.items() if name.startswith(prefixes)}
@@ -102,7 +102,7 @@ def strip_prefix(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
 
 
 def plain(tensors: dict[str, Tensor]) -> tuple[str, dict[str, Tensor]]:
-    """An encoder by the names of torchvision and timm, and the prefix that was taken off for that, if any."""
+    """An encoder by the names of torchvision and timm, and the prefix that was stripped for that, if any."""
     wrapped = bool(tensors) and all(name.startswith(_TIMM) for name in tensors)
     return (_TIMM, strip_prefix(tensors, _TIMM[:-1])) if wrapped else ("", tensors)
 

@@ -1,7 +1,7 @@
-"""Networks as saved configs describe them, built by a table of this project's own options.
+"""Builds the networks that saved configs describe, from a table of this project's own fusions.
 
-A saved config is content of a file, and could name any function: its names are looked up in the table, its values are
-checked, and nothing of it is instantiated, composed or resolved.
+A saved config comes from a file and could name any function: its names are looked up in the table, its values are
+checked, and nothing in it is instantiated, composed or resolved.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from cromss.types import IGNORE_INDEX
 BACKBONE = "cromss.backbone.Backbone"
 
 Channels = Annotated[int, Field(ge=1, le=4096)]
-"""Of a block of a decoder; published are up to 256."""
+"""Channels of a decoder block; published networks have up to 256."""
 
 Bands = Annotated[int, Field(ge=1, le=13)]
 
@@ -61,11 +61,11 @@ class SavedFusion(Record):
                 memory than the weights themselves do.
         """
         try:
-            # A name of an encoder may stand for gigabytes.
+            # The name of an encoder may stand for gigabytes.
             with torch.device("meta"):
                 planned = self._made().state_dict()
         except ValueError as error:
-            # Some encoders compute with values while they are built.
+            # Some encoders compute with values when they are built.
             if "meta" not in str(error):
                 raise
         else:
@@ -98,7 +98,7 @@ FUSIONS: Mapping[str, tuple[type[SavedFusion], Callable[..., FusionNetwork]]] = 
     "cromss.fusion.LateFusion": (SavedPair, LateFusion),
     "cromss.fusion.SingleFusion": (SavedSingle, SingleFusion),
 }
-"""What configs call a fusion -> the record of its arguments, and what is built of it. All that a file can build."""
+"""Target in a config -> record of its arguments, and the class. A file can build nothing else."""
 
 
 def saved_network(config: Mapping[str, Any]) -> SavedFusion:

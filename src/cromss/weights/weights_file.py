@@ -1,4 +1,4 @@
-"""A file of weights, opened without running anything of it."""
+"""Opens files of weights without running anything that they contain."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from cromss.weights.fetch import fetch, is_address
 from cromss.weights.part import plain
 
 UNKNOWN = "unknown"
-"""What the metadata of an exported encoder say of what nobody knew."""
+"""Value of metadata of an exported encoder that are not known."""
 
 FORMAT = "1"
 """Version of the metadata."""
@@ -47,15 +47,15 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,100}$")]
 BandName = Annotated[str, _among([band.name for bands in BANDS.values() for band in bands])]
 
 
-class Told(Record):
-    """What a file tells of the network that its weights come from; None for what it does not tell.
+class SourceNetwork(Record):
+    """The network that weights come from, as their file describes it; None for what it does not mention.
 
     Attributes:
         encoder: The name of the encoder.
         decoder: The name of the decoder.
-        modality: What the only branch of a run, or an exported encoder, sees.
+        modality: Input of an exported encoder, or of a run with one branch.
         normalisation: How the images were scaled.
-        statistics: By whose statistics, see `cromss.dataset.own_statistics.STATISTICS`.
+        statistics: Whose statistics scaled them, see `cromss.dataset.own_statistics.STATISTICS`.
         bands: The S2 bands, a key of `cromss.dataset.bands.SUBSETS`.
         band_names: The bands of an exported encoder.
     """
@@ -77,7 +77,7 @@ KEYS = {
     "statistics": "dataset.statistics",
     "bands": "dataset.bands",
 }
-"""Attribute of `Told` -> key of the resolved config that checkpoints of runs carry."""
+"""Attribute of `SourceNetwork` -> key of the resolved config in the checkpoint of a run."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +90,10 @@ class WeightsFile:
         sha256: Its checksum.
         content: The dict that was saved; of a safetensors file its tensors.
         metadata: Of a safetensors file.
-        told: What it tells of the network that its weights come from.
+        network: The network that its weights come from.
 
     Raises:
-        ValueError: It tells something that there is not.
+        ValueError: It describes a network that cannot exist.
     """
 
     name: str
@@ -101,15 +101,15 @@ class WeightsFile:
     sha256: str | None
     content: Mapping[str, Any]
     metadata: Mapping[str, str] = field(default_factory=dict)
-    told: Told = field(init=False)
+    network: SourceNetwork = field(init=False)
 
     def __post_init__(self) -> None:
         try:
-            told = parse(Told, self._exported() if self.is_exported else self._saved())
+            network = parse(SourceNetwork, self._exported() if self.is_exported else self._saved())
         except NotPlainError as error:
             cure = "export it again" if self.is_exported else "take another file"
             raise ValueError(f"{self} was written by another program or version ({error}): {cure}") from error
-        object.__setattr__(self, "told", told)
+        object.__setattr__(self, "network", network)
 
     def __str__(self) -> str:
         return self.name
@@ -136,9 +136,11 @@ class WeightsFile:
 
     def _exported(self) -> dict[str, Any]:
         names = ("encoder", "modality", "normalisation", "statistics")
-        told = {name: self.metadata[name] for name in names if self.metadata.get(name, UNKNOWN) != UNKNOWN}
+        described = {name: self.metadata[name] for name in names if self.metadata.get(name, UNKNOWN) != UNKNOWN}
         try:
-            return told | {"band_names": read_json(self.metadata.get("band_names", "").encode(errors="surrogatepass"))}
+            return described | {
+                "band_names": read_json(self.metadata.get("band_names", "").encode(errors="surrogatepass"))
+            }
         except NotPlainError as error:
             raise NotPlainError(f"band_names is no list of bands: {error}") from error
 
@@ -154,7 +156,7 @@ class WeightsFile:
 
 
 def open_weights(path: str | Path, sha256: str | None, cache: str | Path | None) -> WeightsFile:
-    """Opens a file of weights: of torch, in its zip or its older format, or of safetensors, told by its content.
+    """Opens a file of weights: of torch, in its zip or its older format, or of safetensors, recognised by its content.
 
     Args:
         path: A file, or an address, see `cromss.weights.fetch.fetch`.
@@ -162,7 +164,7 @@ def open_weights(path: str | Path, sha256: str | None, cache: str | Path | None)
         cache: Folder of the files that were fetched; None is the user's cache folder.
 
     Returns:
-        The content. Beside tensors and plain values `argparse.Namespace` is read, which published checkpoints hold.
+        The content: tensors, plain values and `argparse.Namespace`, which published checkpoints contain.
 
     Raises:
         ValueError: No such file, another checksum, a damaged file, one that would run code, or no weights.

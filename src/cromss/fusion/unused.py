@@ -1,4 +1,4 @@
-"""Weights of a network that nothing depends on."""
+"""Weights of a network that have no influence on its output."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor
 from cromss.fusion.networks import FusionNetwork
 
 
-def leave_out_idle(net: FusionNetwork) -> list[str]:
-    """Marks the weights that have no influence on the logits as not to be trained.
+def freeze_unused(net: FusionNetwork) -> list[str]:
+    """Turns off the gradient of weights that have no influence on the logits.
 
-    Some decoders (PSPNet, FPN, DeepLabV3+, ...) pass over stages of the encoder. Their weights get no gradient, which
-    stops a training that is distributed over processes.
+    Some decoders (PSPNet, FPN, DeepLabV3+, ...) do not use all stages of the encoder. The weights of the others get no
+    gradient, which stops a training that is distributed over processes.
 
     Args:
         net: A fusion network on the CPU, not trained yet. Its batch-norm statistics stay as they are.
@@ -21,7 +21,7 @@ def leave_out_idle(net: FusionNetwork) -> list[str]:
         The names of those weights.
 
     Raises:
-        ValueError: The encoder takes images of one size alone.
+        ValueError: The encoder takes only images of one size.
     """
     named = [(name, weight) for name, weight in net.named_parameters() if weight.requires_grad]
     modes = {module: module.training for module in net.modules()}
@@ -29,7 +29,7 @@ def leave_out_idle(net: FusionNetwork) -> list[str]:
     images = {modality: torch.zeros(1, bands, 128, 128) for modality, bands in net.bands.items()}
     try:
         logits: dict[str, Tensor] = net(images)
-    # So timm's encoders refuse another size than the one that they were made for.
+    # Raised by encoders of timm that were made for one size.
     except AssertionError as error:
         raise ValueError(
             f"backbone.encoder takes no images of 128 x 128 px ({error}): choose one that takes any size"
@@ -38,7 +38,7 @@ def leave_out_idle(net: FusionNetwork) -> list[str]:
     gradients = torch.autograd.grad(total, [weight for _, weight in named], allow_unused=True)
     for module, mode in modes.items():
         module.training = mode
-    idle = [pair for pair, gradient in zip(named, gradients, strict=True) if gradient is None]
-    for _, weight in idle:
+    unused = [pair for pair, gradient in zip(named, gradients, strict=True) if gradient is None]
+    for _, weight in unused:
         weight.requires_grad_(False)
-    return [name for name, _ in idle]
+    return [name for name, _ in unused]
