@@ -68,19 +68,19 @@ def test_fetched_locations_are_read_as_folders(tmp_path, published, url):
     assert "https://github.com/IBM/terramind" in told
     assert pooch.file_hash(out / NAMES[4] / "s1.tif") in told
     with pytest.raises(ValueError, match="exists"):
-        fetch_examples(out, url, 5)
+        fetch_examples(out, url)
 
 
 def test_without_network_one_sentence_says_so_and_nothing_is_left(tmp_path):
     with pytest.raises(ValueError, match="cannot be fetched .*: examples need the network; action=export"):
-        fetch_examples(tmp_path / "examples", "http://127.0.0.1:9", 5)
+        fetch_examples(tmp_path / "examples", "http://127.0.0.1:9")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_that_the_server_lost_leaves_nothing(tmp_path, published, url):
     (published / "LULC" / f"{NAMES[3]}.tif").unlink()
     with pytest.raises(ValueError, match=f"LULC/{NAMES[3]}.tif cannot be fetched .*404"):
-        fetch_examples(tmp_path / "examples", url, 5)
+        fetch_examples(tmp_path / "examples", url)
     assert [path.name for path in tmp_path.iterdir()] == ["published"]
 
 
@@ -91,18 +91,18 @@ def test_a_checksum_is_compared(tmp_path, published, url, monkeypatch, right):
     registry.locations[NAMES[1]]["s2"] = found if right else "0" * 64
     monkeypatch.setattr(examples, "_registry", lambda: registry)
     if right:
-        fetch_examples(tmp_path / "examples", url, 5)
+        fetch_examples(tmp_path / "examples", url)
         assert f"{found} | known before" in (tmp_path / "examples" / "SOURCE.md").read_text()
     else:
         with pytest.raises(ValueError, match="has not the checksum 0000"):
-            fetch_examples(tmp_path / "examples", url, 5)
+            fetch_examples(tmp_path / "examples", url)
         assert not (tmp_path / "examples").exists()
 
 
 def test_what_is_no_image_is_refused(tmp_path, published, url):
     (published / "S1RTC" / f"{NAMES[2]}.tif").write_text("<VRTDataset/>")
     with pytest.raises(ValueError, match="not what is published"):
-        fetch_examples(tmp_path / "examples", url, 5)
+        fetch_examples(tmp_path / "examples", url)
 
 
 def test_the_registry_names_every_part_of_every_location():

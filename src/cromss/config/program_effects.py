@@ -67,6 +67,10 @@ def _of_download(source: str) -> _Rule:
     )
 
 
+def _of_action(action: str) -> _Rule:
+    return _Rule((action,), lambda settings: settings["action"] != action, f"it is an option of action={action}")
+
+
 _PREPARE = (
     *map(_of_source, ("ssl4eo_s12", "dw", "osm", "dfc2020", "folder")),
     _Rule(
@@ -77,10 +81,7 @@ _PREPARE = (
         "it is an option of source=reference and of action=stats",
     ),
     _Rule(("download",), lambda settings: settings["action"] != "download", "it is an option of action=download"),
-    *(
-        _Rule((name,), lambda settings, name=name: settings["action"] != name, f"it is an option of action={name}")
-        for name in ("export", "examples")
-    ),
+    *map(_of_action, ("export", "examples")),
     *map(_of_download, ("dw", "osm", "ssl4eo_s12")),
     _Rule(
         ("download.tiles", "download.again"),

@@ -20,9 +20,8 @@ from cromss.dataset.imagery.judge import judge
 from cromss.dataset.imagery.labels import label_header, read_labels
 from cromss.dataset.imagery.units import AUTO, check_setting
 from cromss.dataset.reader import DatasetInfo, LocationReader, ModalityInfo
+from cromss.io.plain import listed
 from cromss.types import IGNORE_INDEX
-
-_MOST_PROBLEMS = 20
 
 _LARGEST = 10**8
 """Pixels of a location: 13 bands of them are 2.6 GB."""
@@ -158,10 +157,8 @@ class FolderReader(LocationReader):
             for folder in folders:
                 problems += self._problems(folder, found)
         if problems:
-            shown = "\n  ".join(problems[:_MOST_PROBLEMS])
-            more = f"\n  … and {len(problems) - _MOST_PROBLEMS} more" if len(problems) > _MOST_PROBLEMS else ""
             cure = "".join(f"\n  {line}" for line in self._cures(problems))
-            raise ValueError(f"{self.path} cannot be read as a folder of locations:\n  {shown}{more}{cure}")
+            raise ValueError(f"{self.path} cannot be read as a folder of locations:{listed(problems)}{cure}")
         return DatasetInfo(
             modalities={
                 modality: ModalityInfo(bands, str(np.result_type(*found.dtypes[modality])), found.quantised[modality])

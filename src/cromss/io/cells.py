@@ -1,15 +1,25 @@
-"""Text in tables that other programs open: none of it becomes a formula, a link or a command there."""
+"""Tables as text: read within bounds, and written so that nothing becomes a formula, a link or a command elsewhere."""
 
 from __future__ import annotations
 
 import re
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
-from cromss.io.plain import printable
+from cromss.io.plain import Limits, printable, read_file
+
+_LARGEST = Limits(size=2**28)
+"""Some hundred bytes for each of a million rows."""
 
 _FORMULA = re.compile(r"[=+@\-\t\r]")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-](?:nan|inf)", re.ASCII)
 _MARKDOWN = re.compile(r"([\\`*<>\[\]|])")
+
+
+def open_csv(path: Path) -> StringIO:
+    """The text of a CSV file, for the readers of `csv`; ValueError or OSError as of `read_file`, or if not UTF-8."""
+    return StringIO(read_file(path, _LARGEST).decode("utf-8-sig"), newline="")
 
 
 def csv_cell(value: Any) -> Any:

@@ -13,7 +13,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -241,6 +241,13 @@ def shown(value: Any) -> str:
     text = value if isinstance(value, str) else repr(value)
     text = printable(text[: LONGEST_SHOWN + 1])
     return f"{text[:LONGEST_SHOWN]}…" if len(text) > LONGEST_SHOWN else text
+
+
+def listed(lines: Sequence[str], total: int | None = None, most: int = 20) -> str:
+    """Lines of a message, indented: the first `most` of them, and how many more there are of `total`, or of all."""
+    shown_lines = lines[:most]
+    more = (len(lines) if total is None else total) - len(shown_lines)
+    return "".join(f"\n  {line}" for line in [*shown_lines, *([f"… and {more} more"] if more > 0 else [])])
 
 
 def printable(text: str, keep: str = "") -> str:

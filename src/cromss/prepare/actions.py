@@ -12,6 +12,7 @@ from typing import Any
 from cromss.dataset.reader import LocationReader
 from cromss.dataset.shard_folder import MANIFEST
 from cromss.io.extras import extra
+from cromss.io.plain import listed
 from cromss.io.user_paths import as_path
 from cromss.prepare.estimate import check_space, estimate
 from cromss.prepare.examples import LABELS, fetch_examples
@@ -91,7 +92,7 @@ def _export(settings: Mapping[str, Any]) -> None:
 
 def _examples(settings: Mapping[str, Any]) -> None:
     out = _given(settings, "out")
-    count = fetch_examples(out, settings["examples"]["url"], settings["download"]["network"]["timeout_seconds"])
+    count = fetch_examples(out, settings["examples"]["url"])
     log.info("%d locations in %s; %s says where they are from", count, out, out / "SOURCE.md")
     log.info("Train on them by dataset=folder dataset.path=%s dataset.labels=%s", out, LABELS)
 
@@ -134,12 +135,11 @@ def _report(outcome: Outcome, out: Path, accept_missing: bool) -> None:
     if not missing or accept_missing:
         log.info("%d locations written to %s", outcome.counts["done"], out)
         return
-    listed = "\n  ".join(f"{entry.location_id} {entry.status}: {entry.reason}" for entry in outcome.problems)
-    more = f"\n  … and {missing - len(outcome.problems)} more" if missing > len(outcome.problems) else ""
+    lines = [f"{entry.location_id} {entry.status}: {entry.reason}" for entry in outcome.problems]
     kept = "" if outcome.folder == out else f", and what stands at {out} is unharmed"
     raise ValueError(
-        f"{missing} locations are not in {outcome.folder}, which holds {outcome.counts['done']}{kept}:\n"
-        f"  {listed}{more}\n{outcome.folder / MANIFEST} lists all. Repair the source and set retry=true, or do "
+        f"{missing} locations are not in {outcome.folder}, which holds {outcome.counts['done']}{kept}:"
+        f"{listed(lines, missing)}\n{outcome.folder / MANIFEST} lists all. Repair the source and set retry=true, or do "
         "without them: accept_missing=true"
     )
 

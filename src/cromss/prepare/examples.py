@@ -29,6 +29,10 @@ LABELS = "labels.tif"
 """Derived from ``lulc.tif``: a class of Dynamic World, or 255."""
 
 
+_SECONDS = 30
+"""How long the server may be silent."""
+
+
 class Registry(Record):
     """The published files, see ``examples.yaml``."""
 
@@ -39,13 +43,12 @@ class Registry(Record):
     locations: dict[str, dict[str, str | None]]
 
 
-def fetch_examples(out: Path, url: str, timeout: float) -> int:
+def fetch_examples(out: Path, url: str) -> int:
     """Fetches all locations: ``out/<location>/{s1,s2,lulc,labels}.tif``, and ``out/SOURCE.md`` with source and licence.
 
     Args:
         out: Folder of the locations, which appears when it is complete.
         url: Address of the folder that holds the files.
-        timeout: Seconds that the server may be silent.
 
     Returns:
         Number of locations.
@@ -62,7 +65,7 @@ def fetch_examples(out: Path, url: str, timeout: float) -> int:
             for name, sha256 in sums.items():
                 address = f"{url.rstrip('/')}/{registry.folders[name]}/{location}.tif"
                 file = folder / location / f"{name}.tif"
-                _fetch(address, sha256, file, timeout)
+                _fetch(address, sha256, file)
                 known = "known before" if sha256 else "not known before"
                 rows.append(f"| {location}/{file.name} | {address} | {pooch.file_hash(file)} | {known} |")
             _write_labels(folder / location, registry.codes)
@@ -77,8 +80,8 @@ def _registry() -> Registry:
     return parse(Registry, read_yaml(read_file(Path(__file__).with_suffix(".yaml"))))
 
 
-def _fetch(url: str, sha256: str | None, file: Path, timeout: float) -> None:
-    downloader = pooch.HTTPDownloader(timeout=timeout)
+def _fetch(url: str, sha256: str | None, file: Path) -> None:
+    downloader = pooch.HTTPDownloader(timeout=_SECONDS)
     try:
         pooch.retrieve(url, sha256, fname=file.name, path=file.parent, downloader=downloader)
     except RequestException as error:

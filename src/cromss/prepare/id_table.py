@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from cromss.io.plain import Limits, read_file, shown
+from cromss.io.cells import open_csv
+from cromss.io.plain import listed, shown
 
 LONGEST_ID = 7
-LARGEST_TABLE = Limits(size=2**28)
-"""Some hundred bytes for each of a million locations."""
 
 
 def read_ids(path: Path, seasons: int) -> Mapping[int, tuple[str, ...]]:
@@ -29,8 +27,8 @@ def read_ids(path: Path, seasons: int) -> Mapping[int, tuple[str, ...]]:
         ValueError: It is missing or empty, or rows are none, or have an id of another; the lines are named.
     """
     try:
-        text = io.StringIO(read_file(path, LARGEST_TABLE).decode("utf-8-sig"), newline="")
-        rows = [(number, [cell.strip() for cell in row]) for number, row in enumerate(csv.reader(text), start=1)]
+        table_rows = enumerate(csv.reader(open_csv(path)), start=1)
+        rows = [(number, [cell.strip() for cell in row]) for number, row in table_rows]
     except (OSError, ValueError, csv.Error) as error:
         raise ValueError(f"ids={path} cannot be read ({error}): it is a CSV of id, sub1, … sub{seasons}") from error
     rows = [(number, row) for number, row in rows if any(row)]
@@ -50,9 +48,7 @@ def read_ids(path: Path, seasons: int) -> Mapping[int, tuple[str, ...]]:
             lines[int(row[0])] = number
             table[int(row[0])] = tuple(row[1:])
     if problems:
-        more = f"\n  … and {len(problems) - 20} more" if len(problems) > 20 else ""
-        listed = "\n  ".join(problems[:20])
-        raise ValueError(f"ids={path} is no table of id, sub1, … sub{seasons}:\n  {listed}{more}")
+        raise ValueError(f"ids={path} is no table of id, sub1, … sub{seasons}:{listed(problems)}")
     if not table:
         raise ValueError(f"ids={path} holds no row: a row is id, sub1, … sub{seasons}")
     return dict(sorted(table.items()))

@@ -118,7 +118,7 @@ class Ssl4eoReader(LocationReader):
             raise ValueError(f"{where}: all pixels are 0, so nothing was seen: leave the location out")
         if modality == "s2" and set(_FINE) <= set(wanted):
             self._holes = {key: hole for key, hole in self._holes.items() if key[0] == index}
-            self._holes[index, season] = ~out[[wanted.index(name) for name in _FINE]].any(axis=0)
+            self._holes[index, season] = np.asarray(~out[[wanted.index(name) for name in _FINE]].any(axis=0))
 
     def _labels(self, index: int) -> np.ndarray:
         """There is no label where S2 was not seen.

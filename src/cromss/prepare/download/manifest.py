@@ -17,10 +17,9 @@ from typing import Generic, NamedTuple, Self, TypeVar
 from tqdm import tqdm
 
 from cromss.io.atomic import write_file
-from cromss.io.cells import csv_cell
-from cromss.io.plain import read_file
+from cromss.io.cells import csv_cell, open_csv
+from cromss.io.plain import listed
 from cromss.prepare.download.retry import redact
-from cromss.prepare.id_table import LARGEST_TABLE
 
 Item = TypeVar("Item")
 DONE, EMPTY, NO_IMAGE, FAILED = "done", "empty", "no image", "failed"
@@ -139,10 +138,9 @@ class Report:
         """ValueError that lists the failures, where there are some."""
         if not self.failures:
             return
-        listed = "\n  ".join(f"{entry.id} {entry.part}: {entry.detail}" for entry in self.failures[:_MOST_MESSAGES])
-        more = f"\n  … and {len(self.failures) - _MOST_MESSAGES} more" if len(self.failures) > _MOST_MESSAGES else ""
+        lines = [f"{entry.id} {entry.part}: {entry.detail}" for entry in self.failures]
         raise ValueError(
-            f"{len(self.failures)} could not be downloaded:\n  {listed}{more}\n"
+            f"{len(self.failures)} could not be downloaded:{listed(lines, most=_MOST_MESSAGES)}\n"
             f"{self.path} lists all. Run the same command again to fetch what is missing"
         )
 
@@ -208,7 +206,7 @@ def _read(path: Path) -> dict[tuple[str, str], Entry]:
     if not path.exists():
         return {}
     try:
-        rows = list(csv.reader(io.StringIO(read_file(path, LARGEST_TABLE).decode(), newline="")))
+        rows = list(csv.reader(open_csv(path)))
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{path} is no table of downloads ({error}): move it away, or choose another out=…") from error
     if rows and tuple(rows[0]) != _HEADER:

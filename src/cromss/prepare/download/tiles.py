@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import re
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -15,8 +14,8 @@ from rasterio import Affine
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
-from cromss.io.plain import NotPlainError, first_problem, read_file
-from cromss.prepare.id_table import LARGEST_TABLE
+from cromss.io.cells import open_csv
+from cromss.io.plain import NotPlainError, first_problem
 
 Box = tuple[float, float, float, float]
 
@@ -125,8 +124,7 @@ def read_tiles(path: Path) -> list[Tile]:
     """
     tiles: dict[str, Tile] = {}
     try:
-        text = io.StringIO(read_file(path, LARGEST_TABLE).decode("utf-8-sig"), newline="")
-        rows = csv.DictReader(text, skipinitialspace=True)
+        rows = csv.DictReader(open_csv(path), skipinitialspace=True)
         if missing := [column for column in COLUMNS if column not in (rows.fieldnames or ())]:
             raise ValueError(f"{path}, line 1: the columns {', '.join(missing)} are missing")
         for row in rows:
