@@ -1,4 +1,4 @@
-"""Every example of docs/extending.md, as it stands there: its files in an empty folder, its command, a run that ends well."""
+"""Every example of docs/extending.md, as it stands there: its files in an empty folder, and its command."""
 
 import re
 import shlex
