@@ -1,4 +1,5 @@
 import json
+import lzma
 import os
 import pickle
 import platform
@@ -49,6 +50,31 @@ def test_what_is_written_is_read(tmp_path, seasons, compression):
                 assert read.dtype == image.dtype
                 assert read.flags.writeable
                 np.testing.assert_array_equal(read, image[season])
+
+
+def test_a_store_that_an_earlier_program_wrote_is_read_and_would_be_written_again(tmp_path):
+    """Three locations of store version 1: reading gives these arrays, and today's writer makes the same bytes of them."""
+    content = lzma.decompress((Path(__file__).parents[1] / "golden/store_v1.mdb.xz").read_bytes())
+    (tmp_path / "old.mdb").write_bytes(content)
+    store = open_store(tmp_path / "old.mdb")
+    assert store.info.modalities["s1"] == ModalityInfo(("VV", "VH"), "float32", False)
+    assert store.info.modalities["s2"] == ModalityInfo(("B4", "B3", "B2"), "uint8", True)
+    assert (store.info.classes, store.info.seasons, store.info.size) == (("water", "trees", "grass"), 2, (6, 5))
+    info = replace(store.info, statistics={})
+    with StoreWriter(tmp_path / "new", info, {"labels": "zstd", "truth": "zstd", "s2": "zstd"}, False) as writer:
+        for index in range(len(store)):
+            a = np.arange(120).reshape(2, 2, 6, 5) + index
+            images = {"s1": (a / 8).astype(np.float32), "s2": np.concatenate([a, a], axis=1)[:, :3].astype(np.uint8)}
+            labels = (a[:, 0] % 3).astype(np.uint8)
+            truth = np.where(a[:, 1] % 5, a[:, 1] % 2, 255).astype(np.uint8)
+            assert store.location_id(index) == f"place {index}"
+            np.testing.assert_array_equal(store.read_labels(index), labels)
+            np.testing.assert_array_equal(store.read_truth(index), truth)
+            for name, image in images.items():
+                read = np.stack([store.read_images(index, season, name) for season in range(2)])
+                np.testing.assert_array_equal(read, image)
+            writer.add(f"place {index}", images, labels, truth)
+    assert (tmp_path / "new/data.mdb").read_bytes() == content
 
 
 def test_bands_are_picked_in_the_given_order_into_the_given_array(tmp_path):
