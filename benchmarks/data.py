@@ -24,9 +24,10 @@ from benchmarks.head import FACTORS, blobs, published_prior, published_target
 from benchmarks.timing import fastest, one_thread
 from cromss.dataset import DatasetInfo, ModalityInfo, StoreWriter, open_store
 from cromss.dataset.augment import RandomGeometry, View
-from cromss.dataset.bands import Scale, band_names
+from cromss.dataset.bands import band_names
 from cromss.dataset.batches import BatchView, LocationDataset
 from cromss.dataset.sampling import SampleIndex
+from cromss.dataset.scaling import Scale
 from cromss.smoothing import LabelSmoothing
 from cromss.types import Batch
 

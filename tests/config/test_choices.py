@@ -7,10 +7,11 @@ import pytest
 
 from cromss import types
 from cromss.config import choices
-from cromss.dataset.bands import NORMALISATIONS, SUBSETS
+from cromss.dataset.bands import SUBSETS
 from cromss.dataset.imagery.units import AUTO, UNITS
 from cromss.dataset.own_statistics import STATISTICS
 from cromss.dataset.reference_formats import FORMATS
+from cromss.dataset.scaling import NORMALISATIONS
 from cromss.loss import functional, objective, scope
 from cromss.selection import confidence, select, weights
 from cromss.smoothing import prior

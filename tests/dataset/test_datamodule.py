@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from cromss.dataset.bands import quantise
 from cromss.dataset.datamodule import LocationDataModule
 from cromss.dataset.reader import DatasetInfo, ModalityInfo
+from cromss.dataset.scaling import quantise
 from cromss.predict.network import TrainedNetwork
 from cromss.smoothing import NoSmoothing
 from cromss.types import IGNORE_INDEX

@@ -9,12 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rasterio import Affine
 
-from cromss.dataset.bands import BANDS, quantise
+from cromss.dataset.bands import BANDS
 from cromss.dataset.folder import FolderReader
 from cromss.dataset.geotiff import NAMED_BY_USER, opened_bytes
 from cromss.dataset.imagery.image import open_image
 from cromss.dataset.imagery.judge import judge as judge_image
 from cromss.dataset.imagery.labels import read_labels
+from cromss.dataset.scaling import quantise
 from helpers.shared import REAL_PLACES, needs_shared
 
 SIZE = (40, 30)

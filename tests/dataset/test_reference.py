@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cromss.dataset.bands import quantise
 from cromss.dataset.batches import LocationDataset
 from cromss.dataset.reference import open_reference
 from cromss.dataset.reference_formats import FORMATS
 from cromss.dataset.sampling import SampleIndex
+from cromss.dataset.scaling import quantise
 from cromss.io.safe_pickle import load_plain
 from helpers.published import write_lmdb
 from helpers.shared import PUBLISHED, needs_published

@@ -53,7 +53,7 @@ def test_what_is_written_is_read(tmp_path, seasons, compression):
 
 
 def test_a_store_that_an_earlier_program_wrote_is_read_and_would_be_written_again(tmp_path):
-    """Three locations of store version 1: reading gives these arrays, and today's writer makes the same bytes of them."""
+    """Of three locations: reading gives these arrays, and the writer of today makes the same bytes of them."""
     content = lzma.decompress((Path(__file__).parents[1] / "golden/store_v1.mdb.xz").read_bytes())
     (tmp_path / "old.mdb").write_bytes(content)
     store = open_store(tmp_path / "old.mdb")

@@ -8,7 +8,7 @@ from pathlib import Path
 import lmdb
 import numpy as np
 
-from cromss.dataset.bands import quantise
+from cromss.dataset.scaling import quantise
 from helpers.places import random_places
 
 FILES = {"nol": "", "dw": "dw_test_lmdb", "osm": "osm_test_lmdb", "dfc2020": "DFC2020_s12_test.lmdb"}

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import rasterio
 
-from cromss.dataset.bands import BANDS, quantise
+from cromss.dataset.bands import BANDS
+from cromss.dataset.scaling import quantise
 from helpers.places import random_places, real_places, sized, turned
 
 METRES = {"B1": 60, "B9": 60, "B10": 60, "B5": 20, "B6": 20, "B7": 20, "B8A": 20, "B11": 20, "B12": 20}

@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 from rasterio.enums import ColorInterp
 
-from cromss.dataset.bands import BANDS, quantise
+from cromss.dataset.bands import BANDS
 from cromss.dataset.geotiff import opened
+from cromss.dataset.scaling import quantise
 from cromss.predict.blend import lay_windows
 from cromss.predict.opening import open_scene
 from helpers.scenes import CORNER, CRS, pixels, trained, write_scene

@@ -5,12 +5,13 @@ import sys
 import numpy as np
 import pytest
 
-from cromss.dataset.bands import BANDS, quantise
+from cromss.dataset.bands import BANDS
 from cromss.dataset.classes import CLASSES
 from cromss.dataset.convert import convert
 from cromss.dataset.folder import FolderReader
 from cromss.dataset.reader import DatasetInfo, ModalityInfo
 from cromss.dataset.reference import open_reference
+from cromss.dataset.scaling import quantise
 from cromss.dataset.store import open_store
 from cromss.prepare.verify import verify
 from helpers.preparing import prepared

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import rasterio
 
-from cromss.dataset.bands import BANDS, quantise
+from cromss.dataset.bands import BANDS
 from cromss.dataset.reader import DatasetInfo, ModalityInfo
+from cromss.dataset.scaling import quantise
 from cromss.dataset.store import open_store
 from cromss.dataset.store_writer import StoreWriter
 from cromss.prepare.stats import measure, stats

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 from cromss.io.lazy import names_of
 
 if TYPE_CHECKING:
-    from cromss.dataset.bands import quantise, reflectance, standardise
     from cromss.dataset.exact import ExactLabels
     from cromss.dataset.folder import FolderReader
     from cromss.dataset.reader import DatasetInfo, LocationReader, ModalityInfo
     from cromss.dataset.reference import open_reference
+    from cromss.dataset.scaling import quantise, reflectance, standardise
     from cromss.dataset.sources import open_dataset
     from cromss.dataset.store import Store, StoreWriter, open_store
 
@@ -42,8 +42,8 @@ __getattr__ = names_of(
         "open_dataset": "sources",
         "open_reference": "reference",
         "open_store": "store",
-        "quantise": "bands",
-        "reflectance": "bands",
-        "standardise": "bands",
+        "quantise": "scaling",
+        "reflectance": "scaling",
+        "standardise": "scaling",
     },
 )

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from cromss.dataset.augment import Geometry
-from cromss.dataset.bands import Scale
 from cromss.dataset.reader import LocationReader
 from cromss.dataset.sampling import SampleIndex
+from cromss.dataset.scaling import Scale
 from cromss.smoothing import Smoothing
 from cromss.types import IGNORE_INDEX, Batch, RawBatch
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from cromss.dataset.bands import BANDS, quantise
+from cromss.dataset.bands import BANDS
 from cromss.dataset.checks import check_finite
 from cromss.dataset.reader import DatasetInfo, LocationReader, ModalityInfo
+from cromss.dataset.scaling import quantise
 from cromss.dataset.store_writer import StoreWriter
 
 
@@ -24,7 +25,7 @@ def convert(
     Args:
         reader: What to convert.
         out: Directory of the store to be.
-        quantised: True stores raw units as uint8, see `cromss.dataset.bands.quantise`; False stores values as they are.
+        quantised: True stores raw units as uint8, see `cromss.dataset.quantise`; False stores values as they are.
         compression: See `StoreWriter`.
         overwrite: See `StoreWriter`.
 
@@ -43,7 +44,7 @@ class Conversion:
 
     Args:
         info: What is true of all locations of the source.
-        quantised: True stores raw units as uint8, see `cromss.dataset.bands.quantise`; False stores values as they are.
+        quantised: True stores raw units as uint8, see `cromss.dataset.quantise`; False stores values as they are.
 
     Attributes:
         info: What is true of all locations of the store.

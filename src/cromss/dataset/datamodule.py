@@ -11,13 +11,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
 from cromss.dataset.augment import HALVINGS, CentreView, RandomGeometry
-from cromss.dataset.bands import Scale, band_positions, select_bands
+from cromss.dataset.bands import band_positions, select_bands
 from cromss.dataset.batches import BatchView, LocationDataset
 from cromss.dataset.classes import check_class_names
 from cromss.dataset.labelled import check_labelled, count_labelled
 from cromss.dataset.own_statistics import PUBLISHED, STATISTICS, OwnStatistics
 from cromss.dataset.reader import DatasetInfo, LocationReader
 from cromss.dataset.sampling import EvalBatchSampler, SampleIndex, TrainBatchSampler, split, subsample
+from cromss.dataset.scaling import Scale
 from cromss.dataset.workers import ErrorsAsValues, ignore_foreign_signals, raise_if_error
 from cromss.smoothing import NoSmoothing, Smoothing
 from cromss.types import RANDOM_SEASON, Batch, RawBatch, check_choice

@@ -42,7 +42,7 @@ class OwnStatistics:
     Attributes:
         bands: Modality -> bands with means and standard deviations in units of the stored values; none at all where
             the published statistics are used.
-        quantised: Modality -> whether those units are steps of `cromss.dataset.bands.quantise`, else raw ones.
+        quantised: Modality -> whether those units are steps of `cromss.dataset.scaling.quantise`, else raw ones.
     """
 
     bands: Mapping[str, tuple[Band, ...]]

@@ -12,9 +12,10 @@ from matplotlib.colors import is_color_like
 from pydantic import AfterValidator, Field
 from torch import Tensor
 
-from cromss.dataset.bands import Scale, band_positions, quantise, select_bands
+from cromss.dataset.bands import band_positions, select_bands
 from cromss.dataset.classes import check_class_names
 from cromss.dataset.own_statistics import PUBLISHED, OwnStatistics
+from cromss.dataset.scaling import Scale, quantise
 from cromss.fusion import FusionNetwork, fused_probs
 from cromss.io.checkpoint import Checkpoint
 from cromss.io.plain import NotPlainError, Record, parse, shown
@@ -53,7 +54,7 @@ class TrainedNetwork:
     Attributes:
         net: In evaluation mode.
         bands: Modality that it sees -> positions in `cromss.dataset.bands.BANDS`.
-        normalisation: See `cromss.dataset.bands.scale`.
+        normalisation: See `cromss.dataset.scaling.scale`.
         statistics: What it scales by where that is not the published statistics.
         classes: Class names.
         colours: One colour per class, as ``"#rrggbb"``.

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cromss.dataset.bands import RGB, quantise, select_bands
+from cromss.dataset.bands import RGB, select_bands
 from cromss.dataset.geotiff import opened
+from cromss.dataset.scaling import quantise
 from cromss.plotting import Panel, draw_panels, image_panels, save_figure
 from cromss.predict.scene import Scene
 

@@ -12,9 +12,10 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from cromss.dataset.bands import BANDS, RGB, scale
+from cromss.dataset.bands import BANDS, RGB
 from cromss.dataset.classes import CLASSES
 from cromss.dataset.reader import LocationReader
+from cromss.dataset.scaling import scale
 from cromss.plotting import Panel, class_labels, draw_panels, fonts_for, image_panels
 from cromss.prepare.stats import EXAMPLES, Measured, Table
 from cromss.types import IGNORE_INDEX

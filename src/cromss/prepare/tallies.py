@@ -21,7 +21,7 @@ class BandTally:
     Args:
         modality: ``"s1"`` or ``"s2"``.
         name: The band's name.
-        quantised: Whether its values are `cromss.dataset.bands.quantise` output.
+        quantised: Whether its values are `cromss.dataset.scaling.quantise` output.
     """
 
     def __init__(self, modality: str, name: str, quantised: bool) -> None:
@@ -46,7 +46,7 @@ class BandTally:
         """``mean``, ``std``, ``min`` and ``max`` in stored units, None where no pixel is finite, and more.
 
         ``raw_mean`` and ``raw_std`` are in dB (S1) or reflectance x 10000 (S2); for quantised values by the lower end
-        of each step, as in `cromss.dataset.bands.reflectance`, and None where the band's published statistics, by
+        of each step, as in `cromss.dataset.scaling.reflectance`, and None where the band's published statistics, by
         which it was quantised, are not known. ``published_mean`` and ``published_std`` are those, in raw units.
         """
         known, band = self.moments.pixels > 0, self.published

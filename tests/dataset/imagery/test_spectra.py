@@ -5,9 +5,10 @@ import pytest
 import rasterio
 import yaml
 
-from cromss.dataset.bands import BANDS, quantise
+from cromss.dataset.bands import BANDS
 from cromss.dataset.imagery.spectra import doubt_order
 from cromss.dataset.imagery.units import PUBLISHED, QUANTISED, verdict
+from cromss.dataset.scaling import quantise
 from cromss.io.package_data import config_dir
 from cromss.synthetic.reader import SyntheticReader
 from helpers.shared import REAL_PLACES, needs_shared

@@ -2,19 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from cromss.dataset.bands import (
-    BANDS,
-    NORMALISATIONS,
-    SUBSETS,
-    Band,
-    Scale,
-    band_names,
-    band_positions,
-    quantise,
-    reflectance,
-    scale,
-    standardise,
-)
+from cromss.dataset.bands import BANDS, SUBSETS, Band, band_names, band_positions
+from cromss.dataset.scaling import NORMALISATIONS, Scale, quantise, reflectance, scale, standardise
 from helpers.golden import golden_arrays
 
 
