@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cromss.cli.train import main
-from cromss.report.status import status
+from cromss.report.sweeps import status
 from helpers.entrypoint import SMALL, finish, latest, metrics, start
 
 ONE = [*SMALL, "trainer.limit_batches=1", "trainer.epochs=1"]

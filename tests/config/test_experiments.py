@@ -116,7 +116,8 @@ def test_the_header_has_the_paper_s_best_numbers(table):
     for freeze, mode in (("reference", "frozen"), ("none", "finetuned")):
         init, row = max(rows(table, mode).items(), key=lambda pair: pair[1].scores["miou"].mean)
         miou, oa = row.scores["miou"], row.scores["oa"]
-        numbers = f"mIoU {miou.mean:.2f} +- {miou.std:.2f}, OA {oa.mean:.2f} +- {oa.std:.2f}"
+        miou, oa = (f"{100 * score.mean:.2f} +- {100 * score.std:.2f}" for score in (miou, oa))
+        numbers = f"mIoU {miou}, OA {oa}"
         assert re.search(rf"^#   backbone\.freeze={freeze} +init={init} +{re.escape(numbers)}$", text, re.MULTILINE)
 
 

@@ -71,7 +71,7 @@ def test_the_command_line_keeps_warnings_out_of_the_table(invent, tmp_path):
     end = finish(start("-m", "cromss.report", "table=dfc2020", "format=csv", cwd=tmp_path, cache=tmp_path), check=True)
     assert end.stdout.startswith("dataset,input,mode,")
     assert len(end.stdout.splitlines()) == 41
-    assert "Left out: outputs/broken/results.json: it is not JSON" in end.stderr
+    assert "Left out: broken/results.json: it is not JSON" in end.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["outputs"]
 
 

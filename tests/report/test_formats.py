@@ -5,9 +5,10 @@ import re
 import pytest
 
 from cromss.report.formats import as_csv, as_latex, as_markdown, as_text, latex
+from cromss.report.listing import beside_paper
 from cromss.report.paper import TABLES
-from cromss.report.runs import find_runs
-from cromss.report.table import make_report
+from cromss.report.read import read_runs
+from cromss.report.table import compared
 
 
 @pytest.fixture
@@ -17,8 +18,8 @@ def report(invent, tmp_path):
         invent(f"{seed}", miou, seed=seed)
     weights = [{"origin": "cromss", "path": "a|b_50%&{#}~^$\\.ckpt", "sha256": None}]
     branches = ("s1", "s2", "fused")
-    invent("other", 45.0, branches, row=None, weights=weights, fusion="mid", input="s1+s2", backbone="tu-resnet18")
-    return make_report(TABLES["dfc2020"], find_runs([tmp_path / "outputs"]))
+    invent("other", 30.0, branches, row=None, weights=weights, fusion="mid", input="s1+s2", backbone="tu-resnet18")
+    return beside_paper(TABLES["dfc2020"], compared(read_runs([tmp_path / "outputs"])))
 
 
 def below(lines, start):
@@ -54,7 +55,7 @@ def test_missing_runs_say_so(report):
 def test_other_runs_show_every_branch(report):
     lines = as_text(report).splitlines()
     start = next(i for i, line in enumerate(lines) if line.startswith("Other runs"))
-    assert words(lines[start + 1]) == "tu-resnet18 cromss a|b_50%&{#… s1 65.00 55.00 45.00 50.00 1 seed, E2"
+    assert words(lines[start + 1]) == "tu-resnet18 cromss a|b_50%&{#… s1 50.00 40.00 30.00 35.00 1 seed, E2"
     assert [line.split()[0] for line in lines[start + 2 : start + 4]] == ["s2", "fused"]
 
 

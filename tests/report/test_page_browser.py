@@ -3,7 +3,10 @@
 import pytest
 from selenium.webdriver.support.wait import WebDriverWait
 
-from cromss.report.page import write_page
+from cromss.report.output import write_page
+from cromss.report.page import page_files
+from cromss.report.read import read_runs
+from cromss.report.table import compared
 from helpers.chromium import chromium, console, needs_chromium
 from helpers.invented_runs import config, invent_run, invent_sweep
 
@@ -16,7 +19,8 @@ def browser(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     invent_sweep(folder / "runs")
     invent_run(folder / "runs" / "broken", config(0.9), curve=[0.9], state="failed", error="<b>ValueError</b>")
-    write_page([folder / "runs"], folder / "report")
+    out = folder / "report"
+    write_page(page_files(compared(read_runs([folder / "runs"])), out), out)
     with chromium(folder / "profile", height=3000) as opened:
         opened.get((folder / "report" / "index.html").as_uri())
         yield opened

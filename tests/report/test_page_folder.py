@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from cromss.cli.report import run
 from cromss.io.package_data import config_dir
-from cromss.report.page import is_page_folder
+from cromss.report.output import is_page_folder
 from helpers.entrypoint import SMALL, finish, start
 from helpers.invented_runs import config, invent_run, invent_sweep
 
@@ -34,7 +34,7 @@ def listed(folder):
 def test_a_page_is_written_whole_and_replaced_only_when_asked(settings, tmp_path):
     run(settings)
     assert listed(tmp_path / "report") == FILES
-    with pytest.raises(ValueError, match="report holds a page: choose another out=…, or say overwrite=true"):
+    with pytest.raises(ValueError, match="report holds a page: choose another out=…, or set overwrite=true"):
         run(settings)
     (tmp_path / "report" / "index.html").write_text("old")
     run(settings | {"overwrite": True})
@@ -71,19 +71,20 @@ def test_mistakes_say_what_is_allowed(settings, tmp_path, changes, message):
     assert listed(tmp_path) == ["empty", "outputs"]
 
 
-def test_other_ways_of_reporting_are_asked_for_by_name(settings, monkeypatch):
+def test_other_ways_of_reporting_are_asked_for_by_name(settings, monkeypatch, capsys):
     asked = []
-    monkeypatch.setattr("cromss.report.status.show_status", lambda folder, out: asked.append((folder, out)))
+    monkeypatch.setattr("cromss.report.sweeps.status", lambda folder: asked.append(folder) or "all done")
     run(settings | {"status": "outputs", "out": "states.txt"})
     run(settings | {"status": "outputs", "out": None})
-    assert asked == [(Path("outputs"), Path("states.txt")), (Path("outputs"), None)]
+    assert asked == [Path("outputs")] * 2
+    assert (Path("states.txt").read_text(), capsys.readouterr().out) == ("all done", "all done")
 
 
 def test_a_disk_that_is_full_leaves_nothing(settings, tmp_path, monkeypatch):
     def full(partial, target):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cromss.report.page.write.move_into_place", full)
+    monkeypatch.setattr("cromss.report.output.move_into_place", full)
     with pytest.raises(OSError, match="cannot write .*report: No space left on device"):
         run(settings)
     assert listed(tmp_path) == ["outputs"]

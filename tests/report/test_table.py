@@ -1,176 +1,146 @@
-import logging
+"""Means over seeds, effects, curves and warnings, worked by hand."""
+
+import json
+import os
 
 import pytest
 
-from cromss.report.formats import FORMATS
-from cromss.report.paper import TABLES, Score
-from cromss.report.runs import find_runs
-from cromss.report.table import make_overview, make_report
+from cromss.report.page.content import content
+from cromss.report.read import read_runs
+from cromss.report.table import Mean, compared
+from helpers.invented_runs import config, invent_patches, invent_run, invent_sweep
 
 
-@pytest.fixture
-def report(tmp_path):
-    return lambda table="dfc2020": make_report(TABLES[table], find_runs([tmp_path / "outputs"]))
+def page(folder):
+    return content(compared(read_runs([folder])))
 
 
-def entry(report, weights="moco-13b", mode="frozen"):
-    """The entry of a row of the paper."""
-    found = [entry for group in report.groups for entry in group.entries if entry.row is not None]
-    (one,) = [entry for entry in found if (entry.row.weights, entry.row.mode) == (weights, mode)]
-    return one
+def experiments(folder):
+    return page(folder).table.experiments
 
 
-def others(report):
-    return [entry for group in report.groups if group.title == "Other runs" for entry in group.entries]
+def notes(folder):
+    return "\n".join(page(folder).notes)
 
 
-def test_three_seeds_have_a_mean_and_a_sample_standard_deviation(invent, report):
-    for seed, miou in ((1, 60.0), (2, 61.0), (3, 62.0)):
-        invent(f"{seed}", miou, seed=seed)
-    (ours,) = entry(report()).ours
-    # Squared distances 1 + 0 + 1, over 3 - 1.
-    assert ours.scores["miou"] == pytest.approx(Score(61.0, 1.0))
-    assert ours.scores["oa"] == pytest.approx(Score(81.0, 1.0))
-    # The paper's row reaches 37.57.
-    assert ours.difference == pytest.approx(23.43)
-    assert ours.experiment.seeds == (1, 2, 3)
-    assert report().notes[:2] == (
-        f"3 runs read in {ours.experiment.runs[0].path.parents[1]}: 3 of rows of the paper, 0 other on dfc2020, "
-        "0 on other datasets.",
-        "87 of 90 runs missing.",
-    )
+def test_the_best_epoch_is_that_of_the_monitor_and_the_last_is_the_last(tmp_path):
+    invent_run(tmp_path / "a", config(seed=1), curve=[0.3, 0.5, 0.4])
+    invent_run(tmp_path / "b", config(seed=2), curve=[0.3, 0.7, 0.6])
+    (one,) = experiments(tmp_path)
+    # Mean of 0.5 and 0.7; the sample's deviation of two values is their distance over the root of 2.
+    best, last = one.scores["val/s2/miou"]
+    assert best == Mean(pytest.approx(0.6), pytest.approx(0.2 / 2**0.5), 2)
+    assert last == Mean(pytest.approx(0.5), pytest.approx(0.2 / 2**0.5), 2)
+    assert one.seeds == (1, 2)
 
 
-def test_one_seed_has_no_standard_deviation(invent, report):
-    invent("a", 60.0)
-    assert entry(report()).ours[0].scores["miou"] == (pytest.approx(60.0), None)
+def test_what_is_not_done_counts_only_where_nothing_is(tmp_path):
+    invent_run(tmp_path / "a", config(0.3, seed=1), curve=[0.4])
+    invent_run(tmp_path / "b", config(0.3, seed=2), curve=[0.9], state="running")
+    invent_run(tmp_path / "c", config(0.5, seed=1), curve=[0.8], state="failed", error="ValueError: no")
+    found = page(tmp_path)
+    first, second = found.table.experiments
+    # The unfinished one stands below, however high its score.
+    assert [(one.settings, one.is_done) for one in (first, second)] == [((0.3,), True), ((0.5,), False)]
+    assert first.scores["val/s2/miou"][0] == Mean(0.4, None, 1)
+    assert second.scores["val/s2/miou"][0] == Mean(0.8, None, 1)
+    text = "\n".join(found.notes)
+    assert "1 run running: b" in text
+    assert "1 run failed: c (ValueError: no)" in text
 
 
-def test_a_score_that_one_seed_leaves_undefined_is_undefined(invent, report):
-    invent("a", 60.0)
-    invent("b", seed=2, scores={"s2": {"oa": 0.5, "aa": None, "miou": 0.5, "mf1": 0.5}})
-    (ours,) = entry(report()).ours
-    assert ours.scores["aa"] is None
-    assert ours.scores["miou"].mean == pytest.approx(55.0)
+def test_of_a_seed_that_ran_twice_the_newest_counts(tmp_path):
+    invent_run(tmp_path / "new", config(), curve=[0.6])
+    old = invent_run(tmp_path / "old", config(), curve=[0.2])
+    for path in old.iterdir():
+        os.utime(path, (1, 1))
+    (one,) = experiments(tmp_path)
+    assert one.scores["val/s2/miou"][0] == Mean(0.6, None, 1)
+    assert "E1: seed 1 was run more than once: new counts, the older old not." in notes(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"config_hash": "fedcba9876543210"},
-        {"weights": [{"origin": "moco", "path": "weights/moco-13b.pth", "sha256": "cd" * 32, "modality": "s2"}]},
-        {"tested": {"locations": 6}},
-    ],
-    ids=["settings", "weights", "test set"],
-)
-def test_what_differs_in_more_than_the_seed_is_not_averaged(invent, report, change):
-    invent("a", 60.0, seed=1)
-    invent("b", 61.0, seed=2)
-    invent("c", 10.0, seed=3, **change)
-    found = report()
-    assert [ours.scores["miou"].mean for ours in entry(found).ours] == pytest.approx([60.5, 10.0])
-    assert [ours.experiment.name for ours in entry(found).ours] == ["E1", "E2"]
-    assert "E1, E2: not averaged, as their settings, weights or test sets differ." in found.notes
-    # The larger of the two has two of three seeds.
-    assert "88 of 90 runs missing." in found.notes
+def test_differences_of_seeds_code_and_data_are_warned_of(tmp_path):
+    invent_run(tmp_path / "a", config(0.3, seed=1))
+    assert notes(tmp_path) == ""
+    invent_run(tmp_path / "b", config(0.5, seed=1), git_commit="b" * 40)
+    invent_run(tmp_path / "c", config(0.7, seed=2, locations=99), git_commit="b" * 40 + "+changes")
+    text = notes(tmp_path)
+    assert "Unequal seeds: most experiments have 1; E3 has 2." in text
+    assert "Different code: commits aaaaaaaa (1 run), bbbbbbbb (1 run), bbbbbbbb+changes (1 run)." in text
+    assert "1 run of code with changes that were not committed" in text
+    assert "Different data: dataset.reader.locations is 12, 99." in text
+    assert "cache" not in text
 
 
-def test_of_a_seed_that_was_run_twice_the_newer_counts(invent, report, caplog):
-    old = invent("z", 10.0, modified=1_000)
-    new = invent("a", 60.0, modified=2_000)
-    with caplog.at_level(logging.WARNING):
-        (ours,) = entry(report()).ours
-    assert ours.scores["miou"].mean == pytest.approx(60.0)
-    assert f"{new} counts, the older {old} does not" in caplog.text
+def test_an_effect_averages_the_other_settings(tmp_path):
+    tops = {(0.3, "mid"): 0.4, (0.3, "late"): 0.2, (0.5, "mid"): 0.8, (0.5, "late"): 0.4}
+    for number, ((prop, fusion), top) in enumerate(tops.items()):
+        invent_run(tmp_path / str(number), config(prop, fusion), curve=[top])
+    found = page(tmp_path)
+    fusion, prop = found.effects
+    assert (fusion.label, fusion.axis, fusion.note) == ("fusion", "category", "")
+    assert (prop.values, prop.axis, prop.note) == ((0.3, 0.5), "linear", "")
+    means = prop.means(found.table.experiments, "val/s2/miou", 0)
+    # Deviation of 0.2 and 0.4, and of 0.4 and 0.8: the distance over the root of 2.
+    assert [mean.mean for mean in means] == pytest.approx([0.3, 0.6])
+    assert [mean.std for mean in means] == pytest.approx([0.2 / 2**0.5, 0.4 / 2**0.5])
+    by_fusion = zip(fusion.values, fusion.means(found.table.experiments, "val/s2/miou", 0), strict=True)
+    assert {value: mean.mean for value, mean in by_fusion} == pytest.approx({"mid": 0.6, "late": 0.3})
 
 
-def test_another_test_set_than_the_paper_s_is_said(invent, report):
-    invent("a", tested={"locations": 6})
-    assert "E1: tested on 6 locations, the paper on 5128: not to be compared." in report().notes
+def test_an_unbalanced_grid_says_so_and_decades_make_a_logarithmic_axis(tmp_path):
+    for name, lr, fusion in (("a", 1e-4, "mid"), ("b", 1e-2, "mid"), ("c", 1e-2, "late")):
+        invent_run(tmp_path / name, config(0.5, fusion, lr=lr), overrides=["fusion=x", "trainer.optimizer.lr=1"])
+    found = {effect.label: effect for effect in page(tmp_path).effects}
+    assert found["lr"].axis == "log"
+    assert found["lr"].note.startswith("unbalanced: of 2 combinations of the other settings 1 were tried with every")
 
 
-def scored(evaluate, pixels):
-    part = {"evaluate": evaluate, "pixels": pixels, "labelled": 1000, "share": pixels / 1000}
-    return {"checkpoint": "last.ckpt", "locations": 5128, "season": 0, "seasons": 1, "ignored": 7} | part
+def test_curves_are_means_and_thinned_to_what_a_screen_shows(tmp_path):
+    invent_run(tmp_path / "a", config(seed=1), curve=[0.2, 0.4])
+    invent_run(tmp_path / "b", config(seed=2), curve=[0.4, 0.4, 0.6])
+    ((epochs, means, stds),) = page(tmp_path).curves()["val/s2/miou"]
+    assert (epochs, means) == ([0, 1, 2], [0.3, 0.4, 0.6])
+    # The third epoch has one seed and so no deviation.
+    assert stds == [pytest.approx(0.141, abs=1e-3), 0, None]
+    invent_run(tmp_path / "long" / "c", config(), curve=[0.1] * 999 + [0.9])
+    ((epochs, means, _),) = page(tmp_path / "long").curves()["val/s2/miou"]
+    assert len(epochs) == 200
+    assert (epochs[0], epochs[-1], means[-1]) == (0, 999, 0.9)
 
 
-@pytest.mark.parametrize("write", FORMATS.values(), ids=FORMATS)
-def test_a_test_on_a_part_of_the_pixels_is_never_silent(invent, report, write):
-    invent("whole", tested=scored("whole", 1000))
-    assert "labelled pixels" not in write(report())
-    invent("centre", tested=scored("centre", 735))
-    said = " ".join(write(report()).split())
-    assert "73.5% of the labelled pixels (dataset.evaluate=centre)" in said
+def test_patches_stand_side_by_side_only_where_they_are_the_same(tmp_path):
+    for name, prop in (("a", 0.3), ("b", 0.5), ("c", 0.7)):
+        invent_patches(invent_run(tmp_path / name, config(prop)))
+    found = page(tmp_path).gallery
+    assert ([len(block.runs) for block in found.blocks], list(found.notes)) == ([3], [])
+    invent_patches(invent_run(tmp_path / "d", config(0.8)), labels=1)
+    invent_patches(invent_run(tmp_path / "e", config(0.9)), locations=("00001", "00003"))
+    found = page(tmp_path).gallery
+    assert sorted(len(block.runs) for block in found.blocks) == [1, 1, 3]
+    assert found.notes == ["The patches are not the same in all experiments: each group is shown by itself."]
 
 
-def test_tests_on_all_and_on_a_part_of_the_pixels_are_not_averaged(invent, report):
-    # Even if their settings were the same.
-    invent("one", miou=40, seed=1, tested=scored("whole", 1000))
-    invent("two", miou=50, seed=2, tested=scored("centre", 735))
-    invent("three", miou=60, seed=3, tested=scored("whole", 1000))
-    assert [experiment.seeds for experiment in report().experiments] == [(1, 3), (2,)]
-    assert any("not averaged" in note for note in report().notes)
+def test_of_many_experiments_the_best_show_their_patches(tmp_path):
+    invent_sweep(tmp_path, props=[0.1 * n for n in range(1, 8)], seeds=[1])
+    found = page(tmp_path)
+    names = [run["name"] for block in found.gallery.blocks for run in block.runs]
+    assert names == [f"E{rank}" for rank in range(1, 13)]
+    assert found.gallery.notes == ["The best 12 of 14 experiments with pictures."]
 
 
-def test_frozen_for_good_is_a_row_like_the_paper_s_drifting_one(invent, report):
-    invent("a", freeze="frozen")
-    invent("b", freeze="none", config_hash="b")
-    assert len(entry(report()).ours) == 1
-    assert len(entry(report(), mode="finetuned").ours) == 1
+def test_damaged_patches_are_named(tmp_path):
+    invent_patches(invent_run(tmp_path / "a", config()))
+    (tmp_path / "a" / "panels" / "patches.npz").write_bytes(b"PK half a file")
+    found = page(tmp_path).gallery
+    assert found.blocks == []
+    assert "patches.npz is damaged" in found.notes[0]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"row": None},
-        {"row": {"table": "dfc2020", "input": "s2", "weights": "mine"}},
-        {"row": {"table": "dw", "input": "s2", "weights": "moco-13b"}},
-        {"freeze_epochs": 20},
-        {"backbone": "resnet18"},
-        {"input": "s1"},
-    ],
-)
-def test_what_repeats_no_row_is_shown_below(invent, report, change):
-    invent("a", **change)
-    found = report()
-    assert entry(found).ours == ()
-    assert [one.ours[0].experiment.name for one in others(found)] == ["E1"]
-    assert "90 of 90 runs missing." in found.notes
-
-
-def test_every_branch_of_another_run_is_shown(invent, report):
-    invent("a", row=None, fusion="mid", input="s1+s2", branches=("s1", "s2", "fused"))
-    (one,) = others(report())
-    assert [ours.branch for ours in one.ours] == ["s1", "s2", "fused"]
-    assert one.names() == ("dfc2020", "s1+s2", "frozen", "resnet50", "moco moco-13b.pth")
-    assert one.ours[0].difference is None
-
-
-def test_other_datasets_are_counted_alone(invent, report):
-    invent("a", dataset="dw", row={"table": "dw", "input": "s2", "weights": "moco-13b"})
-    found = report()
-    assert found.experiments == ()
-    assert found.notes[0].endswith("0 of rows of the paper, 0 other on dfc2020, 1 on other datasets.")
-    assert len(entry(report("dw")).ours) == 1
-
-
-def test_the_settings_of_an_experiment_are_one_line(invent, report):
-    invent("a", freeze="frozen", freeze_epochs=20, train_samples=100, epochs=1, row=None, weights=[])
-    (experiment,) = report().experiments
-    assert experiment.description() == (
-        "config 0123456789abcdef, s2 of 13 bands, resnet50 pspnet, fusion=single, random, "
-        "freeze=frozen until epoch 20, 1 epoch, 100 samples, 5128 test locations, seed 1"
-    )
-
-
-def test_without_a_table_all_runs_stand_beside_each_other_by_dataset_and_mode(invent, tmp_path):
-    invent("a", miou=60, row=None, dataset="synthetic_exact", freeze="frozen", seed=1)
-    invent("b", miou=62, row=None, dataset="synthetic_exact", freeze="frozen", seed=2)
-    invent("c", miou=50, row=None, dataset="synthetic_exact", freeze="frozen", weights=[])
-    invent("d", miou=40, dataset="dw", freeze="none")
-    report = make_overview(find_runs([tmp_path / "outputs"]))
-    assert [group.title for group in report.groups] == ["dw, fine-tuned", "synthetic_exact, frozen"]
-    means = [entry.ours[0].scores["miou"].mean for entry in report.groups[1].entries]
-    assert means == pytest.approx([61, 50])
-    assert report.groups[1].entries[1].names() == ("synthetic_exact", "s2", "frozen", "resnet50", "random")
-    assert report.notes == (f"4 runs read in {tmp_path}/outputs.",)
+def test_runs_without_any_score_make_a_page_too(tmp_path):
+    run = invent_run(tmp_path / "a", config(), state="running")
+    (run / "metrics.csv").unlink()
+    found = page(tmp_path)
+    assert found.table.primary is None
+    assert "No run has logged a score yet." in found.notes
+    assert json.loads(json.dumps(found.payload(), allow_nan=False))["metrics"] == []

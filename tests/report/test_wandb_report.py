@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 import wandb
+import yaml
 
-from cromss.report.ablation import Ablation, read_ablation
+from cromss.report.sweeps import Ablation, read_ablation
 from cromss.runs.names import SWEEP
 from cromss.runs.record import begin
+from helpers.invented_runs import config
 from helpers.wandb_server import WandbServer
+from report.conftest import RUN
 
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")
 
@@ -42,6 +45,7 @@ def sweep(tmp_path, monkeypatch):
     (folder / "a" / "metrics.csv").write_text(
         "epoch,step,train/loss,val/s1/iou/water,val/s1/miou,val/s2/miou\n0,1,1,1,1,1\n"
     )
+    (folder / "a" / "config.yaml").write_text(yaml.safe_dump(config()))
     begin(folder / "a", CONFIG, overrides=said[0], choices={"fusion": "mid", "trainer": "smoke"}).save(folder / "a")
     yield folder
     wandb.teardown()
@@ -68,7 +72,8 @@ def test_what_runs_differ_in_is_read_from_the_sweep(sweep):
         "is_tested": False,
     }
     (sweep / "b").mkdir()
-    (sweep / "b" / "results.json").touch()
+    scores = {"s2": dict.fromkeys(("oa", "aa", "miou", "mf1"), 0.5)}
+    (sweep / "b" / "results.json").write_text(json.dumps(RUN | {"scores": scores}))
     assert read_ablation(sweep).final("s2") == "test/s2/miou"
 
 
@@ -134,9 +139,9 @@ def test_runs_that_differ_in_their_seed_alone_are_one_setting():
 @pytest.mark.parametrize(
     ("project", "name", "message"),
     [
-        ("a/b/c", NAME, "wandb=a/b/c is no project: say wandb=ENTITY/PROJECT"),
-        ("ours/", NAME, "say wandb=ENTITY/PROJECT"),
-        ("ours/p", None, "say sweep=NAME"),
+        ("a/b/c", NAME, "wandb=a/b/c is no project: set wandb=ENTITY/PROJECT"),
+        ("ours/", NAME, "set wandb=ENTITY/PROJECT"),
+        ("ours/p", None, "set sweep=NAME"),
         ("ours/p", "nowhere", "sweep=nowhere is no folder"),
         ("ours/p", ".", f"holds no {SWEEP}"),
         ("ours/p", NAME, "wandb login"),

@@ -12,17 +12,16 @@ import numpy as np
 import pytest
 import yaml
 
-from cromss.report.ablation import read_ablation
 from cromss.report.formats import FORMATS
+from cromss.report.listing import beside_paper, overview
 from cromss.report.page.content import content
 from cromss.report.page.exports import runs_csv, table_csv, table_markdown
-from cromss.report.page.read import read_runs
 from cromss.report.page.render import render
 from cromss.report.page.summary_figure import summary_png
 from cromss.report.paper import TABLES
-from cromss.report.runs import find_runs
-from cromss.report.status import status
-from cromss.report.table import make_overview, make_report
+from cromss.report.read import read_runs
+from cromss.report.sweeps import read_ablation, status
+from cromss.report.table import compared
 from cromss.runs.lock import LOCK
 from cromss.runs.names import CONFIG, METRICS, PANELS, PATCHES, RECORD, RESULTS, SUBMITTED, SWEEP
 from helpers.hostile import JSON_TEXTS, YAML_TEXTS, json_bytes, mutations
@@ -178,19 +177,19 @@ def odd_archives(good, canary):
 
 def report_all(sweep, whole_page):
     """Every way of reporting, in this process."""
-    found = find_runs([sweep])
-    for report in (make_overview(found), make_report(TABLES["dfc2020"], found)):
-        texts = [render_as(report) for render_as in FORMATS.values()]
+    found = read_runs([sweep])
+    assert "whole" in [run.name for run in found.runs]
+    table = compared(found)
+    for listing in (overview(table), beside_paper(TABLES["dfc2020"], table)):
+        texts = [render_as(listing) for render_as in FORMATS.values()]
         assert all(text.isascii() or text.encode() for text in texts)
     text = status(sweep)
     assert text.count("\n") == len(PLAN["runs"]) + 2
     assert read_ablation(sweep).branches
-    runs = read_runs([sweep])
-    assert "whole" in [run.name for run in runs.runs]
-    page = content(runs)
+    page = content(table)
     json.dumps(page.payload(), allow_nan=False)
     json.dumps(page.curves(), allow_nan=False)
-    texts = [text, table_csv(page), runs_csv(page), table_markdown(page)]
+    texts += [text, table_csv(table), runs_csv(table), table_markdown(table)]
     if whole_page:
         texts.append(render(page))
         summary_png(page)

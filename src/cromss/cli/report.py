@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cromss.cli.command import run_command
 from cromss.config.paths import REPORT
 from cromss.io.user_paths import as_path, check_new_file
-from cromss.report.formats import FORMATS
-from cromss.report.output import check_outside_runs, deliver
-from cromss.report.page import check_page_folder, is_page_folder, write_page
-from cromss.report.paper import TABLES
-from cromss.report.runs import find_runs
-from cromss.report.table import make_overview, make_report
+from cromss.report.output import check_outside_runs, check_page_folder, deliver, is_page_folder, write_page
+
+if TYPE_CHECKING:
+    from cromss.report.table import RunTable
+
+log = logging.getLogger(__name__)
 
 
 def main() -> None:
@@ -45,14 +46,23 @@ def run(settings: Any) -> None:
 
 
 def _table(settings: Any) -> None:
-    table = None if settings["table"] is None else TABLES[settings["table"]]
-    render = FORMATS[settings["format"]]
+    # Each way of reporting imports its own: none waits for another's libraries.
+    from cromss.report.formats import FORMATS
+    from cromss.report.listing import beside_paper, overview
+    from cromss.report.paper import TABLES
+
     out = _new_file(settings)
-    found = find_runs(_folders(settings["runs"]))
-    deliver(render(make_overview(found) if table is None else make_report(table, found)), out)
+    table = _compared(settings)
+    if settings["format"] == "csv":  # which has no place for notes
+        for problem in table.problems:
+            log.warning("Left out: %s", problem)
+    shown = overview(table) if settings["table"] is None else beside_paper(TABLES[settings["table"]], table)
+    deliver(FORMATS[settings["format"]](shown), out)
 
 
 def _page(settings: Any) -> None:
+    from cromss.report.page import page_files
+
     if settings["format"] != "text":
         raise ValueError(
             f"format={settings['format']} makes one file, and out={settings['out']} is a folder, for a page with all "
@@ -61,14 +71,22 @@ def _page(settings: Any) -> None:
     out = as_path(settings["out"])
     check_outside_runs(out)
     check_page_folder(out, settings["overwrite"])
-    write_page(_folders(settings["runs"]), out)
+    write_page(page_files(_compared(settings), out), out)
+
+
+def _compared(settings: Any) -> RunTable:
+    from cromss.report.read import read_runs
+    from cromss.report.table import compared
+
+    folders = settings["runs"] if isinstance(settings["runs"], list) else [settings["runs"]]
+    return compared(read_runs([as_path(folder) for folder in folders]))
 
 
 def _status(settings: Any) -> None:
-    # Each way of reporting imports its own: none waits for another's libraries.
-    from cromss.report.status import show_status
+    from cromss.report.sweeps import status
 
-    show_status(as_path(settings["status"]), _new_file(settings))
+    out = _new_file(settings)
+    deliver(status(as_path(settings["status"])), out)
 
 
 def _wandb(settings: Any) -> None:
@@ -87,7 +105,3 @@ def _new_file(settings: Any) -> Path | None:
     check_outside_runs(out)
     check_new_file(out, settings["overwrite"])
     return out
-
-
-def _folders(value: Any) -> list[Path]:
-    return [as_path(entry) for entry in (value if isinstance(value, list) else [value])]

@@ -1,4 +1,4 @@
-"""A report as text, Markdown, LaTeX or CSV."""
+"""A listing of runs as text, Markdown, LaTeX or CSV."""
 
 from __future__ import annotations
 
@@ -6,87 +6,105 @@ import csv
 import io
 import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
 
 from cromss.io.cells import csv_cell, markdown
 from cromss.io.plain import printable
-from cromss.report.cells import HEADER, LABELS, descriptions, rows
-from cromss.report.entries import Entry, Ours, Report
-from cromss.report.paper import Score
+from cromss.report.listing import Line, Listing
+from cromss.report.notes import count
+from cromss.report.table import Mean
 from cromss.runs.results import MEANS
 
 WIDTH = 120
 """Columns of a terminal that text fits into."""
 
+HEADER = ("backbone", "weights", "", "OA", "AA", "mIoU", "mF1", "Δ mIoU", "runs")
 
-def as_text(report: Report) -> str:
+_LABELS = 3
+"""Cells of a row before its scores."""
+
+_LONGEST_LABEL = 18
+
+Row = tuple[str, ...]
+"""A cell for each of `HEADER`."""
+
+
+def as_text(listing: Listing) -> str:
     """Aligned columns for a terminal, within `WIDTH`."""
-    cells = [rows(group) for group in report.groups]
-    everything = [HEADER, *(row for group in cells for row in group)]
+    groups = [(title, list(_rows(lines))) for title, lines in listing.groups]
+    everything = [HEADER, *(row for _, rows in groups for row in rows)]
     widths = [max(map(len, column)) for column in zip(*everything, strict=True)]
-    heads = _line(HEADER[LABELS:], widths[LABELS:])
-    lines = [report.title, ""]
-    for group, members in zip(report.groups, cells, strict=True):
-        lines += [f"{group.title:{sum(widths[:LABELS]) + 2 * LABELS}}{heads}"]
-        lines += [*(_line(row, widths) for row in members), ""]
-    for name, description in descriptions(report):
-        lines += textwrap.wrap(f"{name:4} {description}", WIDTH, subsequent_indent=" " * 5)
-    lines += [""] * bool(report.experiments)
-    for note in report.notes:
-        lines += textwrap.wrap(note, WIDTH)
-    return "\n".join(lines) + "\n"
+    indent = sum(widths[:_LABELS]) + 2 * _LABELS
+    heads = _line(HEADER[_LABELS:], widths[_LABELS:])
+    text = [listing.title, ""]
+    for title, rows in groups:
+        text += [f"{title:{indent}}{heads}"] if len(title) < indent else [title, " " * indent + heads]
+        text += [*(_line(row, widths) for row in rows), ""]
+    for one in listing.experiments:
+        text += textwrap.wrap(f"{one.name:4} {one.description()}", WIDTH, subsequent_indent=" " * 5)
+    text += [""] * bool(listing.experiments)
+    for note in listing.notes:
+        text += textwrap.wrap(note, WIDTH)
+    return "\n".join(text) + "\n"
 
 
-def as_markdown(report: Report) -> str:
-    """A Markdown table a group."""
-    lines = [f"## {markdown(report.title)}", ""]
-    for group in report.groups:
-        lines += [
-            f"### {markdown(group.title)}",
-            "",
-            _piped(HEADER),
-            f"|{'---|' * LABELS}---:|---:|---:|---:|---:|---|",
-        ]
-        lines += [*(_piped(row) for row in rows(group)), ""]
-    lines += [f"- {name}: {markdown(description)}" for name, description in descriptions(report)]
-    lines += [f"- {markdown(note)}" for note in report.notes]
-    return "\n".join(lines) + "\n"
+def as_markdown(listing: Listing) -> str:
+    """One Markdown table per group."""
+    text = [f"## {markdown(listing.title)}", ""]
+    for title, lines in listing.groups:
+        cells = [[markdown(cell.strip()) for cell in row] for row in (HEADER, *_rows(lines))]
+        text += [f"### {markdown(title)}", "", *markdown_table(cells, "lllrrrrrl"), ""]
+    text += [f"- {one.name}: {markdown(one.description())}" for one in listing.experiments]
+    text += [f"- {markdown(note)}" for note in listing.notes]
+    return "\n".join(text) + "\n"
 
 
-def as_latex(report: Report) -> str:
+def as_latex(listing: Listing) -> str:
     """A `tabular` of the package booktabs; settings and notes are comments."""
-    lines = [f"% {report.title}", r"% needs \usepackage{booktabs}", r"\begin{tabular}{lllrrrrrl}", r"\toprule"]
-    lines.append(_latex_row(HEADER))
-    for group in report.groups:
-        heading = rf"\multicolumn{{{len(HEADER)}}}{{l}}{{\textit{{{latex(group.title)}}}}} \\"
-        lines += [r"\midrule", heading, *(_latex_row(row) for row in rows(group))]
-    lines += [r"\bottomrule", r"\end{tabular}"]
+    text = [f"% {listing.title}", r"% needs \usepackage{booktabs}", r"\begin{tabular}{lllrrrrrl}", r"\toprule"]
+    text.append(_latex_row(HEADER))
+    for title, lines in listing.groups:
+        heading = rf"\multicolumn{{{len(HEADER)}}}{{l}}{{\textit{{{latex(title)}}}}} \\"
+        text += [r"\midrule", heading, *(_latex_row(row) for row in _rows(lines))]
+    text += [r"\bottomrule", r"\end{tabular}"]
     # A line break would end the comment.
-    lines += [f"% {name}: {printable(description)}" for name, description in descriptions(report)]
-    lines += [f"% {printable(note)}" for note in report.notes]
-    return "\n".join(lines) + "\n"
+    text += [f"% {one.name}: {printable(one.description())}" for one in listing.experiments]
+    text += [f"% {printable(note)}" for note in listing.notes]
+    return "\n".join(text) + "\n"
 
 
-def as_csv(report: Report) -> str:
-    """A line a row and experiment, numbers in percent; cells of ours are empty where runs are missing."""
+def as_csv(listing: Listing) -> str:
+    """One line per row of the paper, experiment and branch; numbers in percent, empty where runs are missing."""
     scores = [column for name in MEANS for column in (name, f"{name}_std")]
-    header = ["dataset", "input", "mode", "backbone", "weights", "experiment", "branch", "seeds", *scores]
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([*header, "delta_miou", *(f"paper_{column}" for column in scores), "settings"])
-    for group in report.groups:
-        for entry in group.entries:
-            rows = [(*entry.names(), *_record(entry, ours)) for ours in entry.ours or (None,)]
-            writer.writerows([csv_cell(cell) for cell in row] for row in rows)
-    return out.getvalue()
+    header = ["dataset", "input", "mode", "backbone", "weights", "experiment", "scores", "branch", "seeds", *scores]
+    header += ["delta_miou", *(f"paper_{column}" for column in scores), "settings"]
+    return csv_table(header, [[*line.names, *_record(line)] for _, lines in listing.groups for line in lines])
 
 
-FORMATS: Mapping[str, Callable[[Report], str]] = {
+FORMATS: Mapping[str, Callable[[Listing], str]] = {
     "text": as_text,
     "csv": as_csv,
     "markdown": as_markdown,
     "latex": as_latex,
 }
+
+
+def markdown_table(rows: Sequence[Sequence[str]], alignment: str) -> list[str]:
+    """Lines of a table in Markdown; the first row is its heading, `alignment` has an ``l`` or ``r`` per column."""
+    marks = {"l": "---", "r": "---:"}
+    first, *others = rows
+    return [f"| {' | '.join(row)} |" for row in (first, [marks[one] for one in alignment], *others)]
+
+
+def csv_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV, in which no text becomes a formula, and numbers have six digits."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    for row in (header, *rows):
+        writer.writerow([f"{cell:.6g}" if isinstance(cell, float) else csv_cell(cell) for cell in row])
+    return text.getvalue()
 
 
 def latex(text: str) -> str:
@@ -104,12 +122,42 @@ _LATEX = {letter: f"\\{letter}" for letter in "&%$#_{}"} | {
 }
 
 
+def _rows(lines: Sequence[Line]) -> Iterator[Row]:
+    """The rows below a title: the paper's numbers, where there are any, above ours."""
+    for _, members in groupby(lines, key=lambda line: id(line.row or line.experiment)):
+        first, *others = members
+        labels = tuple(_shortened(name) for name in first.names[-2:])
+        if first.row is not None:
+            yield (*labels, "paper", *(_score(first.row.scores[name]) for name in MEANS), "", "")
+            labels = ("", "")
+        for line in (first, *others):
+            yield (*labels, "ours" if line.row else line.branch, *_numbers(line))
+            labels = ("", "")
+
+
+def _numbers(line: Line) -> Row:
+    one, nothing = line.experiment, [""] * len(MEANS)
+    if one is None:
+        return ("missing", *nothing, "")
+    runs = ", ".join([count(len(one.reported_seeds), "seed"), one.name, *([] if one.is_done else one.states)])
+    if line.scores is None:
+        return ("no score", *nothing, runs)
+    difference = "" if line.difference is None else f"{line.difference:+.2f}"
+    return (*(_score(line.scores[name]) for name in MEANS), difference, runs)
+
+
+def _score(score: Mean | None) -> str:
+    if score is None:
+        return "undefined"
+    return f"{100 * score.mean:5.2f}" + ("" if score.std is None else f" ± {100 * score.std:.2f}")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_LABEL else f"{text[: _LONGEST_LABEL - 1]}…"
+
+
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join(f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
-
-
-def _piped(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(markdown(cell.strip()) for cell in cells) + " |"
 
 
 def _latex_row(cells: Sequence[str]) -> str:
@@ -118,20 +166,22 @@ def _latex_row(cells: Sequence[str]) -> str:
     return " & ".join(escaped) + r" \\"
 
 
-def _record(entry: Entry, ours: Ours | None) -> list[str]:
+def _record(line: Line) -> list[str]:
     """The columns of the CSV from `experiment` on."""
-    paper = {} if entry.row is None else entry.row.scores
-    references = [cell for name in MEANS for cell in _numbers(paper.get(name))]
-    if ours is None:
-        return ["", "", "", *[""] * 2 * len(MEANS), "", *references, ""]
-    experiment = ours.experiment
-    found = [cell for name in MEANS for cell in _numbers(ours.scores[name])]
-    difference = "" if ours.difference is None else f"{ours.difference:.2f}"
-    seeds = " ".join(map(str, experiment.seeds))
-    return [experiment.name, ours.branch, seeds, *found, difference, *references, experiment.description()]
+    one, ours, paper = line.experiment, line.scores or {}, line.row.scores if line.row else {}
+    return [
+        one.name if one else "",
+        ("test" if one.is_tested else "validation") if one and ours else "",
+        line.branch,
+        " ".join(map(str, one.reported_seeds)) if one else "",
+        *(cell for name in MEANS for cell in _percents(ours.get(name))),
+        "" if line.difference is None else f"{line.difference:.2f}",
+        *(cell for name in MEANS for cell in _percents(paper.get(name))),
+        one.description() if one else "",
+    ]
 
 
-def _numbers(score: Score | None) -> tuple[str, str]:
+def _percents(score: Mean | None) -> tuple[str, str]:
     if score is None:
         return "", ""
-    return f"{score.mean:.2f}", "" if score.std is None else f"{score.std:.2f}"
+    return f"{100 * score.mean:.2f}", "" if score.std is None else f"{100 * score.std:.2f}"

@@ -1,16 +1,25 @@
-"""Where a report goes: the terminal or a file."""
+"""Where a report goes: the terminal, a file, or the folder of a page; never among the files of a run."""
 
 from __future__ import annotations
 
 import logging
+import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
-from cromss.io.atomic import write_file
+from cromss.io.atomic import move_into_place, remove_leftovers, sibling, write_file
 from cromss.io.plain import printable
 from cromss.runs import names
 
 log = logging.getLogger(__name__)
+
+PAGE, TABLE, RUNS, MARKDOWN, PICTURE = "index.html", "table.csv", "runs.csv", "table.md", "summary.png"
+"""Files in the folder of a page."""
+
+_OURS = {PAGE, TABLE, RUNS, MARKDOWN, PICTURE}
+_OF_RUNS = (names.CONFIG, names.METRICS, names.RESULTS)
+_OF_SWEEPS = (names.SWEEP, names.SWEEP_CONFIG)
 
 
 def deliver(text: str, out: Path | None) -> None:
@@ -28,6 +37,60 @@ def deliver(text: str, out: Path | None) -> None:
     else:
         write_file(out, text.encode())
         log.info("Report written to %s", out)
+
+
+def write_page(files: Mapping[str, bytes], out: Path) -> None:
+    """Writes the folder of a page; it appears when it is complete.
+
+    Args:
+        files: Name -> content.
+        out: See `check_page_folder`.
+
+    Raises:
+        OSError: It cannot be written; what was there before is still there.
+    """
+    out = out.resolve()
+    remove_leftovers(out)
+    partial = sibling(out, "partial")
+    try:
+        partial.mkdir()
+        for name, content in files.items():
+            (partial / name).write_bytes(content)
+        move_into_place(partial, out)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise OSError(f"cannot write {out}: {error.strerror}; what was there before is unharmed") from error
+    log.info("Page written to %s", out / PAGE)
+
+
+def is_page_folder(out: str) -> bool:
+    """Whether `out` as typed means a folder: it ends in a slash, is one, or has no suffix."""
+    return out.endswith("/") or Path(out).expanduser().is_dir() or not Path(out).suffix
+
+
+def check_page_folder(out: Path, overwrite: bool) -> None:
+    """Looks whether a page may be written, before any work.
+
+    Args:
+        out: The folder, new or empty; or an earlier page's.
+        overwrite: Whether an earlier page is to be replaced.
+
+    Raises:
+        ValueError: `out` is a file, holds a page or anything else, or its parent does not exist.
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"out={out} is a file: name a folder, new or empty")
+    if not out.resolve().parent.is_dir():
+        raise ValueError(f"out={out}: there is no folder {out.parent}: make it, or choose another")
+    there = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    foreign = sorted(there - _OURS)
+    if foreign:
+        raise ValueError(
+            f"out={out} holds other files, such as {foreign[0]}, which a page would replace: "
+            "name a folder, new or empty"
+        )
+    if there and not overwrite:
+        raise ValueError(f"{out} holds a page: choose another out=…, or set overwrite=true to replace it")
 
 
 def check_outside_runs(out: Path) -> None:
@@ -49,7 +112,3 @@ def check_outside_runs(out: Path) -> None:
                     f"out={out} lies in {folder}, among the files of a run or sweep, which a report "
                     "must not replace: choose another location"
                 )
-
-
-_OF_RUNS = (names.CONFIG, names.METRICS, names.RESULTS)
-_OF_SWEEPS = (names.SWEEP, names.SWEEP_CONFIG)

@@ -9,7 +9,7 @@ from typing import Any
 import wandb
 
 from cromss.io.extras import extra
-from cromss.report.ablation import Ablation, read_ablation
+from cromss.report.sweeps import Ablation, read_ablation
 from cromss.runs.wandb_names import has_api_key, shortened
 
 with extra("wandb-report", "wandb=PROJECT"):
@@ -41,13 +41,13 @@ def publish(project: str, sweep: str | None) -> str:
     """
     *entity, name = str(project).split("/")
     if len(entity) > 1 or not all([*entity, name]):
-        raise ValueError(f"wandb={project} is no project: say wandb=ENTITY/PROJECT")
+        raise ValueError(f"wandb={project} is no project: set wandb=ENTITY/PROJECT")
     ablation = read_ablation(_folder(sweep))
     if not has_api_key():
         raise ValueError("W&B takes a report only with an API key: `wandb login`, or set WANDB_API_KEY")
     try:
         report = specification(entity[0] if entity else str(wandb.Api().default_entity), name, ablation)
-        report.save()  # which says where it is
+        report.save()  # which prints where it is
     except (wandb.Error, WandbApiFailedError, OSError) as error:
         raise ValueError(f"W&B did not take the report ({type(error).__name__}: {error})") from error
     return str(report.url)
@@ -129,7 +129,7 @@ def specification(entity: str, project: str, ablation: Ablation) -> wr.Report:
 
 
 def _cell(number: int) -> wr.Layout:
-    """The place of a panel, two in a row."""
+    """Where a panel is, two in a row."""
     return wr.Layout(x=number % 2 * _COLUMNS // 2, y=number // 2 * 8, w=_COLUMNS // 2, h=8)
 
 
@@ -140,9 +140,9 @@ def _quoted(value: str) -> str:
 
 def _folder(sweep: str | None) -> Path:
     if sweep is None:
-        raise ValueError("a report on W&B is about one sweep: say sweep=NAME, its folder's name in outputs/sweeps")
-    places = [Path(str(sweep)).expanduser(), Path("outputs") / "sweeps" / str(sweep)]
-    found = next((place for place in places if place.is_dir()), None)
+        raise ValueError("a report on W&B is about one sweep: set sweep=NAME, its folder's name in outputs/sweeps")
+    paths = [Path(str(sweep)).expanduser(), Path("outputs") / "sweeps" / str(sweep)]
+    found = next((path for path in paths if path.is_dir()), None)
     if found is None:
-        raise ValueError(f"sweep={sweep} is no folder, and none of outputs/sweeps: say where the sweep's folder lies")
+        raise ValueError(f"sweep={sweep} is no folder, and none of outputs/sweeps: set its path")
     return found

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
-from cromss.report.page import metrics
+from cromss.report import metrics
+from cromss.report.notes import notes
 from cromss.report.page.curves import curves
-from cromss.report.page.differences import Setting, differences
 from cromss.report.page.effects import Effect, effects
-from cromss.report.page.experiments import EPOCHS, Mean, PageExperiment, best, group, ordered
-from cromss.report.page.notes import notes
 from cromss.report.page.patches import Gallery, gallery
-from cromss.report.page.read import PageRuns
+from cromss.report.table import EPOCHS, Experiment, Mean, RunTable
 
 NO_COLOUR = "#808080"
 """Of a class for which a run has none."""
@@ -25,51 +22,40 @@ class Content:
     """All of a page.
 
     Attributes:
-        folders: Where was searched.
-        settings: What differs among the runs.
-        experiments: Best first by the primary metric.
-        metrics: Names that the page offers.
-        primary: What experiments are ordered by; None where no run has a score.
-        class_groups: Names before the class of what is known by class.
-        classes: Names of the classes of all runs.
-        colours: A colour a class.
+        table: The runs.
+        class_groups: Names before the class of what is known per class.
+        classes: Class name -> colour, of all runs.
         effects: Of the settings.
         gallery: Patches.
         notes: What a reader must know before comparing.
     """
 
-    folders: Sequence[Path]
-    settings: Sequence[Setting]
-    experiments: Sequence[PageExperiment]
-    metrics: Sequence[str]
-    primary: str | None
+    table: RunTable
     class_groups: Sequence[str]
-    classes: Sequence[str]
-    colours: Sequence[str]
+    classes: Mapping[str, str]
     effects: Sequence[Effect]
     gallery: Gallery
     notes: Sequence[str]
 
     def curves(self) -> dict[str, Any]:
-        """Metric -> a curve an experiment, of what is logged by epoch."""
-        names = [name for name in self.metrics if not name.startswith("test/")]
-        return {name: curves(self.experiments, name) for name in names}
+        """Metric -> one curve per experiment, of what is logged per epoch."""
+        names = [name for name in self.table.metrics if not name.startswith("test/")]
+        return {name: curves(self.table.experiments, name) for name in names}
 
     def payload(self) -> dict[str, Any]:
         """What the page's script draws from: plain lists, numbers and text."""
+        table = self.table
         return {
             "epochs": EPOCHS,
-            "primary": self.primary,
-            "metrics": [self._metric(name) for name in self.metrics],
-            "settings": [{"key": s.key, "label": s.label, "numeric": s.numeric} for s in self.settings],
-            "experiments": [self._experiment(one) for one in self.experiments],
-            "classes": self.classes,
-            "colours": self.colours,
+            "primary": table.primary,
+            "metrics": [self._metric(name) for name in table.metrics],
+            "settings": [{"key": s.key, "label": s.label, "numeric": s.numeric} for s in table.settings],
+            "experiments": [self._experiment(one) for one in table.experiments],
+            "classes": list(self.classes),
+            "colours": list(self.classes.values()),
             "class_groups": [self._class_group(name) for name in self.class_groups],
             "effects": [self._effect(effect) for effect in self.effects],
-            "blocks": [
-                {"locations": block.locations, "left": block.left, "runs": block.runs} for block in self.gallery.blocks
-            ],
+            "blocks": [vars(block) for block in self.gallery.blocks],
         }
 
     def _metric(self, name: str) -> dict[str, Any]:
@@ -78,19 +64,19 @@ class Content:
             "title": metrics.title(name),
             "lower": metrics.lower_is_better(name),
             "share": metrics.is_share(name),
-            "column": name in metrics.in_table(self.metrics),
-            "best": [_number(best(self.experiments, name, epoch)) for epoch in range(len(EPOCHS))],
+            "column": name in metrics.in_table(self.table.metrics),
+            "best": [_number(self.table.best(name, epoch)) for epoch in range(len(EPOCHS))],
         }
 
-    def _experiment(self, one: PageExperiment) -> dict[str, Any]:
+    def _experiment(self, one: Experiment) -> dict[str, Any]:
         return {
             "name": one.name,
-            "label": one.label(self.settings),
+            "label": one.label(self.table.settings),
             "settings": one.settings,
             "done": one.is_done,
             "count": len(one.seeds),
-            "states": list(dict.fromkeys(run.state for run in one.runs)),
-            "scores": [_means(one.scores.get(name)) for name in self.metrics],
+            "states": one.states,
+            "scores": [[_numbers(mean) for mean in one.scores.get(name, (None, None))] for name in self.table.metrics],
             "runs": [
                 {
                     "name": run.name,
@@ -98,84 +84,56 @@ class Content:
                     "state": run.state,
                     "counted": number in one.counted,
                     "epochs": len(run.metrics.epochs),
-                    "values": [_rounded(values.get(name)) for name in self.metrics],
+                    "values": [[_number(v) for v in values.get(name, (None, None))] for name in self.table.metrics],
                 }
                 for number, (run, values) in enumerate(zip(one.runs, one.values, strict=True))
             ],
         }
 
     def _class_group(self, name: str) -> dict[str, Any]:
-        return {
-            "name": name,
-            "title": metrics.title(name),
-            "values": [self._of_classes(one, name) for one in self.experiments],
-        }
+        values = [self._of_classes(one, name) for one in self.table.experiments]
+        return {"name": name, "title": metrics.title(name), "values": values}
 
-    def _of_classes(self, one: PageExperiment, name: str) -> list[list[float | None]]:
+    def _of_classes(self, one: Experiment, name: str) -> list[list[float | None]]:
         # By the experiment's own classes: a key may depend on the names beside it.
-        names = metrics.class_metrics(name, one.runs[0].config["dataset"]["classes"])
-        return [_only_means(one.scores.get(names.get(label, ""))) for label in self.classes]
+        names = metrics.class_metrics(name, one.first.config["dataset"]["classes"])
+        found = [one.scores.get(names.get(label, ""), (None, None)) for label in self.classes]
+        return [[_number(mean.mean if mean else None) for mean in means] for means in found]
 
     def _effect(self, effect: Effect) -> dict[str, Any]:
-        epochs = range(len(EPOCHS))
-        return {
-            "setting": effect.setting,
-            "label": effect.label,
-            "values": effect.values,
-            "members": effect.members,
-            "axis": effect.axis,
-            "note": effect.note,
-            "means": [[effect.means(self.experiments, name, epoch) for epoch in epochs] for name in self.metrics],
-        }
+        means = [
+            [
+                [_numbers(mean) for mean in effect.means(self.table.experiments, name, epoch)]
+                for epoch in range(len(EPOCHS))
+            ]
+            for name in self.table.metrics
+        ]
+        return {**vars(effect), "means": means}
 
 
-def content(found: PageRuns) -> Content:
-    """Compares runs.
+def content(table: RunTable) -> Content:
+    """Adds to a table what only a page shows.
 
     Args:
-        found: At least one run.
+        table: Of at least one run.
     """
-    settings = differences(found.runs)
-    experiments = group(found.runs, settings)
-    names = dict.fromkeys(name for experiment in experiments for name in experiment.scores)
-    offered = metrics.compared(names)
-    primary = metrics.choose_primary(offered, [run.monitor for run in found.runs])
-    in_order = ordered(experiments, primary, 0) if primary else experiments
-    in_order = [replace(one, name=f"E{rank}") for rank, one in enumerate(in_order, start=1)]
-    pictures = gallery(in_order)
-    colours: Mapping[str, str] = {
-        label: colour
-        for run in reversed(found.runs)
-        for label, colour in zip(run.config["dataset"]["classes"], run.config["dataset"]["colours"], strict=False)
-    }
-    classes = list(dict.fromkeys(label for run in found.runs for label in run.config["dataset"]["classes"]))
+    classes: dict[str, str] = {}
+    for run in table.runs:
+        own = run.config["dataset"]
+        known = dict(zip(own["classes"], own["colours"], strict=False))
+        classes = {**dict.fromkeys(own["classes"], NO_COLOUR), **classes, **known}
     return Content(
-        folders=found.folders,
-        settings=settings,
-        experiments=in_order,
-        metrics=offered,
-        primary=primary,
-        class_groups=metrics.class_groups(names),
+        table=table,
+        class_groups=metrics.class_groups(table.logged),
         classes=classes,
-        colours=[colours.get(label, NO_COLOUR) for label in classes],
-        effects=effects(in_order, settings),
-        gallery=pictures,
-        notes=notes(found, in_order, primary),
+        effects=effects(table.experiments, table.settings),
+        gallery=gallery(table.experiments),
+        notes=notes(table),
     )
 
 
-def _means(scores: tuple[Mean | None, Mean | None] | None) -> list[Any]:
-    if scores is None:
-        return [None, None]
-    return [None if mean is None else [_number(mean.mean), _number(mean.std), mean.count] for mean in scores]
-
-
-def _only_means(scores: tuple[Mean | None, Mean | None] | None) -> list[float | None]:
-    return [None if mean is None else _number(mean.mean) for mean in scores or (None, None)]
-
-
-def _rounded(values: tuple[float | None, float | None] | None) -> list[float | None]:
-    return [_number(value) for value in values or (None, None)]
+def _numbers(mean: Mean | None) -> list[Any] | None:
+    return None if mean is None else [_number(mean.mean), _number(mean.std), mean.count]
 
 
 def _number(value: float | None) -> float | None:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cromss.report.page.experiments import PageExperiment
+from cromss.report.table import Experiment
 
 _POINTS = 200
-"""Points a curve at most: more than the pixels between two of them tell."""
+"""Points per curve at most; more could not be told apart on a screen."""
 
 _ALL_POINTS = 30_000
 """Points of a metric at most, all experiments together, so that hundreds load at once."""
@@ -18,8 +18,8 @@ Curve = tuple[list[int], list[float | None], list[float | None]]
 """Epochs, means, standard deviations (None for a single seed)."""
 
 
-def curves(experiments: Sequence[PageExperiment], metric: str) -> list[Curve]:
-    """One curve an experiment, empty where no counted run logged the metric.
+def curves(experiments: Sequence[Experiment], metric: str) -> list[Curve]:
+    """One curve per experiment, empty where no counted run logged the metric.
 
     Args:
         experiments: All of the page.
@@ -29,10 +29,14 @@ def curves(experiments: Sequence[PageExperiment], metric: str) -> list[Curve]:
     return [_curve(experiment, metric, points) for experiment in experiments]
 
 
-def _curve(experiment: PageExperiment, metric: str, points: int) -> Curve:
-    by_seed = {experiment.runs[number].seed: experiment.runs[number].metrics for number in experiment.counted}
-    known = [metrics for metrics in by_seed.values() if metric in metrics.values]
-    finite = [(m.epochs[keep], m.values[metric][keep]) for m in known if (keep := np.isfinite(m.values[metric])).any()]
+def _curve(experiment: Experiment, metric: str, points: int) -> Curve:
+    runs = [experiment.runs[number] for number in experiment.counted]
+    by_seed = {run.seed: run.metrics for run in runs if metric in run.metrics.values}
+    finite = [
+        (known.epochs[keep], known.values[metric][keep])
+        for known in by_seed.values()
+        if (keep := np.isfinite(known.values[metric])).any()
+    ]
     if not finite:
         return [], [], []
     epochs = np.unique(np.concatenate([of_run for of_run, _ in finite]))

@@ -1,64 +1,66 @@
-"""The page's table for other programs: CSV and Markdown."""
+"""The table beside a page, for other programs: CSV and Markdown."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Sequence
-from typing import Any
-
-from cromss.io.cells import csv_cell, markdown
-from cromss.report.page.content import Content
-from cromss.report.page.differences import ABSENT
-from cromss.report.page.experiments import EPOCHS, Mean, best, mean_of
-from cromss.report.page.metrics import in_table, is_share, title
+from cromss.io.cells import markdown
+from cromss.report.differences import ABSENT
+from cromss.report.formats import csv_table, markdown_table
+from cromss.report.metrics import in_table, is_share, title
+from cromss.report.notes import notes
+from cromss.report.table import EPOCHS, Mean, RunTable
 
 
-def table_csv(content: Content) -> str:
-    """A row an experiment: settings, seeds, and of each metric and epoch mean, deviation and number of seeds.
+def table_csv(table: RunTable) -> str:
+    """One row per experiment: settings, seeds, and of each metric and epoch mean, deviation and number of seeds.
 
     Shares lie in [0, 1]; a value that is not known is empty.
     """
-    columns = [(name, epoch) for name in content.metrics for epoch in _epochs(name)]
-    heads = [f"{_csv_name(name, epoch)} {part}" for name, epoch in columns for part in ("mean", "std", "n")]
-    header = ["experiment", *(setting.key for setting in content.settings), "seeds", "states", *heads]
+    columns = _columns(table)
+    heads = [f"{name} {part}" for name, _, _ in columns for part in ("mean", "std", "n")]
     rows = []
-    for one in content.experiments:
-        scores = [mean_of(one, name, epoch) for name, epoch in columns]
-        states = dict.fromkeys(run.state for run in one.runs)
-        about = [one.name, *one.settings, " ".join(map(str, one.seeds)), " ".join(states)]
-        rows.append([*about, *(cell for score in scores for cell in _parts(score))])
-    return _csv(header, rows)
+    for one in table.experiments:
+        means = [one.mean(metric, epoch) for _, metric, epoch in columns]
+        scores = [cell for mean in means for cell in ((mean.mean, mean.std, mean.count) if mean else ("", "", 0))]
+        rows.append([one.name, *one.settings, " ".join(map(str, one.seeds)), " ".join(one.states), *scores])
+    return csv_table(["experiment", *(setting.key for setting in table.settings), "seeds", "states", *heads], rows)
 
 
-def runs_csv(content: Content) -> str:
-    """A row a run: its experiment, folder, state, settings, and each metric at both epochs."""
-    columns = [(name, epoch) for name in content.metrics for epoch in _epochs(name)]
-    settings = [setting.key for setting in content.settings]
-    header = ["run", "experiment", "seed", "state", "counted", "commit", *settings]
+def runs_csv(table: RunTable) -> str:
+    """One row per run: its experiment, folder, state, settings, and each metric at both epochs."""
+    columns = _columns(table)
+    header = ["run", "experiment", "seed", "state", "counted", "commit", *(setting.key for setting in table.settings)]
     rows = []
-    for one in content.experiments:
+    for one in table.experiments:
         for number, (run, values) in enumerate(zip(one.runs, one.values, strict=True)):
-            reached = [values.get(name, (None, None))[epoch] for name, epoch in columns]
+            reached = [values.get(metric, (None, None))[epoch] for _, metric, epoch in columns]
             about = [run.name, one.name, run.seed, run.state, number in one.counted, run.commit]
             rows.append([*about, *one.settings, *reached])
-    return _csv([*header, *(_csv_name(name, epoch) for name, epoch in columns)], rows)
+    return csv_table([*header, *(name for name, _, _ in columns)], rows)
 
 
-def table_markdown(content: Content) -> str:
+def table_markdown(table: RunTable) -> str:
     """The table as it first stands in the page, at the best epoch, the best of a column in bold; and the notes."""
-    shown = in_table(content.metrics)
-    if content.primary is not None:
-        shown = [content.primary, *(name for name in shown if name != content.primary)]
-    tops = {name: best(content.experiments, name, 0) for name in shown}
-    names = [*(setting.label for setting in content.settings), *(title(name) for name in shown)]
-    header = ["", *map(markdown, names), "seeds"]
-    lines = [_row(header), _row(["---", *("---" for _ in content.settings), *("---:" for _ in shown), "---:"])]
-    for one in content.experiments:
-        cells = [_cell(mean_of(one, name, 0), name, tops[name] if one.is_done else None) for name in shown]
-        lines.append(_row([one.name, *(markdown(str(value)) for value in one.settings), *cells, str(len(one.seeds))]))
+    shown = in_table(table.metrics)
+    if table.primary is not None:
+        shown = [table.primary, *(name for name in shown if name != table.primary)]
+    names = [*(setting.label for setting in table.settings), *(title(name) for name in shown)]
+    rows = [["", *map(markdown, names), "seeds"]]
+    for one in table.experiments:
+        cells = [_cell(one.mean(name), name, table.best(name, 0) if one.is_done else None) for name in shown]
+        rows.append([one.name, *(markdown(str(value)) for value in one.settings), *cells, str(len(one.seeds))])
+    lines = markdown_table(rows, "l" * (1 + len(table.settings)) + "r" * (len(shown) + 1))
     what = "Mean ± standard deviation over seeds, at the best epoch of each run; shares in percent."
-    return "\n".join([*lines, "", what, "", *(f"- {markdown(note)}" for note in content.notes)]) + "\n"
+    return "\n".join([*lines, "", what, "", *(f"- {markdown(note)}" for note in notes(table))]) + "\n"
+
+
+def _columns(table: RunTable) -> list[tuple[str, str, int]]:
+    """Name, metric and position in `EPOCHS`; a test has one score."""
+    return [
+        (metric, metric, 0) if metric.startswith("test/") else (f"{metric} {when}", metric, epoch)
+        for metric in table.metrics
+        for epoch, when in enumerate(EPOCHS)
+        if not (metric.startswith("test/") and epoch)
+    ]
 
 
 def _cell(mean: Mean | None, name: str, top: float | None) -> str:
@@ -70,32 +72,3 @@ def _cell(mean: Mean | None, name: str, top: float | None) -> str:
 
 def _number(value: float, name: str) -> str:
     return f"{100 * value:.2f}" if is_share(name) else f"{value:.3f}"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _epochs(name: str) -> range:
-    """A test has one score."""
-    return range(1) if name.startswith("test/") else range(len(EPOCHS))
-
-
-def _csv_name(name: str, epoch: int) -> str:
-    return name if name.startswith("test/") else f"{name} {EPOCHS[epoch]}"
-
-
-def _parts(mean: Mean | None) -> tuple[Any, Any, Any]:
-    return ("", "", 0) if mean is None else (_exact(mean.mean), _exact(mean.std), mean.count)
-
-
-def _exact(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"
-
-
-def _csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow([csv_cell(name) for name in header])
-    writer.writerows([[_exact(cell) if isinstance(cell, float) else csv_cell(cell) for cell in row] for row in rows])
-    return text.getvalue()

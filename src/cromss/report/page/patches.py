@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,17 +11,19 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageColor
 
-from cromss.report.page.experiments import PageExperiment
+from cromss.report.read import Run
+from cromss.report.table import Experiment
 from cromss.runs.names import PANELS
 from cromss.runs.patches import Column, Patches, read_patches
-
-log = logging.getLogger(__name__)
 
 SHOWN = 12
 """Experiments at most, best first: the page grows with each."""
 
 _BY_RUN = ("prediction", "weight")
 """Beginnings of the titles of columns that depend on the run; the others are what it was given."""
+
+Columns = dict[str, dict[str, list[str]]]
+"""Title -> ``pictures``, one PNG per patch, and ``classes``, the names of those that occur in them."""
 
 
 @dataclass
@@ -31,12 +32,12 @@ class Block:
 
     Attributes:
         locations: Names of the patches.
-        left: Title -> PNG a patch, of what all of them were given.
-        runs: What each made of it: name, seed, epoch, and title -> PNG a patch.
+        given: What all of them were given.
+        runs: What each made of it: name, seed, epoch, and columns.
     """
 
     locations: Sequence[str]
-    left: dict[str, list[str]]
+    given: Columns
     runs: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -53,10 +54,10 @@ class Gallery:
     notes: Sequence[str]
 
 
-def gallery(experiments: Sequence[PageExperiment]) -> Gallery:
+def gallery(experiments: Sequence[Experiment]) -> Gallery:
     """Collects the patches of the first experiments that have any, each of its first counted run.
 
-    Two draw the same patches where names, size and labels agree: the same place under other labels is another patch.
+    Two draw the same patches where names, size and labels agree: the same location under other labels is another patch.
 
     Args:
         experiments: Best first.
@@ -64,32 +65,25 @@ def gallery(experiments: Sequence[PageExperiment]) -> Gallery:
     blocks: dict[tuple[object, ...], Block] = {}
     notes, shown, all_with = [], 0, 0
     for experiment in experiments:
-        found = None
-        for number in experiment.counted:
+        run, found = None, None
+        for run in (experiment.runs[number] for number in experiment.counted):
             try:
-                found = read_patches(experiment.runs[number].path / PANELS)
+                found = read_patches(run.path / PANELS)
             except (ValueError, OSError) as error:
-                log.warning("Left out: %s", error)
                 notes.append(f"Left out: {error}.")
             if found is not None:
                 break
-        if found is None:
+        if run is None or found is None:
             continue
         all_with += 1
         if shown < SHOWN:
             shown += 1
-            run = experiment.runs[number]
-            colours = run.config["dataset"]["colours"]
-            given = [column for column in found.columns if not column.title.startswith(_BY_RUN)]
-            made = [column for column in found.columns if column.title.startswith(_BY_RUN)]
-            block = blocks.setdefault(
-                _identity(found), Block(found.locations, {column.title: _pngs(column, colours) for column in given})
-            )
-            pictures = {column.title: _pngs(column, colours) for column in made}
+            given, made = ([c for c in found.columns if c.title.startswith(_BY_RUN) == own] for own in (False, True))
+            block = blocks.setdefault(_identity(found), Block(found.locations, _columns(given, run)))
             about = {"name": experiment.name, "seed": run.seed, "epoch": found.epoch}
-            block.runs.append({**about, "columns": pictures})
+            block.runs.append({**about, "columns": _columns(made, run)})
     if len(blocks) > 1:
-        notes.append("The patches are not the same in all experiments: each group stands by itself.")
+        notes.append("The patches are not the same in all experiments: each group is shown by itself.")
     if all_with > shown:
         notes.append(f"The best {shown} of {all_with} experiments with pictures.")
     return Gallery(list(blocks.values()), notes)
@@ -100,8 +94,21 @@ def _identity(patches: Patches) -> tuple[object, ...]:
     return (tuple(patches.locations), labels.shape, labels.tobytes())
 
 
-def _pngs(column: Column, colours: Sequence[str]) -> list[str]:
-    return [_png(values, column.kind, colours) for values in column.values]
+def _columns(columns: Sequence[Column], run: Run) -> Columns:
+    classes, colours = run.config["dataset"]["classes"], run.config["dataset"]["colours"]
+    return {
+        column.title: {
+            "pictures": [_png(values, column.kind, colours) for values in column.values],
+            "classes": _present(column, classes),
+        }
+        for column in columns
+    }
+
+
+def _present(column: Column, classes: Sequence[str]) -> list[str]:
+    if column.kind != "classes":
+        return []
+    return [classes[c] if c < len(classes) else "unlabelled" for c in np.unique(column.values).tolist()]
 
 
 def _png(values: np.ndarray, kind: str, colours: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ _SCRIPTS = ("format.js", "table.js", "figures.js", "patches.js", "main.js")
 def render(content: Content) -> str:
     """Draws the page.
 
-    Plotly and the learning curves lie in it compressed, and are unpacked when a figure comes into sight.
+    Plotly and the learning curves are compressed in it, and unpacked when a figure comes into sight.
 
     Args:
         content: What it shows.
@@ -39,7 +39,7 @@ def render(content: Content) -> str:
     scripts = [assets.joinpath(name).read_text(encoding="utf-8") for name in _SCRIPTS]
     return environment.get_template("page.html.j2").render(
         content=content,
-        runs=sum(len(experiment.runs) for experiment in content.experiments),
+        runs=len(content.table.runs),
         css=Markup(assets.joinpath("page.css").read_text(encoding="utf-8")),
         script=Markup("\n".join(scripts)),
         data=_json(content.payload()),

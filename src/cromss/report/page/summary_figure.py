@@ -8,10 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from cromss.report.metrics import is_share, title
 from cromss.report.page.content import Content
 from cromss.report.page.effects import Effect
-from cromss.report.page.experiments import mean_of
-from cromss.report.page.metrics import is_share, title
 
 _BARS = 20
 """Experiments at most."""
@@ -20,6 +19,9 @@ _EFFECTS = 6
 """Settings at most."""
 
 _COLUMNS = 3
+_TICKS = 8
+"""Values that have a tick each, at most."""
+
 _BLUE, _GREY = "#2a63b8", "#8a8f98"
 
 
@@ -32,8 +34,8 @@ def summary_png(content: Content) -> bytes:
     Returns:
         A PNG; where no run has a score it says so.
     """
-    effects = content.effects[:_EFFECTS] if content.primary else []
-    bars = min(_BARS, len(content.experiments))
+    effects = content.effects[:_EFFECTS] if content.table.primary else []
+    bars = min(_BARS, len(content.table.experiments))
     lines = -(-len(effects) // _COLUMNS)
     heights = [0.3 * bars + 0.9, *[2.7] * lines]
     figure = Figure(figsize=(11, sum(heights)), layout="constrained")
@@ -48,13 +50,14 @@ def summary_png(content: Content) -> bytes:
 
 
 def _draw_bars(axis: Axes, content: Content) -> None:
-    if content.primary is None:
+    table = content.table
+    if table.primary is None:
         axis.set_axis_off()
         axis.text(0.5, 0.5, "no run has logged a score yet", ha="center", transform=axis.transAxes)
         return
-    name, factor = content.primary, _factor(content.primary)
-    known = [(one, mean) for one in content.experiments if (mean := mean_of(one, name, 0)) is not None][:_BARS]
-    labels = [f"{one.name}  {_short(one.label(content.settings))}" for one, _ in known]
+    name, factor = table.primary, _factor(table.primary)
+    known = [(one, mean) for one in table.experiments if (mean := one.mean(name)) is not None][:_BARS]
+    labels = [f"{one.name}  {_short(one.label(table.settings))}" for one, _ in known]
     axis.barh(
         range(len(known)),
         [factor * mean.mean for _, mean in known],
@@ -68,30 +71,44 @@ def _draw_bars(axis: Axes, content: Content) -> None:
         axis.text(0, row, f"  {factor * mean.mean:.2f}", va="center", color="white", fontsize=8.5)
     axis.set_yticks(range(len(known)), labels, fontsize=8.5)
     axis.invert_yaxis()
-    axis.set_xlabel(_axis_title(name))
-    more = len(content.experiments) - len(known)
-    axis.set_title("Mean and standard deviation over seeds" + (f"; {more} more not shown" if more else ""), fontsize=10)
+    axis.set_xlabel(_axis_title(name), fontsize=8.5)
+    axis.tick_params(labelsize=8.5)
+    more = len(table.experiments) - len(known)
+    about = ["Mean and standard deviation over seeds"]
+    about += ["grey: not done"] * any(not one.is_done for one, _ in known) + [f"{more} more not shown"] * bool(more)
+    axis.set_title("; ".join(about), fontsize=10)
     axis.spines[["top", "right"]].set_visible(False)
 
 
 def _draw_effect(axis: Axes, effect: Effect, content: Content) -> None:
-    name = str(content.primary)
+    name, experiments = str(content.table.primary), content.table.experiments
     factor = _factor(name)
     numeric = effect.axis != "category"
     places = [float(value) if numeric else float(n) for n, value in enumerate(effect.values)]
     for place, members in zip(places, effect.members, strict=True):
-        chosen = [content.experiments[member] for member in members]
+        chosen = [experiments[member] for member in members]
         values = [one.values[run].get(name, (None, None))[0] for one in chosen for run in one.counted]
         points = [factor * value for value in values if value is not None]
         axis.plot([place] * len(points), points, "o", color=_GREY, alpha=0.45, markersize=4, linewidth=0)
-    means = effect.means(content.experiments, name, 0)
-    known = [(place, factor * mean) for place, mean in zip(places, means, strict=True) if mean is not None]
-    axis.plot([place for place, _ in known], [mean for _, mean in known], "o-", color=_BLUE, linewidth=1.6)
+    means = effect.means(experiments, name, 0)
+    known = [(place, mean) for place, mean in zip(places, means, strict=True) if mean is not None]
+    axis.errorbar(
+        [place for place, _ in known],
+        [factor * mean.mean for _, mean in known],
+        yerr=[factor * (mean.std or 0) for _, mean in known],
+        fmt="o-" if numeric else "o",  # nothing lies between two categories
+        color=_BLUE,
+        linewidth=1.4,
+        capsize=3,
+    )
     if numeric:
         axis.set_xscale(effect.axis)
+        if len(places) <= _TICKS:
+            axis.set_xticks(places, [f"{place:g}" for place in places])
+            axis.minorticks_off()
     else:
         axis.set_xticks(places, [_short(str(value), 14) for value in effect.values], fontsize=8)
-        axis.margins(x=0.2)
+        axis.set_xlim(-0.5, len(places) - 0.5)
     axis.set_title(_short(effect.label) + (" (unbalanced)" if effect.note else ""), fontsize=10)
     axis.set_ylabel(_axis_title(name), fontsize=8.5)
     axis.tick_params(labelsize=8.5)

@@ -113,14 +113,19 @@ async function drawEffects() {
       }
     }));
     const means = effect.means[STATE.metric][STATE.epoch];
-    const known = effect.values.map((value, v) => [value, means[v]]).filter(([, mean]) => mean !== null);
+    const known = effect.values.map((value, v) => [place(value), means[v]]).filter(([, mean]) => mean !== null);
     const positions = effect.values.map(place);
     const few = effect.values.length <= 8;
     const ends = effect.axis === "category" ? { range: [-0.5, effect.values.length - 0.5] } : { type: effect.axis };
     const ticks = effect.axis === "category" || few ? { tickmode: "array", tickvals: positions, ticktext: effect.values.map((v) => plain(short(String(v), 22))) } : {};
     return Plotly.react(target.children[n].lastElementChild, [
       { x, y, text: texts, mode: "markers", marker: { color: theme("quiet"), size: 6, opacity: 0.45 }, hovertemplate: "%{y:.4~g}<br>%{text}<extra></extra>", showlegend: false },
-      { x: known.map(([value]) => place(value)), y: known.map(([, mean]) => scale(mean)), mode: "lines+markers", line: { color: theme("accent"), width: 1.8 }, marker: { size: 8 }, hovertemplate: "mean %{y:.4~g}<extra></extra>", showlegend: false },
+      {
+        x: known.map(([value]) => value), y: known.map(([, [mean]]) => scale(mean)),
+        error_y: { type: "data", array: known.map(([, [, std]]) => scale(std ?? 0)), color: theme("accent"), thickness: 1.4, width: 4 },
+        mode: effect.axis === "category" ? "markers" : "lines+markers",   // nothing lies between two categories
+        line: { color: theme("accent"), width: 1.8 }, marker: { color: theme("accent"), size: 8 }, hovertemplate: "mean %{y:.4~g}<extra></extra>", showlegend: false,
+      },
     ], layout(270, { xaxis: { ...ends, ...ticks }, yaxis: { title: { text: yTitle(metric) } }, margin: { l: 56, r: 10, t: 10, b: 40 } }), CONFIG);
   }));
 }
@@ -132,14 +137,15 @@ async function drawClasses() {
   const z = shown.map((position) => group.values[position].map((values) => values[STATE.epoch] === null ? null : 100 * values[STATE.epoch]));
   const names = shown.map((position) => DATA.experiments[position]);
   const dark = window.matchMedia("(prefers-color-scheme: dark)").matches;
-  const scale = dark ? [[0, "#1d2229"], [1, "#3d74c0"]] : [[0, "#f7f9fc"], [1, "#2f6fc2"]];
+  const scale = dark ? [[0, "#1d2229"], [1, "#3d74c0"]] : [[0, "#f7f9fc"], [1, "#84aee6"]];
   const more = STATE.shown.length - shown.length;
   await Plotly.react(byId("classes"), [{
-    type: "heatmap", z, x: DATA.classes.map((label) => plain(short(label, 20))), y: names.map((one) => one.name), customdata: names.map((one) => DATA.classes.map(() => plain(one.label))),
-    colorscale: scale, zmin: 0, zmax: Math.max(1, ...z.flat()), showscale: false, xgap: 2, ygap: 2, texttemplate: "%{z:.1f}", hoverongaps: false,
-    hovertemplate: "%{x}: %{z:.2f} %<br>%{y} %{customdata}<extra></extra>",
+    type: "heatmap", z, x: DATA.classes, y: names.map((one) => one.name), customdata: names.map((one) => DATA.classes.map((label) => plain(`${label}, ${one.name} ${one.label}`))),
+    colorscale: scale, zmin: 0, zmax: Math.max(1, ...z.flat()), showscale: false, xgap: 2, ygap: 2, texttemplate: "%{z:.1f}", textfont: { color: theme("ink") }, hoverongaps: false,
+    hovertemplate: "%{z:.2f} %<br>%{customdata}<extra></extra>",
   }], layout(70 + 26 * Math.max(1, shown.length) + (more ? 20 : 0), {
-    xaxis: { side: "top", showgrid: false, ticks: "", tickangle: 0, fixedrange: true },
+    xaxis: { side: "top", type: "category", showgrid: false, ticks: "", tickangle: 0, fixedrange: true, tickmode: "array", tickvals: DATA.classes,
+      ticktext: DATA.classes.map((label, n) => `<span style="color:${DATA.colours[n]}">■</span> ${plain(short(label, 20))}`) },
     yaxis: { autorange: "reversed", showgrid: false, ticks: "", type: "category", fixedrange: true, tickmode: "array",
       tickvals: names.map((one) => one.name), ticktext: names.map((one) => plain(short(`${one.name}  ${one.label}`, 40))) },
     margin: { l: 60, r: 10, t: 44, b: more ? 26 : 6 },

@@ -1,4 +1,4 @@
-// The table: a row an experiment, sorted and filtered; on demand a row a run.
+// The table: one row per experiment, sorted and filtered; on demand one row per run.
 const HAS_STATES = DATA.experiments.some((one) => one.states.join() !== "done");
 
 function columns() {

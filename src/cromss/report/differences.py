@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
-from cromss.report.page.run_folder import PageRun, weights_paths
-from cromss.runs.identity import experiment_settings
+from cromss.report.read import Run
+from cromss.runs.identity import experiment_settings, leaves
 
 ABSENT = "\N{EN DASH}"
 """Shown where a run has no such setting."""
 
 _NO_GROUPS = ("hydra/", "trainer/hardware")
-"""Beginnings of choices that say where a run goes on, not what it is."""
+"""Beginnings of choices that say where a run is computed, not what it is."""
 
 Column = tuple[str, ...]
-"""A value a run, as JSON; `ABSENT` without."""
+"""One value per run, as JSON; `ABSENT` without."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Setting:
     Attributes:
         key: Dotted; of a group its name.
         label: The end of the key, as long as no other setting ends so.
-        values: A value a run, in the order of the runs: a number, else text.
+        values: One value per run, in the order of the runs: a number, else text.
     """
 
     key: str
@@ -42,12 +42,12 @@ class Setting:
         return bool(present) and all(isinstance(value, int | float) for value in present)
 
 
-def differences(runs: Sequence[PageRun]) -> list[Setting]:
+def differences(runs: Sequence[Run]) -> list[Setting]:
     """The settings that tell runs apart, without what follows from another of them.
 
-    The config is resolved: one override shows at every place that refers to it, and one option of a group changes all
-    keys of the group. Of columns that are equal the one counts that was overridden, else the one with the shortest key.
-    A key that nobody overrode goes where a column that stays decides it.
+    The config is resolved: one override appears at every key that refers to it, and one option of a group changes all
+    keys of the group. Of equal columns the overridden one is kept, else the one with the shortest key. A key that
+    nobody overrode is left out where a column that is kept determines it.
 
     Args:
         runs: At least one.
@@ -57,7 +57,7 @@ def differences(runs: Sequence[PageRun]) -> list[Setting]:
     """
     overridden = frozenset[str]().union(*(run.overridden for run in runs))
     groups = _columns([{_dotted(key): run.choices[key] for key in run.choices if _is_group(key)} for run in runs])
-    keys = _columns([{**experiment_settings(run.config), **weights_paths(run.config)} for run in runs])
+    keys = _columns([_settings(run) for run in runs])
     kept = {key: column for key, column in groups.items() if ABSENT not in column}
     taken = set(kept.values())
     ranked = sorted(keys, key=lambda key: (key not in overridden, "_target_" in key, key.count("."), len(key)))
@@ -76,6 +76,12 @@ def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
     """Keys whose values differ among runs; of those with equal columns the first."""
     columns = _columns(settings)
     return list({column: key for key, column in reversed(columns.items())}.values())[::-1]
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    """Those that make the experiment; of paths that of the weights alone, from which the training started."""
+    weights = {key: value for key, value in leaves(run.config) if key.startswith("backbone.weights_path")}
+    return experiment_settings(run.config) | weights
 
 
 def _columns(settings: Sequence[Mapping[str, Any]]) -> dict[str, Column]:

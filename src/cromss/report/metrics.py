@@ -1,4 +1,4 @@
-"""What is measured of a run: names of metrics, and their values by epoch."""
+"""What is measured of a run: names of metrics, and their values per epoch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ _CLASS = re.compile(r"(?P<group>\w+/\w+/iou(_true)?)/(?P<label>\w+)")
 _NAMES = {"oa": "OA", "aa": "AA", "miou": "mIoU", "mf1": "mF1", "iou": "IoU", "loss": "loss", "selected": "selected"}
 _NAMES |= {"wrong_selected": "wrong among selected", "wrong_all": "wrong labels"}
 _LOW = ("loss", "wrong_selected", "wrong_all")
-_TRUTH = "_true"
+TRUTH = "_true"
+"""End of the names of scores against exact labels, where a dataset has them beside noisy ones."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def is_share(metric: str) -> bool:
 
 def compared(names: Iterable[str]) -> list[str]:
     """Of logged names those worth a choice in the page: scores and whole losses, without those of single classes."""
-    last = (*_NAMES, *(f"{name}{_TRUTH}" for name in ("oa", "aa", "miou", "mf1")))
+    last = (*_NAMES, *(f"{name}{TRUTH}" for name in ("oa", "aa", "miou", "mf1")))
     chosen = [name for name in names if name.rpartition("/")[2] in last]
     return sorted(chosen, key=_order)
 
@@ -89,7 +90,7 @@ def in_table(names: Iterable[str]) -> list[str]:
 def title(metric: str) -> str:
     """``"val s2 mIoU"``; ``"val s2 mIoU (truth)"`` where the labels compared with are exact."""
     *where, last = metric.split("/")
-    bare = last.removesuffix(_TRUTH)
+    bare = last.removesuffix(TRUTH)
     return " ".join([*where, _NAMES.get(bare, bare)]) + (" (truth)" if bare != last else "")
 
 
@@ -128,5 +129,5 @@ def choose_primary(names: Sequence[str], monitors: Iterable[str]) -> str | None:
 def _order(name: str) -> tuple[object, ...]:
     stage, *_, last = name.split("/")
     branch = name.split("/")[1] if name.count("/") > 1 else ""
-    rank = list(_NAMES).index(last.removesuffix(_TRUTH)) if last.removesuffix(_TRUTH) in _NAMES else len(_NAMES)
+    rank = list(_NAMES).index(last.removesuffix(TRUTH)) if last.removesuffix(TRUTH) in _NAMES else len(_NAMES)
     return (("val", "test", "train").index(stage) if stage in ("val", "test", "train") else 3, branch, rank, last)

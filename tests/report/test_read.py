@@ -1,14 +1,15 @@
 """What is found below a folder, whole or not."""
 
 import json
-import logging
 
 import numpy as np
 import pytest
 import yaml
 
-from cromss.report.page.metrics import choose_primary, title
-from cromss.report.page.read import read_runs
+from cromss.report.metrics import choose_primary, title
+from cromss.report.read import read_runs
+from cromss.report.table import compared
+from cromss.runs.identity import config_hash
 from cromss.runs.lock import hold
 from helpers.invented_runs import config, invent_run, write_metrics
 from helpers.records import BEGUN
@@ -57,7 +58,7 @@ def test_a_test_alone_is_a_run_and_scores_are_named_by_class(invent, tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("config.yaml", "a: [", "config.yaml is damaged"),
+        ("config.yaml", "a: [", "config.yaml: it is not YAML"),
         ("config.yaml", "seed: 1", "not the whole config of a run"),
         ("run.json", '{"format": 1, "sta', "run.json"),
         ("run.json", '{"format": 9}', "format 9"),
@@ -67,15 +68,13 @@ def test_a_test_alone_is_a_run_and_scores_are_named_by_class(invent, tmp_path):
         ("results.json", "{}", "names no format"),
     ],
 )
-def test_what_is_damaged_is_named_and_the_others_are_shown(tmp_path, run, caplog, file, content, message):
+def test_what_is_damaged_is_named_and_the_others_are_shown(tmp_path, run, file, content, message):
     invent_run(tmp_path / "runs" / "whole", config())
     (run / file).write_text(content)
-    with caplog.at_level(logging.WARNING):
-        found = read_runs([tmp_path / "runs"])
+    found = read_runs([tmp_path / "runs"])
     assert "whole" in [one.name for one in found.runs]
     assert len(found.runs) == (1 if file == "config.yaml" else 2)
     assert [message in problem and "sweep/a" in problem for problem in found.problems] == [True]
-    assert message in caplog.text
 
 
 def test_a_run_that_has_just_begun_has_no_values(tmp_path, run):
@@ -91,11 +90,92 @@ def test_a_run_below_two_folders_counts_once_and_checkpoints_are_not_searched(tm
     assert [one.path for one in found.runs] == [run]
 
 
-def test_without_runs_it_says_what_to_name(tmp_path):
-    with pytest.raises(ValueError, match=r"no runs below .* such as runs=outputs"):
-        read_runs([tmp_path])
+def test_without_a_folder_it_says_what_to_name(tmp_path):
     with pytest.raises(ValueError, match="is no folder"):
         read_runs([tmp_path / "nowhere"])
+
+
+def results(invent, **changes):
+    """The run that a `results.json` alone makes."""
+    (run,) = read_runs([invent("a", **changes).parents[1]]).runs
+    return run
+
+
+@pytest.mark.parametrize(
+    ("freeze", "epochs", "mode"),
+    [
+        ("reference", None, "frozen"),
+        ("frozen", None, "frozen"),
+        ("none", None, "finetuned"),
+        ("frozen", 20, None),
+        ("reference", 20, None),
+    ],
+)
+def test_the_mode_follows_the_freezing(invent, freeze, epochs, mode):
+    assert results(invent, freeze=freeze, freeze_epochs=epochs).mode == mode
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"format": 99}, "format 99, and this program reads 1"),
+        ({"seed": "one"}, "seed is 'one'"),
+        ({"config_hash": None}, "config_hash is None"),
+        ({"row": {"table": "dw"}}, "row.input is missing"),
+        ({"weights": ["moco"]}, "weights.0 is 'moco'"),
+        ({"tested": {}}, "tested.locations is missing"),
+        ({"scores": {}}, "scores is {}"),
+        ({"scores": {"s2": {"oa": 0.5, "aa": 0.5, "miou": 42.0, "mf1": 0.5}}}, "scores.s2.miou is 42.0"),
+        ({"scores": {"s2": {"oa": float("nan"), "aa": 0, "miou": 0, "mf1": 0}}}, "NaN"),
+        ({"scores": {"s2": {"oa": 0.5}}}, "scores.s2.aa is missing"),
+        ({"scores": {"s2": 0.5}}, "scores.s2 is 0.5"),
+    ],
+)
+def test_what_is_no_result_says_what_is_wrong(invent, tmp_path, changes, message):
+    invent("a", **changes)
+    found = read_runs([tmp_path / "outputs"])
+    assert found.runs == []
+    assert [message in problem and "a/results.json: " in problem for problem in found.problems] == [True]
+
+
+@pytest.mark.parametrize("content", [b'{"format": 1, "row"', b"", b"[1, 2]", b"{}", b"\xff\xfe\x00"])
+def test_a_damaged_file_is_named_and_the_others_are_read(invent, tmp_path, content):
+    invent("broken").write_bytes(content)
+    invent("sweep/whole")
+    found = read_runs([tmp_path / "outputs", tmp_path / "outputs" / "sweep"])
+    assert [run.path.name for run in found.runs] == ["whole"]
+    assert ["outputs/broken/results.json: it" in problem for problem in found.problems] == [True]
+
+
+def test_an_earlier_checkpoint_and_a_part_of_the_test_set_are_other_experiments(invent, tmp_path):
+    whole = {"checkpoint": "RUN/checkpoints/last.ckpt", "locations": 5128, "epochs": 50}
+    invent("a", tested=whole)
+    invent("b", tested=whole, seed=2)
+    invent("early", tested={**whole, "checkpoint": "RUN/checkpoints/epoch-009.ckpt", "epochs": 10})
+    invent("best", tested={**whole, "checkpoint": "RUN/checkpoints/best.ckpt", "epochs": 33})
+    invent("part", tested={**whole, "evaluate": "centre", "pixels": 1, "labelled": 2})
+    found = compared(read_runs([tmp_path / "outputs"])).experiments
+    assert {tuple(run.name for run in one.runs) for one in found} == {("a", "b"), ("early",), ("best",), ("part",)}
+    (early,) = [one for one in found if one.runs[0].name == "early"]
+    assert "50 epochs, tested at epoch-009.ckpt" in early.description()
+
+
+def test_a_training_and_its_test_are_one_experiment(tmp_path, invent):
+    run = invent_run(tmp_path / "outputs" / "trained", config(), curve=[0.4])
+    hash_ = config_hash(config())
+    invent("tested", 60, branches=("s1", "s2"), config_hash=hash_, weights=[])
+    early = {"checkpoint": "RUN/checkpoints/epoch-009.ckpt", "locations": 5128, "epochs": 10}
+    invent("early", 50, branches=("s1", "s2"), config_hash=hash_, weights=[], tested=early)
+    one, other = sorted(compared(read_runs([run.parent])).experiments, key=lambda one: -len(one.runs))
+    assert {run.name for run in one.runs} == {"trained", "tested"}
+    assert (one.mean("val/s2/miou").mean, one.mean("test/s2/miou").mean) == (0.4, 0.6)
+    assert one.repeated() == {}
+    assert [run.name for run in other.runs] == ["early"]
+
+
+def test_a_folder_without_settings_says_so(tmp_path, run):
+    (run / "config.yaml").unlink()
+    assert read_runs([tmp_path]).problems == ["runs/sweep/a: it has no config.yaml"]
 
 
 NAMES = ["val/loss", "val/common/miou", "val/s1/miou", "val/s2/miou", "test/s2/miou"]

@@ -1,7 +1,7 @@
 """Which settings become columns."""
 
-from cromss.report.page.differences import ABSENT, differences
-from cromss.report.page.read import read_runs
+from cromss.report.differences import ABSENT, differences
+from cromss.report.read import read_runs
 from helpers.invented_runs import config, invent_run
 
 
