@@ -21,7 +21,7 @@ def started(tmp_path, cache, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     server = multiprocessing.get_context("forkserver")
     server.set_forkserver_preload(
-        ["cromss.cli.train", "cromss.cli.run", "segmentation_models_pytorch", "torch._dynamo"]
+        ["cromss.cli.train", "cromss.cli.training", "segmentation_models_pytorch", "torch._dynamo"]
     )
 
     def call(*overrides):

@@ -283,7 +283,7 @@ def test_labels_beyond_the_classes_are_refused(here, capfd):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["trainer.checkpoint=nowhere.ckpt"], "trainer.checkpoint=nowhere.ckpt is no file"),
+        (["trainer.checkpoint=nowhere.ckpt"], "trainer.checkpoint=nowhere.ckpt does not exist"),
         (["backbone.decoder=pan"], "wants one number, e.g. 32; null takes that"),
         (["fusion=mid"], "it was trained with fusion=single, dataset.modality=s2, and this test asks for fusion=mid"),
         (["dataset.bands=9"], "is a checkpoint of another model: it was trained with dataset.bands=13"),

@@ -87,7 +87,7 @@ def test_a_killed_run_goes_on_by_the_same_command_in_the_same_folder(train, tmp_
     epochs = len(metrics(folder)) + 1
     # Another number of epochs is another name: only the folder is given.
     done = train(*many, f"trainer.epochs={epochs}", f"hydra.run.dir='{folder}'")
-    assert "goes on from" in done.stdout
+    assert "resumes from" in done.stdout
     assert [int(row["epoch"]) for row in metrics(folder)] == list(range(epochs))
     assert json.loads((folder / "run.json").read_text())["state"] == "done"
 

@@ -87,7 +87,7 @@ MISTAKES = [
     ([*SMALL, "selection.prop=1.5"], "selection.prop=1.5 must be a number in [0, 1]"),
     ([*SMALL, "dataset.crop=48"], "dataset.crop=48"),
     ([*SMALL, "fusion=single"], "set selection=none"),
-    ([*SMALL, "trainer.resume=nowhere.ckpt"], "nowhere.ckpt is no file"),
+    ([*SMALL, "trainer.resume=nowhere.ckpt"], "trainer.resume=nowhere.ckpt does not exist"),
     ([*SMALL, "dataset.cache=/proc/nowhere"], "/proc/nowhere"),
     ([*SMALL, "backbone.encoder=resnet19"], "did you mean resnet18"),
     ([*SMALL, "trainer.monitor=val/s2/mio"], "trainer.monitor=val/s2/mio is never measured: choose e.g. val/s2/miou"),
@@ -188,7 +188,7 @@ def test_ctrl_c_ends_cleanly_and_the_run_goes_on_later(train, tmp_path, cache):
         time.sleep(0.2)
     stdout, stderr = interrupted(running)
     assert running.returncode == 130, stderr
-    assert "The same command goes on" in stdout
+    assert "The same command resumes" in stdout
     assert "Traceback" not in stderr
     done_epochs = len(metrics(tmp_path / "run"))
     assert 0 < done_epochs < 200

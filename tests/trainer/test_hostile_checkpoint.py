@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from cromss.backbone import load_weights
-from cromss.cli.recompose import Composed, as_trained, set_trained
+from cromss.cli.compose import Composed
+from cromss.cli.recompose import as_trained, set_trained
 from cromss.cli.train import main
 from cromss.config.resolvers import register_resolvers
 from cromss.io.checkpoint import Checkpoint, Provenance, WeightsReport

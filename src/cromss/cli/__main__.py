@@ -5,51 +5,52 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
 
 import cromss
-
-PROGRAMS: Mapping[str, str] = {
-    "train": "pretrain on noisy labels, fine-tune, test; also sweeps and searches",
-    "prepare": "turn raw data into stores, check them, download and export data",
-    "predict": "map a scene with a trained network",
-    "report": "tables of runs, pages that compare them, the state of a sweep",
-    "export": "write an encoder as a file for other programs",
-}
-"""Name -> what it does, for the help."""
+from cromss.cli.help import PROGRAMS, help_of, help_of_all
 
 _COMPLETION = ("-sc", "--shell-completion", "--shell_completion")
 
 
-def main() -> None:
-    """Runs the program that the first argument names."""
-    name, rest = (sys.argv[1], sys.argv[2:]) if len(sys.argv) > 1 else ("", [])
-    if name in _COMPLETION:
-        name, rest = _completed(sys.argv[1:])
-    elif name not in PROGRAMS and "LOCAL_RANK" in os.environ:
-        # Lightning starts the further processes of a training without the name of the program.
-        name, rest = "train", sys.argv[1:]
-    if name in PROGRAMS:
-        sys.argv[1:] = rest
-        import_module(f"cromss.cli.{name}").main()
-    elif name == "--version":
+def main(program: str | None = None) -> None:
+    """Runs a program.
+
+    Args:
+        program: Its name, a key of `PROGRAMS`; None takes it from the command line.
+    """
+    name, arguments = _named(sys.argv[1:]) if program is None else (program, sys.argv[1:])
+    if "--version" in (name, *arguments):
         sys.stdout.write(_version())
     elif name in ("", "-h", "--help"):
-        sys.stdout.write(_help())
+        sys.stdout.write(help_of_all())
+    elif name not in PROGRAMS:
+        _end(f"There is no program {name!a}: choose one of {', '.join(PROGRAMS)}, as in `cromss train`")
+    elif {"-h", "--help"} & set(arguments):
+        try:
+            sys.stdout.write(help_of(name, arguments))
+        except ValueError as error:
+            _end(str(error))
     else:
-        sys.stderr.write(f"There is no program {name!a}: choose one of {', '.join(PROGRAMS)}, as in `cromss train`\n")
-        sys.exit(1)
+        sys.argv[1:] = arguments
+        import_module(f"cromss.cli.{name}").main()
 
 
-def _help() -> str:
-    lines = "".join(f"  cromss {name:9}{text}\n" for name, text in PROGRAMS.items())
-    return (
-        f"{cromss.__doc__}\n\nUsage: cromss PROGRAM [key=value ...]\n\n{lines}\n"
-        "`cromss PROGRAM --help` shows the settings of a program, with examples; `cromss --version` the versions.\n"
-        'Completion with the Tab key, in this shell:  eval "$(cromss -sc install=bash)"   # also zsh, fish\n'
-    )
+def _end(message: str) -> None:
+    sys.stderr.write(f"{message}\n")
+    sys.exit(1)
+
+
+def _named(arguments: list[str]) -> tuple[str, list[str]]:
+    """The program that a command line names, and its arguments."""
+    name = arguments[0] if arguments else ""
+    if name in _COMPLETION:
+        return _completed(arguments)
+    # Lightning starts the further processes of a training without the name of the program.
+    if name not in PROGRAMS and "LOCAL_RANK" in os.environ:
+        return "train", arguments
+    return name, arguments[1:]
 
 
 def _version() -> str:

@@ -71,6 +71,8 @@ def run_command(
 
     def unknown_key(key: str) -> str:
         known = [known for known, _, _ in keys_of(PROGRAMS[name])]
+        if key in known:
+            return f"~{key} cannot be removed: leave it out"
         return f"There is no key {key}: {did_you_mean(key, known, f'see `cromss {name} --help`')}"
 
     with interrupted_as(f"Interrupted: {interrupted}"), one_sentence(unknown_key):

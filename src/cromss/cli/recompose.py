@@ -1,52 +1,24 @@
-"""A run's config with what it was composed of; and that of a test, which starts from how the checkpoint was trained."""
+"""The config of a test, which starts from how the checkpoint was trained."""
 
 from __future__ import annotations
 
 import copy
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hydra import compose
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
+from cromss.cli.compose import Composed, choices_of, compose_whole, without_hydra
 from cromss.config.paths import TRAIN, uninterpolated
 from cromss.io.package_data import option_files
 from cromss.io.plain import NotPlainError, literal, shown
-from cromss.io.redact import redact
-from cromss.runs.config import resolved
 from cromss.runs.identity import kind_of
 from cromss.trainer.checkpoint_file import load_checkpoint
-
-
-@dataclass(frozen=True)
-class Composed:
-    """A config and where it comes from.
-
-    Attributes:
-        cfg: The config.
-        choices: Group -> chosen option.
-        overrides: What the command line said.
-    """
-
-    cfg: DictConfig
-    choices: Mapping[str, str]
-    overrides: Sequence[str]
-
-    @cached_property
-    def resolved(self) -> dict[str, Any]:
-        """The config to be stored and compared, see `cromss.runs.config.resolved`."""
-        return resolved(self.cfg)
-
-    @property
-    def stored_overrides(self) -> list[str]:
-        """The overrides without credentials."""
-        return [redact(override) for override in self.overrides]
 
 
 def as_trained(asked: Composed) -> Composed:
@@ -70,9 +42,8 @@ def as_trained(asked: Composed) -> Composed:
     said = dict(_by_key(asked.overrides))
     try:
         options, keys = _trained_with(checkpoint.provenance.overrides, asked.choices, said)
-        whole = compose("config", [*options, *asked.overrides], return_hydra_config=True)
-        choices = {str(group): str(option) for group, option in whole.hydra.runtime.choices.items()}
-        own = OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
+        whole = compose_whole([*options, *asked.overrides])
+        choices, own = choices_of(whole), without_hydra(whole)
         # Options that were asked for have other keys, such as the size of synthetic patches: those are left out.
         set_trained(own, checkpoint.config, keys, optional={group for group in said if group in choices})
         _set_again(own, whole, [key for key in said if key not in choices])
@@ -85,7 +56,7 @@ def as_trained(asked: Composed) -> Composed:
             f"{path} was trained with {' '.join(options)}, which this version does not take together with "
             f"{' '.join(asked.overrides)}: {error}"
         ) from error
-    return Composed(own, choices, asked.overrides)
+    return replace(asked, cfg=own, choices=choices)
 
 
 _OVERRIDE = re.compile(r"(?P<added>\+{0,2})(?P<key>[A-Za-z]\w*(?:[./][A-Za-z]\w*)*)=(?P<value>.*)", re.DOTALL)

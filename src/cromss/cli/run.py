@@ -1,264 +1,96 @@
-"""One run, from the config to the summary: data, module, Trainer, fit, test."""
+"""One run: its config is checked, its folder taken, and then the slow libraries are loaded.
+
+From Python, e.g. in a notebook::
+
+    from cromss.cli.compose import compose_config
+    from cromss.cli.run import run
+
+    run(compose_config(["trainer=smoke"]), folder="outputs/smoke")
+"""
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import signal
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import lightning as L
-import wandb
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
-from omegaconf import DictConfig
+from omegaconf import OmegaConf
 
-from cromss.cli.build import build, check_monitors
-from cromss.cli.recompose import Composed, as_trained
-from cromss.config import check
-from cromss.config.instantiation import instantiate
-from cromss.config.paths import output_folder, typed_overrides
-from cromss.dataset.datamodule import LocationDataModule
-from cromss.io.atomic import write_file
-from cromss.io.logs import open_run_log
-from cromss.plotting import draw_confusion, save_figure
-from cromss.runs.config import save_settings
-from cromss.runs.job import rank
-from cromss.runs.names import BEST, CHECKPOINTS, LAST, METRICS, RESULTS, SUMMARY
-from cromss.runs.record import begin, check_free, finished
-from cromss.runs.recording import Recording, recorded
-from cromss.runs.results import MEANS
-from cromss.trainer.checkpoint_file import STEP, MovableCheckpoint, remove_partials
-from cromss.trainer.freezing import FreezeEncoders
-from cromss.trainer.lightning_trainer import Provenance, make_trainer, training_callbacks
-from cromss.trainer.module import SegmentationModule
-from cromss.trainer.panels import PanelPictures
-from cromss.trainer.results import results, scored_part, scores_of, table
-from cromss.trainer.resume import check_checkpoint, find_checkpoint, load_tested
-from cromss.trainer.summary import Summary
-from cromss.trainer.training_state import check_restorable, statistics
-from cromss.trainer.wandb_logger import RunLogger
-from cromss.trainer.wandb_run import closing_wandb, wandb_folder
+from cromss.cli.compose import Composed
+from cromss.cli.folders import leaving_nothing, make_folder
+from cromss.config import UserError, check
+from cromss.io.redact import redact
+from cromss.runs.lock import hold
+from cromss.runs.record import check_free, finished
 
 log = logging.getLogger(__name__)
 
-# Which devices there are, and tips: `_announce` says what matters.
-for _name in ("lightning.pytorch", "lightning.fabric", "matplotlib"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
 
-
-MISTAKES = (ValueError, OSError, MisconfigurationException, wandb.Error)
-"""What a user can cause, and reads as a message without a stack trace."""
-
-
-class Interrupted(SystemExit):
-    """The end of a run by Ctrl-C, with the shell's code for it.
-
-    Args:
-        folder: The run's folder.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(130)
-        if any((folder / CHECKPOINTS / name).exists() for name in (LAST, STEP)):
-            log.info("\nStopped. The same command goes on from the last checkpoint.")
-        else:
-            log.info("\nStopped within the first epoch: the same command starts from the beginning.")
-
-
-class Preempted(SystemExit):
-    """The end of a run that a scheduler asked for, with the code of SIGTERM: code 0 would count as finished."""
-
-    def __init__(self) -> None:
-        super().__init__(128 + signal.SIGTERM)
-
-
-def run(cfg: DictConfig) -> float:
+def run(composed: Composed, folder: str | Path | None = None) -> float:
     """Trains as the config says, and tests; or tests a checkpoint.
 
     Args:
-        cfg: The composed config.
+        composed: See `cromss.cli.compose.compose_config`.
+        folder: Of the run; None takes that of the config, below ``outputs/``.
 
     Returns:
-        For a sweeper, the best value of the monitored metric; of a test alone, the mean IoU.
+        For a sweeper, the best value of the monitored metric; of a test alone, the mean IoU. NaN where nothing was
+        measured.
 
     Raises:
-        ValueError: Settings, data, weights or a checkpoint that do not fit; nothing has been trained or written by then
-            but the config itself.
+        UserError: Settings, data, weights or a checkpoint that do not fit, a `ValueError`; the folder is then as it
+            was before, and one that did not exist is not there.
+        TakenError: Another process writes the folder.
     """
-    folder = output_folder()
-    composed = Composed(cfg, HydraConfig.get().runtime.choices, typed_overrides())
-    if cfg.trainer.test_only is True and cfg.trainer.checkpoint is not None:
+    folder = composed.folder if folder is None else Path(folder)
+    if missing := list(_missing_paths(composed)):
+        raise UserError("\n".join(missing))
+    if composed.cfg.trainer.test_only is True and composed.cfg.trainer.checkpoint is not None:
+        # Late: it loads torch.
+        from cromss.cli.recompose import as_trained
+
         composed = as_trained(composed)
-    # What a sweep varies was checked as a whole before its runs started.
-    said = [] if HydraConfig.get().mode == RunMode.MULTIRUN else composed.overrides
-    check(composed.cfg, devices=False, overrides=said)
-    if cfg.trainer.resume == "auto" and (record := finished(folder, composed.resolved)) is not None:
-        log.info("%s is finished: %s %s", folder, record.monitor, record.score)
-        return math.nan if record.score is None else record.score
-    check_free(folder, composed.resolved)
-    run_log = folder / f"{HydraConfig.get().job.name}.log"
-    begun = begin(folder, composed.resolved, overrides=composed.stored_overrides, choices=composed.choices)
-    # W&B last: it may take its time, and a scheduler that ends a run may not wait for it.
-    with closing_wandb(), recorded(begun, folder, lambda: open_run_log(run_log)) as recording:
-        # Devices last, as a job of a sweep that lacks them is to be noted.
-        check(composed.cfg)
-        L.seed_everything(composed.cfg.seed, workers=True, verbose=False)
-        recording.score = (_test_only if composed.cfg.trainer.test_only else _train)(composed, folder, recording)
-    return recording.score
+    check(composed.cfg, devices=False, overrides=[] if composed.in_sweep else composed.overrides)
+    with leaving_nothing():
+        make_folder(folder)
+        with hold(folder):
+            resumes = composed.cfg.trainer.resume == "auto"
+            if resumes and (record := finished(folder, composed.resolved)) is not None:
+                log.info("%s is finished: %s %s", folder, record.monitor, record.score)
+                return math.nan if record.score is None else record.score
+            check_free(folder, composed.resolved)
+            from cromss.cli.training import MISTAKES, train_or_test
+
+            try:
+                return train_or_test(composed, folder)
+            except MISTAKES as error:
+                log.debug("The run ended with an error", exc_info=True)
+                raise UserError(str(error)) from error
 
 
-def _named(end: SystemExit, folder: Path) -> SystemExit:
-    """By what a run was ended; everything but the epoch under way is saved by then."""
-    if isinstance(end, SIGTERMException):
-        return Preempted()
-    # Lightning turns Ctrl-C into an exit of its own.
-    return Interrupted(folder) if isinstance(end.__context__, KeyboardInterrupt) else end
+def _missing_paths(composed: Composed) -> Iterator[str]:
+    """What is to be read and is not there, a sentence for each; the rest is checked by what reads it."""
+    keys = {
+        "trainer.checkpoint": "give the path of a checkpoint",
+        "trainer.resume": "give the path of a checkpoint, or auto",
+        "backbone.weights_path": "give the path of a file with weights, or its address",
+    }
+    # What a reader of the user's own makes of its settings is not known.
+    if str(OmegaConf.select(composed.cfg, "dataset.reader._target_")).startswith("cromss."):
+        cure = "give what `cromss prepare` wrote, or the data as published"
+        keys |= {f"dataset.{name}": cure for name in ("path", "train_path", "test_path")}
+    for key, cure in keys.items():
+        for name, value in _leaves(key, OmegaConf.select(composed.cfg, key)):
+            is_path = isinstance(value, str | int) and str(value) != "auto" and "://" not in str(value)
+            if is_path and not Path(str(value)).expanduser().exists():
+                yield f"{name}={redact(str(value))} does not exist: {cure}"
 
 
-def _train(composed: Composed, folder: Path, recording: Recording) -> float:
-    started = time.monotonic()
-    cfg, config = composed.cfg, composed.resolved
-    checkpoint = find_checkpoint(cfg.trainer.resume, folder)
-    module, data = build(cfg)
-    check_monitors(cfg, module.validation_names() if len(data.val_locations) else [])
-    if checkpoint is None:
-        reports = instantiate(cfg.backbone.start)(module.net, cfg.dataset.bands)
-        weights = [report.summary() for report in reports]
+def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for name, child in value.items():
+            yield f"{key}.{name}", child
     else:
-        # It holds all weights: the file that training started from need not be there any more.
-        reports = []
-        resumed = check_checkpoint(checkpoint, module, config, own=cfg.trainer.resume == "auto")
-        check_restorable(checkpoint, resumed, module)
-        weights = resumed.weights()
-    if cfg.trainer.test is not None:
-        data.check_test()
-    freeze = FreezeEncoders(instantiate(cfg.backbone.freezing), module)
-
-    try:
-        callbacks = [Provenance(config, composed.stored_overrides, weights), freeze, *training_callbacks(cfg, folder)]
-        recording.begins()
-        if rank() == 0:
-            remove_partials(folder)
-        trainer = make_trainer(cfg, config, composed.choices, folder, callbacks)
-        if trainer.is_global_zero:
-            _save_settings(composed, folder)
-            _announce(composed, module, data, checkpoint, folder)
-            for report in reports:
-                log.info("%s", report)
-                for key, seen in (("normalisation", report.normalisation), ("statistics", report.statistics)):
-                    if seen not in (None, cfg.dataset[key]):
-                        log.warning(
-                            "These weights saw images of dataset.%s=%s, and now see %s: a frozen encoder cannot get "
-                            "used to that",
-                            key,
-                            seen,
-                            cfg.dataset[key],
-                        )
-        trainer.fit(module, data, ckpt_path=checkpoint)
-        if cfg.trainer.test is not None:
-            tested = folder / CHECKPOINTS / {"last": LAST, "best": BEST}[cfg.trainer.test]
-            epochs = trainer.current_epoch
-            if cfg.trainer.test == "best":
-                epochs = load_tested(tested, module, config).epoch + 1
-            _test(trainer, module, data, composed, weights, {"checkpoint": str(tested), "epochs": epochs}, folder)
-    except SystemExit as end:
-        raise _named(end, folder) from end
-
-    if trainer.is_global_zero:
-        pictures = next(c for c in trainer.callbacks if isinstance(c, PanelPictures))  # type: ignore[attr-defined]
-        summary = Summary(
-            metrics=folder / METRICS,
-            checkpoint=folder / CHECKPOINTS / LAST,
-            best_checkpoint=folder / CHECKPOINTS / BEST,
-            picture=pictures.path(trainer.current_epoch - 1),
-            results=None if cfg.trainer.test is None else folder / RESULTS,
-            wandb=wandb_folder(),
-            seconds=time.monotonic() - started,
-        )
-        summary.save(folder / SUMMARY)
-        log.info("%s", summary.text(module.branches))
-    best = next(c for c in trainer.checkpoint_callbacks if isinstance(c, MovableCheckpoint))
-    return float("nan") if best.best_model_score is None else float(best.best_model_score)
-
-
-def _test_only(composed: Composed, folder: Path, recording: Recording) -> float:
-    cfg, config = composed.cfg, composed.resolved
-    module, data = build(cfg)
-    data.check_test()
-    path = Path(str(cfg.trainer.checkpoint)).expanduser()
-    checkpoint = load_tested(path, module, config)
-    data.load_state_dict(statistics(checkpoint.content).as_dict())
-    weights, tested = checkpoint.weights(), {"checkpoint": str(path), "epochs": checkpoint.epoch + 1}
-    try:
-        recording.begins()
-        trainer = make_trainer(cfg, config, composed.choices, folder, [])
-        if trainer.is_global_zero:
-            _save_settings(composed, folder)
-        scores = _test(trainer, module, data, composed, weights, tested, folder)
-    except SystemExit as end:
-        raise _named(end, folder) from end
-    log.info("results      %s", folder / RESULTS)
-    miou = scores[module.test_branches[-1]]["miou"]
-    return float("nan") if miou is None else miou
-
-
-def _test(
-    trainer: L.Trainer,
-    module: SegmentationModule,
-    data: LocationDataModule,
-    composed: Composed,
-    weights: Sequence[dict[str, Any]],
-    tested: Mapping[str, Any],
-    folder: Path,
-) -> dict[str, Any]:
-    """Tests what the module holds, and writes down what was found."""
-    trainer.test(module, data, verbose=False)
-    # On every process, as confusion matrices are added up over all.
-    scores = {branch: scores_of(score, module.classes) for branch, score in module.test_scores.items()}
-    if not trainer.is_global_zero:
-        return scores
-    there = data.test_pixels
-    seasons = data.test_reader.info.seasons
-    part = scored_part(scores, there.labelled, there.ignored, data.evaluate, data.eval_season, seasons)
-    counted = {**tested, "locations": len(data.test_locations), **part}
-    found = results(composed.resolved, composed.choices, scores, weights, counted)
-    write_file(folder / RESULTS, json.dumps(found, indent=1).encode())
-    figure = draw_confusion(scores)
-    save_figure(figure, folder / "confusion.png")
-    for logger in trainer.loggers:
-        if isinstance(logger, RunLogger):
-            logger.log_scores(
-                {f"test/{branch}/{name}": values[name] for branch, values in scores.items() for name in MEANS}
-                | {f"test/scored/{name}": value for name, value in part.items()}
-            )
-            logger.log_pictures({"confusion": wandb.Image(figure)})
-    log.info("\n%s", table(scores, part))
-    return scores
-
-
-def _save_settings(composed: Composed, folder: Path) -> None:
-    save_settings(folder, composed.resolved, composed.cfg, HydraConfig.get(), composed.overrides)
-
-
-def _announce(
-    composed: Composed, module: SegmentationModule, data: LocationDataModule, checkpoint: Path | None, folder: Path
-) -> None:
-    cfg, choices = composed.cfg, composed.choices
-    parameters = sum(parameter.numel() for parameter in module.parameters()) / 1e6
-    log.info("%s", "  ".join(f"{group}={choices[group]}" for group in ("dataset", "backbone", "fusion")))
-    log.info("%s", "  ".join(f"{group}={choices[group]}" for group in ("loss", "selection", "smoothing", "trainer")))
-    log.info(
-        "%d locations to train on, %d to validate, %d to test; %.1f M parameters; %d epochs; %s",
-        len(data.train_locations),
-        len(data.val_locations),
-        0 if cfg.trainer.test is None else len(data.test_locations),
-        parameters,
-        cfg.trainer.epochs,
-        folder if checkpoint is None else f"goes on from {checkpoint}",
-    )
+        yield key, value

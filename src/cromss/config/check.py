@@ -39,6 +39,7 @@ def check(cfg: DictConfig, devices: bool = True, overrides: Collection[str] = ()
         # Most mistakes are found before torch is loaded, which takes seconds.
         with without_torch():
             problems = _problems_of_keys(Reading.of(own), own_parts=False)
+            problems = problems or [problem for rule in RULES_WITHOUT_TORCH for problem in rule(own)]
     if not problems:
         reading = Reading.of(own)
         problems = _problems_of_keys(reading)
@@ -194,16 +195,13 @@ def _check_files(cfg: DictConfig) -> Iterator[str]:
 
 
 Rule = Callable[[DictConfig], Iterator[str]]
+RULES_WITHOUT_TORCH: tuple[Rule, ...] = (_check_modalities, _check_test, _check_monitor, _check_colours, _check_files)
 RULES: tuple[Rule, ...] = (
-    _check_modalities,
+    *RULES_WITHOUT_TORCH,
     _check_parts,
     _check_optimizer,
     _check_derived,
     _check_processes,
-    _check_test,
-    _check_monitor,
-    _check_colours,
-    _check_files,
     _check_packages,
 )
 HERE: tuple[Rule, ...] = (_check_devices, _check_batch_norm, check_tasks)

@@ -30,6 +30,9 @@ def sentence(error: Exception, arguments: Sequence[str], unknown_key: Callable[[
         text = f"{text}\n{error.__cause__}"
     if isinstance(error, OverrideParseException):
         return _unreadable(error.override)
+    removed = [typed for typed in arguments if typed.startswith("~")]
+    if removed and "Interpolation key" in text:
+        return f"{' and '.join(removed)} removes what other settings refer to: leave it out"
     for pattern, words in _RULES:
         if found := re.search(pattern, text, re.DOTALL):
             return words(found, unknown_key)

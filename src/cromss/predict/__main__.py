@@ -1,6 +1,6 @@
 """`python -m cromss.predict`, the same as `cromss predict`."""
 
-from cromss.cli.predict import main
+from cromss.cli.__main__ import main
 
 if __name__ == "__main__":
-    main()
+    main("predict")

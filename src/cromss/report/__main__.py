@@ -1,6 +1,6 @@
 """`python -m cromss.report`, the same as `cromss report`."""
 
-from cromss.cli.report import main
+from cromss.cli.__main__ import main
 
 if __name__ == "__main__":
-    main()
+    main("report")

@@ -1,0 +1,139 @@
+"""The config of a run with what it was composed of: from a command line, or from Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from cromss.config import UserError, check, check_given_once, suggest_keys
+from cromss.config.hydra_words import sentence
+from cromss.config.paths import TRAIN, literal_paths, output_folder, typed_overrides
+from cromss.config.resolvers import register_resolvers
+from cromss.io.package_data import config_dir
+from cromss.io.redact import redact
+from cromss.runs.config import resolved
+
+
+@dataclass(frozen=True)
+class Composed:
+    """A config and where it comes from.
+
+    Attributes:
+        cfg: The config.
+        choices: Group -> chosen option.
+        overrides: What the command line said.
+        hydra: The config of Hydra itself.
+        folder: The run's.
+        in_sweep: Whether it is one run of a sweep, which was checked as a whole.
+    """
+
+    cfg: DictConfig
+    choices: Mapping[str, str]
+    overrides: Sequence[str]
+    hydra: Any = None
+    folder: Path = Path()
+    in_sweep: bool = False
+
+    @cached_property
+    def resolved(self) -> dict[str, Any]:
+        """The config to be stored and compared, see `cromss.runs.config.resolved`."""
+        return resolved(self.cfg)
+
+    @property
+    def stored_overrides(self) -> list[str]:
+        """The overrides without credentials."""
+        return [redact(override) for override in self.overrides]
+
+
+def compose_config(overrides: Sequence[str] = ()) -> Composed:
+    """Composes and checks the config of a run from Python, as `cromss train` does from its command line.
+
+    Args:
+        overrides: ``group=option`` and ``key=value``, e.g. ``["trainer=smoke", "fusion=late"]``.
+
+    Returns:
+        What `cromss.cli.run.run` takes.
+
+    Raises:
+        UserError: One message with every problem that was found, each with its cure; a `ValueError`.
+    """
+    register_resolvers()
+    check_given_once(overrides)
+    texts = literal_paths(overrides, TRAIN)
+    try:
+        whole = compose_whole(texts)
+        composed = Composed(without_hydra(whole), choices_of(whole), texts, whole.hydra, Path(str(whole.hydra.run.dir)))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UserError(sentence(error, texts, lambda key: unknown_key(key, texts))) from error
+    check(composed.cfg, devices=False, overrides=texts)
+    return composed
+
+
+def compose_whole(overrides: Sequence[str]) -> DictConfig:
+    """The config with that of Hydra itself, by the command line's own Hydra where there is one."""
+    with _hydra():
+        return compose("config", list(overrides), return_hydra_config=True)
+
+
+def without_hydra(whole: DictConfig) -> DictConfig:
+    """The config without that of Hydra itself."""
+    return OmegaConf.masked_copy(whole, [str(key) for key in whole if key != "hydra"])
+
+
+def choices_of(whole: DictConfig) -> dict[str, str]:
+    """Group -> chosen option."""
+    return {str(group): str(option) for group, option in whole.hydra.runtime.choices.items()}
+
+
+def of_this_process(cfg: DictConfig) -> Composed:
+    """What Hydra composed from the command line of this process.
+
+    Args:
+        cfg: As Hydra hands it over.
+    """
+    hydra = HydraConfig.get()
+    in_sweep = hydra.mode == RunMode.MULTIRUN
+    return Composed(cfg, hydra.runtime.choices, typed_overrides(), hydra, output_folder(), in_sweep)
+
+
+def unknown_key(key: str, arguments: Sequence[str]) -> str:
+    """What to type instead of a key that does not exist, among those of the groups that were chosen.
+
+    Args:
+        key: As typed.
+        arguments: Of the command line.
+    """
+    overrides = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
+    GlobalHydra.instance().clear()
+    try:
+        parsed = zip(overrides, OverridesParser.create().parse_overrides(overrides), strict=True)
+        with _hydra():
+            options = GlobalHydra.instance().config_loader().get_group_options
+            groups = [typed for typed, override in parsed if options(override.key_or_group)]
+            known = compose("config", [group for group in groups if "," not in group])
+    except HydraException:
+        with _hydra():
+            known = compose("config")
+    return next(iter(suggest_keys(known, [f"{key}="])), f"There is no key {key}: see `cromss train --cfg job`")
+
+
+@contextmanager
+def _hydra() -> Iterator[None]:
+    if GlobalHydra.instance().is_initialized():
+        yield
+        return
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        yield
