@@ -293,7 +293,7 @@ def test_what_is_no_store_is_never_touched(tmp_path, overwrite):
 
 def test_an_incomplete_store_does_not_open(tmp_path):
     outcome = written(Numbered(8), tmp_path / "out", part=Part(1, 2))
-    assert (outcome.lacking, outcome.shards) == (2, 3)
+    assert (outcome.unwritten, outcome.shards) == (2, 3)
     with pytest.raises(ValueError, match=r"not complete: 2 of 3 shards are missing \(00000, 00002\)"):
         open_store(tmp_path / "out")
     shutil.rmtree(tmp_path / "out" / "00001.lmdb")

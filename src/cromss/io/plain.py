@@ -243,6 +243,29 @@ def shown(value: Any) -> str:
     return f"{text[:LONGEST_SHOWN]}…" if len(text) > LONGEST_SHOWN else text
 
 
+class Messages(list[str]):
+    """The first of many messages.
+
+    Args:
+        most: How many to keep.
+    """
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self._most = most
+        self.total = 0
+
+    def add(self, message: str) -> None:
+        """Counts one and keeps it while there is room."""
+        self.total += 1
+        if len(self) < self._most:
+            self.append(message)
+
+    def lines(self) -> list[str]:
+        """Those that were kept, and how many more there are."""
+        return [*self, f"… and {self.total - len(self)} more"] if self.total > len(self) else list(self)
+
+
 def listed(lines: Sequence[str], total: int | None = None, most: int = 20) -> str:
     """Lines of a message, indented: the first `most` of them, and how many more there are of `total`, or of all."""
     shown_lines = lines[:most]

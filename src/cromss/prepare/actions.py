@@ -123,10 +123,10 @@ def _check_apart(settings: Mapping[str, Any], out: Path) -> None:
 
 def _report(outcome: Outcome, out: Path, accept_missing: bool) -> None:
     """Says what is stored; ValueError where something is not that should be."""
-    if outcome.lacking:
+    if outcome.unwritten:
         log.info(
             "%d of %d shards of %s are complete; other jobs write the rest",
-            outcome.shards - outcome.lacking,
+            outcome.shards - outcome.unwritten,
             outcome.shards,
             out,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -15,8 +14,6 @@ from tqdm import tqdm
 
 from cromss.io.plain import shown
 
-log = logging.getLogger(__name__)
-
 MOST_MEMBER_BYTES = 2**24
 """Of one file; the published ones have 70 kB."""
 
@@ -27,7 +24,6 @@ LONGEST_KEY = 511
 _BLOCK_BYTES = 2**18
 _MOST_HEADER_BYTES = 2**17
 _MOST_DIGITS = 12
-_MOST_NAMED = 20
 # Their content is read before a member is seen: names that are too long for a header, and more about a member.
 _HEADERS = (
     tarfile.XHDTYPE,
@@ -119,31 +115,6 @@ def _number(digits: bytes) -> int:
     if not digits.isdigit() or len(digits) > _MOST_DIGITS:
         raise tarfile.ReadError(f"an extended header has {shown(repr(digits))} where a number is expected")
     return int(digits)
-
-
-class Skipped:
-    """Members that are left out of an archive, to be named in one warning.
-
-    Args:
-        archive: The archive.
-    """
-
-    def __init__(self, archive: Path) -> None:
-        self._archive = archive
-        self._count = 0
-        self._named: list[str] = []
-
-    def add(self, name: str, reason: str) -> None:
-        """Counts a member, and keeps its name while there is room."""
-        self._count += 1
-        if len(self._named) < _MOST_NAMED:
-            self._named.append(f"{shown(name)} ({reason})")
-
-    def warn(self) -> None:
-        """Warns, where there are any."""
-        if self._count:
-            more = ["…"] if self._count > len(self._named) else []
-            log.warning("%s: %d members are left out: %s", self._archive, self._count, ", ".join(self._named + more))
 
 
 def wanted(member: tarfile.TarInfo) -> str:

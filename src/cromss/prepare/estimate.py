@@ -13,7 +13,7 @@ import numpy as np
 from cromss.dataset.convert import Conversion
 from cromss.dataset.reader import DatasetInfo, LocationReader
 from cromss.dataset.store_format import CODECS
-from cromss.prepare.shards import Streamed
+from cromss.prepare.ssl4eo_s12 import Ssl4eoReader
 
 _SAMPLE = 24
 _LABEL_RATIO = 0.2
@@ -53,7 +53,7 @@ def estimate(
     took = "not measured: an archive is read in one pass, at the rate of its decompression"
     damaged = []
     # The files of an archive cannot be looked at by location.
-    if not (isinstance(reader, Streamed) and reader.archives):
+    if not (isinstance(reader, Ssl4eoReader) and reader.archives):
         sample = np.unique(np.linspace(0, count - 1, min(_SAMPLE, count)).astype(int)).tolist()
         sizes, problems = [], []
         start = time.perf_counter()

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 from cromss.dataset.convert import Conversion
 from cromss.dataset.reader import LocationReader
@@ -27,28 +27,13 @@ from cromss.dataset.store_writer import check_target
 from cromss.io.atomic import move_into_place, remove_leftovers
 from cromss.prepare.pool import ShardWriter, hold, write_all
 from cromss.prepare.raw_files import SPOOL
+from cromss.prepare.ssl4eo_s12 import Ssl4eoReader
 
 log = logging.getLogger(__name__)
 
 _MOST_SHOWN = 20
 _MOVING = ".moving"
 """Lies in a complete store from just before it takes the place of another one until that is removed."""
-
-
-@runtime_checkable
-class Streamed(Protocol):
-    """A reader of which some files can be read in one order only, and are laid down before the shards are written."""
-
-    archives: Sequence[Path]
-    """What those files lie in; empty where there are none."""
-
-    def spool(self, folder: Path, shards: Mapping[int, range]) -> None:
-        """Lays down what the shards with these positions need."""
-        ...
-
-    def use_spool(self, folder: Path, per_shard: int) -> None:
-        """Reads what was laid down."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -67,14 +52,14 @@ class Outcome:
         counts: Status -> number of locations.
         problems: Locations that are not stored, the first of them.
         folder: Where it lies: beside `out` as long as it is not fit to replace what stands there.
-        lacking: Number of shards that other jobs have not written yet.
+        unwritten: Number of shards that other jobs have not written yet.
         shards: All shards.
     """
 
     counts: Mapping[str, int]
     problems: Sequence[Entry]
     folder: Path
-    lacking: int
+    unwritten: int
     shards: int
 
 
@@ -125,9 +110,8 @@ def prepare(
         held.enter_context(hold(folder, mine))
         to_do = [shard for shard in mine if _is_to_do(folder, shard, retry)]
         if to_do:
-            if isinstance(reader, Streamed):
-                reader.spool(folder, {shard: plan.indices(shard) for shard in to_do})
-                reader.use_spool(folder, plan.per_shard)
+            if isinstance(reader, Ssl4eoReader):
+                reader.spool(folder, {shard: plan.indices(shard) for shard in to_do}, plan.per_shard)
             for leftover in _leftovers(folder, to_do):
                 shutil.rmtree(leftover, ignore_errors=True)
             write_all(ShardWriter(reader, conversion, compression, folder, plan), to_do, workers)

@@ -19,8 +19,8 @@ from pathlib import Path
 import lmdb
 
 from cromss.io.lmdb_reader import LmdbReader
-from cromss.io.plain import shown
-from cromss.prepare.archive import BROKEN, Skipped, key_problem, opened, wanted
+from cromss.io.plain import Messages, shown
+from cromss.prepare.archive import BROKEN, key_problem, opened, wanted
 from cromss.prepare.raw_files import TIFF, spool_path
 
 log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 ARCHIVES = (".tar.gz", ".tgz", ".tar")
 _MEMBER = re.compile(r"(?:^|/)(?:(?P<part>s1|s2c?|labels?)/)?(?P<id>\d{1,7})/(?P<season>[^/]+)/(?P<file>[^/]+)$", re.I)
 _PARTS = {"s1": "s1", "s2": "s2", "s2c": "s2"}
+_MOST_NAMED = 20
 _BATCH_BYTES = 64 * 2**20
 # LMDB maps so many bytes of address space for a location, not of memory or disk: more than any takes.
 _MAP_BYTES = 2**26
@@ -131,7 +132,7 @@ def _files(archive: Path) -> Iterator[tuple[int, str, bytes]]:
     """Id, key and bytes of every TIFF in an archive, in its order; ends with a warning where it breaks."""
     count = 0
     last = "its start"
-    skipped = Skipped(archive)
+    skipped = Messages(_MOST_NAMED)
     taken: Counter[int] = Counter()
     try:
         with opened(archive) as tar:
@@ -152,7 +153,7 @@ def _files(archive: Path) -> Iterator[tuple[int, str, bytes]]:
                 if not problem and taken[number] + member.size > _MOST_BYTES:
                     problem = f"the files of {number:07d} before it have {taken[number]} bytes already"
                 if problem:
-                    skipped.add(member.name, problem)
+                    skipped.add(f"{shown(member.name)} ({problem})")
                     continue
                 file = tar.extractfile(member)
                 data = file.read() if file else b""
@@ -172,7 +173,8 @@ def _files(archive: Path) -> Iterator[tuple[int, str, bytes]]:
             count,
             shown(str(error)),
         )
-    skipped.warn()
+    if skipped.total:
+        log.warning("%s: %d members are left out: %s", archive, skipped.total, ", ".join(skipped.lines()))
     if count == 0:
         log.warning("%s holds no file such as s1/0000005/20200114T100000/VV.tif", archive)
 

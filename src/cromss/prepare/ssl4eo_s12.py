@@ -79,21 +79,19 @@ class Ssl4eoReader(LocationReader):
         """The id, seven digits."""
         return f"{self._ids[index]:07d}"
 
-    def spool(self, folder: Path, shards: Mapping[int, range]) -> None:
-        """Lays down the files of some locations from the archives, in one pass over each; nothing without archives.
+    def spool(self, folder: Path, shards: Mapping[int, range], per_shard: int) -> None:
+        """Lays down what lies in archives, in one pass over each, and reads it from there; nothing without archives.
 
         Args:
-            folder: Where to.
+            folder: Of the store to be.
             shards: Number of a shard -> positions of its locations.
+            per_shard: Locations per shard.
         """
         if self.archives:
-            per_shard = {shard: {self._ids[index] for index in indices} for shard, indices in shards.items()}
-            spool(self.archives, folder, per_shard)
-
-    def use_spool(self, folder: Path, per_shard: int) -> None:
-        """Reads what `spool` laid down."""
-        spooled = SpooledFiles(folder, per_shard)
-        self._files = {part: self._files.get(part, spooled) for part in (*PARTS, "labels")}
+            numbers = {shard: {self._ids[index] for index in indices} for shard, indices in shards.items()}
+            spool(self.archives, folder, numbers)
+            spooled = SpooledFiles(folder, per_shard)
+            self._files = {part: self._files.get(part, spooled) for part in (*PARTS, "labels")}
 
     def _fill(self, out: np.ndarray, index: int, season: int, modality: str, bands: Sequence[int]) -> None:
         names = self.info.modalities[modality].bands

@@ -16,29 +16,7 @@ from cromss.dataset.checks import check_finite, check_labels
 from cromss.dataset.shard_folder import MANIFEST, cell_of, read_manifest, read_plan
 from cromss.dataset.statistics import Statistics
 from cromss.dataset.store import Store, open_store
-
-
-class Messages(list[str]):
-    """The first of many messages.
-
-    Args:
-        most: How many to keep.
-    """
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self._most = most
-        self.total = 0
-
-    def add(self, message: str) -> None:
-        """Counts one and keeps it while there is room."""
-        self.total += 1
-        if len(self) < self._most:
-            self.append(message)
-
-    def lines(self) -> list[str]:
-        """Those that were kept, and how many more there are."""
-        return [*self, f"… and {self.total - len(self)} more"] if self.total > len(self) else list(self)
+from cromss.io.plain import Messages
 
 
 @dataclass
