@@ -5,17 +5,24 @@ from __future__ import annotations
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 from torch import Tensor, nn
 
 from benchmarks.timing import one_thread
 from cromss.cli.build import build
 from cromss.config.resolvers import register_resolvers
+from cromss.dataset.datamodule import LocationDataModule
 from cromss.io.package_data import config_dir
+from cromss.trainer.module import SegmentationModule
+
+Parts = tuple[DictConfig, SegmentationModule, LocationDataModule, Path]
 
 WARM_UP = 3
 """Steps until the memory that every step needs has been handed out by the system."""
@@ -110,25 +117,30 @@ def measure_step(batch: int, steps: int) -> dict[str, float]:
     Returns:
         ``step_s``, seconds a step, and the share of them that each part of `Stopwatch` took.
     """
-    register_resolvers()
+    overrides = ("trainer=pretrain", "dataset.size=264", f"dataset.locations={2 * batch}", "dataset.val_fraction=0")
     # On one thread, as the head alone is measured.
+    with resnet50(batch, *overrides) as (_, module, data, folder):
+        stopwatch = Stopwatch(WARM_UP)
+        bare_trainer(folder, [stopwatch], max_steps=steps + WARM_UP).fit(module, data)
+    total = stopwatch.seconds.pop("step")
+    return {"step_s": total / steps, **{name: value / total for name, value in stopwatch.seconds.items()}}
+
+
+@contextmanager
+def resnet50(batch: int, *overrides: str) -> Iterator[Parts]:
+    """A ResNet-50 U-Net on one thread: its config, module and data, and a folder for what it writes."""
+    register_resolvers()
     with one_thread(), tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        overrides = [
+        settings = [
             "backbone=resnet50",
-            "trainer=pretrain",
             "trainer/hardware=cpu",
             "trainer/scheduler=none",
             f"trainer.batch_size={batch}",
             "trainer.workers=0",
-            "dataset.size=264",
-            f"dataset.locations={2 * batch}",
-            "dataset.val_fraction=0",
             f"dataset.cache={folder}",
+            *overrides,
         ]
         with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            module, data = build(compose("config", overrides))
-        stopwatch = Stopwatch(WARM_UP)
-        bare_trainer(Path(folder), [stopwatch], max_steps=steps + WARM_UP).fit(module, data)
-    total = stopwatch.seconds.pop("step")
-    return {"step_s": total / steps, **{name: value / total for name, value in stopwatch.seconds.items()}}
+            cfg = compose("config", settings)
+        yield cfg, *build(cfg), Path(folder)

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager
 from typing import Any
 
 import lightning as L
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
-from benchmarks.timing import one_thread
-from benchmarks.training import WARM_UP, Stopwatch, bare_trainer
-from cromss.backbone import Freezing
-from cromss.cli.build import build
-from cromss.config.resolvers import register_resolvers
-from cromss.dataset.datamodule import LocationDataModule
-from cromss.io.package_data import config_dir
+from benchmarks.training import WARM_UP, Parts, Stopwatch, bare_trainer, resnet50
 from cromss.trainer.freezing import FreezeEncoders
-from cromss.trainer.module import SegmentationModule
-
-Parts = tuple[SegmentationModule, LocationDataModule, Freezing, Path]
 
 SIZE = 256
 """Pixels a side of a patch, as in DFC2020."""
@@ -54,7 +40,7 @@ def measure_test(locations: int, batch: int) -> dict[str, float]:
     Returns:
         ``test_s``, seconds a patch, and ``network``, the share of them in the network's own forward pass.
     """
-    with _fine_tuning(batch, f"dataset.test_locations={locations + batch}") as (module, data, _, folder):
+    with _fine_tuning(batch, f"dataset.test_locations={locations + batch}") as (_, module, data, folder):
         watch = ForwardWatch()
         bare_trainer(folder, [watch]).test(module, data, verbose=False)
     return {"test_s": watch.total / locations, "network": watch.network / watch.total}
@@ -90,32 +76,13 @@ class ForwardWatch(L.Callback):
 
 def _step_seconds(freeze: str, batch: int, steps: int) -> float:
     overrides = (f"backbone.freeze={freeze}", f"dataset.locations={2 * batch}", "dataset.test_locations=1")
-    with _fine_tuning(batch, *overrides) as (module, data, freezing, folder):
+    with _fine_tuning(batch, *overrides) as (cfg, module, data, folder):
         watch = Stopwatch(WARM_UP)
-        callbacks = [FreezeEncoders(freezing, module), watch]
+        callbacks = [FreezeEncoders(instantiate(cfg.backbone.freezing), module), watch]
         bare_trainer(folder, callbacks, max_steps=steps + WARM_UP).fit(module, data)
     return watch.seconds["step"] / steps
 
 
-@contextmanager
-def _fine_tuning(batch: int, *overrides: str) -> Iterator[Parts]:
-    """A fine-tuning's module, data and freezing, on one thread, and a folder for what it writes."""
-    register_resolvers()
-    with one_thread(), tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        settings = [
-            "trainer=finetune",
-            "trainer/hardware=cpu",
-            "trainer/scheduler=none",
-            "dataset=synthetic_exact",
-            "backbone=resnet50",
-            f"dataset.size={SIZE}",
-            f"dataset.cache={name}",
-            f"trainer.batch_size={batch}",
-            "trainer.workers=0",
-            *overrides,
-        ]
-        with initialize_config_dir(str(config_dir()), version_base="1.3"):
-            cfg = compose("config", settings)
-        module, data = build(cfg)
-        yield module, data, instantiate(cfg.backbone.freezing), Path(name)
+def _fine_tuning(batch: int, *overrides: str) -> AbstractContextManager[Parts]:
+    """A fine-tuning on exact labels of the embedded dataset."""
+    return resnet50(batch, "trainer=finetune", "dataset=synthetic_exact", f"dataset.size={SIZE}", *overrides)
