@@ -14,9 +14,10 @@ import yaml
 
 from cromss.report.formats import FORMATS
 from cromss.report.listing import beside_paper, overview
-from cromss.report.page.content import content
 from cromss.report.page.exports import runs_csv, table_csv, table_markdown
-from cromss.report.page.render import render
+from cromss.report.page.figures import curves, effects_of
+from cromss.report.page.patches import gallery
+from cromss.report.page.render import page_data, render
 from cromss.report.page.summary_figure import summary_png
 from cromss.report.paper import TABLES
 from cromss.report.read import read_runs
@@ -186,13 +187,13 @@ def report_all(sweep, whole_page):
     text = status(sweep)
     assert text.count("\n") == len(PLAN["runs"]) + 2
     assert read_ablation(sweep).branches
-    page = content(table)
-    json.dumps(page.payload(), allow_nan=False)
-    json.dumps(page.curves(), allow_nan=False)
+    effects = effects_of(table.experiments, table.settings)
+    json.dumps(page_data(table, effects, gallery(table.experiments)[0]), allow_nan=False)
+    json.dumps([curves(table.experiments, name) for name in table.metrics], allow_nan=False)
     texts += [text, table_csv(table), runs_csv(table), table_markdown(table)]
     if whole_page:
-        texts.append(render(page))
-        summary_png(page)
+        texts.append(render(table, effects))
+        summary_png(table, effects)
     assert not any("\x1b" in text or "\0" in text for text in texts)
 
 

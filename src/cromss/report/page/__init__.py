@@ -27,15 +27,15 @@ def page_files(table: RunTable, out: Path) -> dict[str, bytes]:
         )
     with extra("report", f"out={out}"):
         from cromss.report.page.render import render
-    from cromss.report.page.content import content
     from cromss.report.page.exports import runs_csv, table_csv, table_markdown
+    from cromss.report.page.figures import effects_of
     from cromss.report.page.summary_figure import summary_png
 
-    shown = content(table)
+    effects = effects_of(table.experiments, table.settings)
     return {
-        output.PAGE: render(shown).encode(),
+        output.PAGE: render(table, effects).encode(),
         output.TABLE: table_csv(table).encode(),
         output.RUNS: runs_csv(table).encode(),
         output.MARKDOWN: table_markdown(table).encode(),
-        output.PICTURE: summary_png(shown),
+        output.PICTURE: summary_png(table, effects),
     }

@@ -41,26 +41,16 @@ class Block:
     runs: list[dict[str, Any]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Gallery:
-    """All patches of a page.
-
-    Attributes:
-        blocks: One where all patches are the same.
-        notes: What a reader must know, sentences.
-    """
-
-    blocks: Sequence[Block]
-    notes: Sequence[str]
-
-
-def gallery(experiments: Sequence[Experiment]) -> Gallery:
+def gallery(experiments: Sequence[Experiment]) -> tuple[list[Block], list[str]]:
     """Collects the patches of the first experiments that have any, each of its first counted run.
 
     Two draw the same patches where names, size and labels agree: the same location under other labels is another patch.
 
     Args:
         experiments: Best first.
+
+    Returns:
+        One block where all patches are the same; and what a reader must know, sentences.
     """
     blocks: dict[tuple[object, ...], Block] = {}
     notes, shown, all_with = [], 0, 0
@@ -86,7 +76,7 @@ def gallery(experiments: Sequence[Experiment]) -> Gallery:
         notes.append("The patches are not the same in all experiments: each group is shown by itself.")
     if all_with > shown:
         notes.append(f"The best {shown} of {all_with} experiments with pictures.")
-    return Gallery(list(blocks.values()), notes)
+    return list(blocks.values()), notes
 
 
 def _identity(patches: Patches) -> tuple[object, ...]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from cromss.report.metrics import is_share, title
-from cromss.report.page.content import Content
-from cromss.report.page.effects import Effect
+from cromss.report.page.figures import Effect
+from cromss.report.table import RunTable
 
 _BARS = 20
 """Experiments at most."""
@@ -25,32 +26,24 @@ _TICKS = 8
 _BLUE, _GREY = "#2a63b8", "#8a8f98"
 
 
-def summary_png(content: Content) -> bytes:
-    """Draws the primary metric at the best epoch.
-
-    Args:
-        content: Of the page.
-
-    Returns:
-        A PNG; where no run has a score it says so.
-    """
-    effects = content.effects[:_EFFECTS] if content.table.primary else []
-    bars = min(_BARS, len(content.table.experiments))
+def summary_png(table: RunTable, effects: Sequence[Effect]) -> bytes:
+    """Draws the primary metric at the best epoch, as a PNG; where no run has a score it says so."""
+    effects = effects[:_EFFECTS] if table.primary else []
+    bars = min(_BARS, len(table.experiments))
     lines = -(-len(effects) // _COLUMNS)
     heights = [0.3 * bars + 0.9, *[2.7] * lines]
     figure = Figure(figsize=(11, sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(len(heights), _COLUMNS, height_ratios=heights)
-    _draw_bars(figure.add_subplot(grid[0, :]), content)
+    _draw_bars(figure.add_subplot(grid[0, :]), table)
     for number, effect in enumerate(effects):
-        _draw_effect(figure.add_subplot(grid[1 + number // _COLUMNS, number % _COLUMNS]), effect, content)
+        _draw_effect(figure.add_subplot(grid[1 + number // _COLUMNS, number % _COLUMNS]), effect, table)
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=130)
     return picture.getvalue()
 
 
-def _draw_bars(axis: Axes, content: Content) -> None:
-    table = content.table
+def _draw_bars(axis: Axes, table: RunTable) -> None:
     if table.primary is None:
         axis.set_axis_off()
         axis.text(0.5, 0.5, "no run has logged a score yet", ha="center", transform=axis.transAxes)
@@ -80,8 +73,8 @@ def _draw_bars(axis: Axes, content: Content) -> None:
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_effect(axis: Axes, effect: Effect, content: Content) -> None:
-    name, experiments = str(content.table.primary), content.table.experiments
+def _draw_effect(axis: Axes, effect: Effect, table: RunTable) -> None:
+    name, experiments = str(table.primary), table.experiments
     factor = _factor(name)
     numeric = effect.axis != "category"
     places = [float(value) if numeric else float(n) for n, value in enumerate(effect.values)]

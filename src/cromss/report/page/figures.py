@@ -1,9 +1,11 @@
-"""What each setting does to a metric, the others averaged out."""
+"""What figures draw: learning curves, and what each setting does to a metric, the others averaged out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from cromss.report.differences import ABSENT, Setting
 from cromss.report.table import Experiment, Mean
@@ -13,6 +15,16 @@ _VALUES = 40
 
 _DECADES = 100
 """Greatest over least value from which an axis is logarithmic."""
+
+
+_POINTS = 200
+"""Points per curve at most; more could not be told apart on a screen."""
+
+_ALL_POINTS = 30_000
+"""Points of a metric at most, all experiments together, so that hundreds load at once."""
+
+Curve = tuple[list[int], list[float | None], list[float | None]]
+"""Epochs, means, standard deviations (None for a single seed)."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +53,7 @@ class Effect:
         return [Mean.of([mean.mean for mean in means if mean is not None]) for means in known]
 
 
-def effects(experiments: Sequence[Experiment], settings: Sequence[Setting]) -> list[Effect]:
+def effects_of(experiments: Sequence[Experiment], settings: Sequence[Setting]) -> list[Effect]:
     """An effect for each setting of numbers, or of few enough other values; of experiments that are done, if any is."""
     done = [place for place, one in enumerate(experiments) if one.is_done] or list(range(len(experiments)))
     found = []
@@ -77,3 +89,32 @@ def _note(experiments: Sequence[Experiment], number: int, members: Sequence[Sequ
         f"unbalanced: of {len(everything)} combinations of the other settings {len(shared)} were tried with every "
         "value, so the other settings have a part in the difference"
     )
+
+
+def curves(experiments: Sequence[Experiment], metric: str) -> list[Curve]:
+    """Mean and deviation over seeds of a logged metric: one curve per experiment, empty where no counted run has it."""
+    points = min(_POINTS, max(20, _ALL_POINTS // len(experiments)))
+    return [_curve(experiment, metric, points) for experiment in experiments]
+
+
+def _curve(experiment: Experiment, metric: str, points: int) -> Curve:
+    runs = [experiment.runs[number] for number in experiment.counted]
+    by_seed = {run.seed: run.metrics for run in runs if metric in run.metrics.values}
+    finite = [
+        (known.epochs[keep], known.values[metric][keep])
+        for known in by_seed.values()
+        if (keep := np.isfinite(known.values[metric])).any()
+    ]
+    if not finite:
+        return [], [], []
+    epochs = np.unique(np.concatenate([of_run for of_run, _ in finite]))
+    table = np.full((len(finite), len(epochs)), np.nan)
+    for row, (of_run, values) in enumerate(finite):
+        table[row, np.searchsorted(epochs, of_run)] = values
+    shown = np.unique(np.linspace(0, len(epochs) - 1, min(points, len(epochs))).round().astype(int))
+    table = table[:, shown]
+    counts = np.isfinite(table).sum(axis=0)
+    mean = np.nansum(table, axis=0) / counts
+    squares = np.nansum((table - mean) ** 2, axis=0)
+    std = [float(f"{np.sqrt(s / (n - 1)):.3g}") if n > 1 else None for s, n in zip(squares, counts, strict=True)]
+    return epochs[shown].tolist(), [float(f"{value:.4g}") for value in mean], std
