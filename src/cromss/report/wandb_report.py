@@ -63,47 +63,26 @@ def specification(entity: str, project: str, ablation: Ablation) -> wr.Report:
     """
     group = shortened(ablation.name)
     finals = [ablation.final(branch) for branch in ablation.branches]
-    over_seeds: dict[str, Any] = {"groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
-
-    def runs(groupby: Sequence[str]) -> list[wr.Runset]:
-        ours = f'Metric("Group") == {_quoted(group)}'
-        return [wr.Runset(entity=entity, project=project, name=group, filters=ours, groupby=list(groupby))]
-
+    curves = [*(f"val/{branch}/miou" for branch in ablation.branches), "val/loss", "train/loss"]
     # Where only seeds differ, all runs are one setting.
     by_setting = [f"config.{path}" for path in ablation.settings] or ["run.group"]
-    curves = [*(f"val/{branch}/miou" for branch in ablation.branches), "val/loss", "train/loss"]
-    curves_grid = wr.PanelGrid(
-        runsets=runs(by_setting),
-        panels=[
-            wr.LinePlot(title=name, x="epoch", y=[name], layout=_cell(i), **over_seeds) for i, name in enumerate(curves)
-        ],
-    )
-    bars_grid = wr.PanelGrid(
-        runsets=runs(by_setting),
-        panels=[
-            wr.BarPlot(title=f"{name}, mean over seeds", metrics=[SummaryMetric(name)], layout=_cell(i), **over_seeds)
-            for i, name in enumerate(finals)
-        ],
-    )
-    pairs = [(name, path) for path in ablation.settings for name in finals]
-    one_by_one = wr.PanelGrid(
-        runsets=runs([]),
-        panels=[
-            wr.BarPlot(
-                title=f"{name} by {path}",
-                metrics=[SummaryMetric(name)],
-                groupby=Config(path),
-                layout=_cell(i),
-                **over_seeds,
-            )
-            for i, (name, path) in enumerate(pairs)
-        ],
-    )
-    axes: list[Any] = [Config(path) for path in [*ablation.settings, "seed"]]
-    axes += [SummaryMetric(name) for name in finals]
+    over_seeds: dict[str, Any] = {"groupby_aggfunc": "mean", "groupby_rangefunc": "stddev"}
+
+    def grid(panels: Sequence[Any], groupby: Sequence[str] = ()) -> wr.PanelGrid:
+        """Panels about the runs of the sweep, two per row but for those as wide as the report."""
+        ours = f'Metric("Group") == {_quoted(group)}'
+        runs = wr.Runset(entity=entity, project=project, name=group, filters=ours, groupby=list(groupby))
+        for number, panel in enumerate(panels):
+            if panel.layout.w != _COLUMNS:
+                panel.layout = wr.Layout(x=number % 2 * _COLUMNS // 2, y=number // 2 * 8, w=_COLUMNS // 2, h=8)
+        return wr.PanelGrid(runsets=[runs], panels=list(panels))
+
+    def bars(title: str, name: str, **more: Any) -> wr.BarPlot:
+        return wr.BarPlot(title=title, metrics=[SummaryMetric(name)], **more, **over_seeds)
+
+    axes = [*(Config(path) for path in [*ablation.settings, "seed"]), *(SummaryMetric(name) for name in finals)]
     columns = [wr.ParallelCoordinatesPlotColumn(metric=axis) for axis in axes]
-    lines = wr.ParallelCoordinatesPlot(columns=columns, layout=wr.Layout(w=_COLUMNS, h=12))
-    pictures = wr.MediaBrowser(media_keys=["panels", "masks"], num_columns=1, layout=wr.Layout(w=_COLUMNS, h=16))
+    pairs = [(name, path) for path in ablation.settings for name in finals]
     return wr.Report(
         entity=entity,
         project=project,
@@ -113,24 +92,19 @@ def specification(entity: str, project: str, ablation: Ablation) -> wr.Report:
         blocks=[
             wr.H2("Curves"),
             wr.P("Mean and deviation over the seeds of a setting."),
-            curves_grid,
+            grid([wr.LinePlot(title=name, x="epoch", y=[name], **over_seeds) for name in curves], by_setting),
             wr.H2("Final mIoU"),
-            bars_grid,
+            grid([bars(f"{name}, mean over seeds", name) for name in finals], by_setting),
             wr.H2("One setting at a time"),
             wr.P("Mean and deviation over all runs that share its value."),
-            one_by_one,
+            grid([bars(f"{name} by {path}", name, groupby=Config(path)) for name, path in pairs]),
             wr.H2("Settings and scores"),
-            wr.PanelGrid(runsets=runs([]), panels=[lines]),
+            grid([wr.ParallelCoordinatesPlot(columns=columns, layout=wr.Layout(w=_COLUMNS, h=12))]),
             wr.H2("Patches"),
             wr.P("Panels have the colours of the classes and a legend; masks can be switched on and off."),
-            wr.PanelGrid(runsets=runs([]), panels=[pictures]),
+            grid([wr.MediaBrowser(media_keys=["panels", "masks"], num_columns=1, layout=wr.Layout(w=_COLUMNS, h=16))]),
         ],
     )
-
-
-def _cell(number: int) -> wr.Layout:
-    """Where a panel is, two in a row."""
-    return wr.Layout(x=number % 2 * _COLUMNS // 2, y=number // 2 * 8, w=_COLUMNS // 2, h=8)
 
 
 def _quoted(value: str) -> str:
