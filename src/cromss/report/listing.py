@@ -111,7 +111,12 @@ def beside_paper(paper: PaperTable, table: RunTable) -> Listing:
         title=f"{paper.title} beside Table {paper.number} of Liu et al., TGRS 2025: {_WHAT}",
         groups=groups,
         experiments=here,
-        notes=[*_paper_notes(paper, table, repeated, others), *of_tests(here), *left_out(table)],
+        notes=[
+            *_paper_notes(paper, table, repeated, others),
+            *of_runs(table),
+            *of_tests(here),
+            *left_out(table),
+        ],
     )
 
 
