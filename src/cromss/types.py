@@ -42,7 +42,7 @@ def labelled(target: Tensor) -> Tensor:
     Returns:
         bool ``(B, H, W)``.
     """
-    return target != IGNORE_INDEX if target.ndim == 3 else target.sum(1) > 0
+    return target.sum(1) > 0 if target.ndim == 4 else target != IGNORE_INDEX
 
 
 def seen_by(branch: str) -> tuple[str, ...]:

@@ -239,7 +239,7 @@ def test_workers_read_the_same_as_the_process_itself():
         ({"classes": ("a", "b", "b")}, "dataset.classes: classes 1 and 2 are both named b"),
         ({"classes": ("b", "a")}, r"2 classes \(a, b\) and dataset.classes names 2 \(b, a\)"),
         ({"normalisation": "standardise"}, "quantise=false"),
-        ({"statistics": "store"}, "keeps no mean and standard deviation of s1.*Make a store.*statistics=published"),
+        ({"statistics": "store"}, "dataset.statistics=store.* deviation of s1.*statistics=published"),
         ({"statistics": "own"}, "dataset.statistics=own is unknown: choose one of published, store"),
         ({"bands": 7}, "bands=7"),
         ({"val_fraction": 0.96}, "leaves none to train on"),

@@ -14,7 +14,7 @@ def optimizer(*rates):
 
 
 def rates(optimizer, settings, epochs):
-    """The rates of each epoch, a row an epoch."""
+    """The rates of each epoch."""
     rows = []
     for _ in range(epochs):
         rows.append([group["lr"] for group in optimizer.param_groups])
@@ -38,10 +38,9 @@ def test_cosine_keeps_the_share_of_parts_that_learn_slower():
         assert slow == pytest.approx(0.8 * fast)
 
 
-@pytest.mark.parametrize(("epochs", "lowest", "message"), [(0, 0.0, "epochs=0"), (4, 1.0, "lowest=1.0 is not between")])
-def test_cosine_refuses_what_it_cannot_do(epochs, lowest, message):
-    with pytest.raises(ValueError, match=message):
-        cosine(optimizer(1e-3), epochs, lowest)
+def test_cosine_refuses_to_end_above_its_start():
+    with pytest.raises(ValueError, match=r"trainer.scheduler.lowest=1.0 is above trainer.optimizer.lr=0.001"):
+        cosine(optimizer(1e-3), epochs=4, lowest=1.0)
 
 
 def test_step_falls_every_so_many_epochs():
@@ -57,20 +56,6 @@ def test_exponential_falls_by_its_factor():
 def test_a_rate_of_nothing_stays_nothing():
     adam = optimizer(0.0)
     assert rates(adam, cosine(adam, epochs=2, lowest=0.0), 3) == [[0.0]] * 3
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda adam: step(adam, every=0, gamma=0.1), "trainer.scheduler.every=0: at least 1"),
-        (lambda adam: step(adam, every=1, gamma=0.0), r"trainer.scheduler.gamma=0.0 is not in \(0, 1\]"),
-        (lambda adam: exponential(adam, gamma=-1.0), r"trainer.scheduler.gamma=-1.0 is not in \(0, 1\]"),
-        (lambda adam: exponential(adam, gamma=1.5), r"trainer.scheduler.gamma=1.5 is not in \(0, 1\]"),
-    ],
-)
-def test_schedules_that_would_stop_or_raise_the_rate_are_refused(make, message):
-    with pytest.raises(ValueError, match=message):
-        make(optimizer(1e-3))
 
 
 def named_rates(net, order):
@@ -99,12 +84,3 @@ def test_every_decoder_has_blocks_whose_rates_differ(decoder):
     groups = parameter_groups(net, 1.0, "rising", 0.8)
     assert len(groups) > 2
     assert sum(len(group["params"]) for group in groups) == len(list(net.parameters()))
-
-
-@pytest.mark.parametrize(
-    ("order", "factor", "message"), [("up", 0.8, "decoder_rates=up"), ("rising", 0, "factor=0 is")]
-)
-def test_rates_that_have_no_meaning_are_refused(order, factor, message):
-    net = SingleFusion(backbone_of("resnet18", "unet"), "s1", {"s1": 2}, 3)
-    with pytest.raises(ValueError, match=message):
-        parameter_groups(net, 1.0, order, factor)

@@ -83,7 +83,6 @@ def build(cfg: DictConfig) -> tuple[SegmentationModule, LocationDataModule]:
         _check_lone_samples(cfg, net, data.crop)
     module = SegmentationModule(
         net,
-        branches=net.branches,
         selection=instantiate(cfg.selection),
         objective=instantiate(cfg.loss),
         optimizer=_optimizer(cfg, net),

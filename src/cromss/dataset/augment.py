@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -40,34 +40,27 @@ class View(NamedTuple):
     angle: float = 0.0
 
 
-class Mover(Protocol):
+class Mover(ABC):
     """Moves the parts of one batch, all by the same geometry."""
 
+    @abstractmethod
+    def move(self, x: Tensor, mode: str) -> Tensor:
+        """``(B, K, H, W)`` -> ``(B, K, h, w)`` of the same dtype; `mode` as of `torch.nn.functional.grid_sample`."""
+
     def pixels(self, x: Tensor) -> Tensor:
-        """Values ``(B, K, H, W)`` -> ``(B, K, h, w)`` of the same dtype; rotated ones are interpolated.
+        """Moves ``(B, K, H, W)``; rotated values are interpolated.
 
         Rotated integers are rounded to the nearest, and a rotated distribution still sums to one.
         """
-        ...
+        return self.move(x, "bilinear")
 
     def classes(self, labels: Tensor) -> Tensor:
-        """Labels ``(B, H, W)`` -> ``(B, h, w)``, taken from the nearest pixel, never mixed; 255 in padding."""
-        ...
+        """Moves labels ``(B, H, W)``: taken from the nearest pixel, never mixed; 255 in padding."""
+        return self.move(labels[:, None], "nearest")[:, 0]
 
 
-class Geometry(Protocol):
-    """Decides how the samples of a batch are moved."""
-
-    def __call__(self, height: int, width: int, seeds: Sequence[int], device: torch.device) -> Mover:
-        """The geometry of a batch.
-
-        Args:
-            height: Of its patches, in pixels.
-            width: Likewise.
-            seeds: Of each sample, in [0, 2^32), for a geometry that draws.
-            device: Where the parts of the batch lie.
-        """
-        ...
+Geometry = Callable[[int, int, Sequence[int], torch.device], Mover]
+"""Height and width of the patches of a batch, a seed in [0, 2^32) per sample, and its device -> how it is moved."""
 
 
 class RandomGeometry:
@@ -148,36 +141,22 @@ class CentreView:
         return range(first, first + side)
 
 
-class _Window:
-    """The `Mover` of `CentreView`."""
+class _Window(Mover):
+    """Rows and columns of a patch; those outside of it are padding."""
 
     def __init__(self, rows: range, columns: range, height: int, width: int, device: torch.device) -> None:
         row, column = (torch.arange(side.start, side.stop, device=device) for side in (rows, columns))
         self.rows, self.columns = row.clamp(0, height - 1), column.clamp(0, width - 1)
         self.outside = (row != self.rows)[:, None] | (column != self.columns)
 
-    def pixels(self, x: Tensor) -> Tensor:
+    def move(self, x: Tensor, mode: str) -> Tensor:
         return x.index_select(-2, self.rows).index_select(-1, self.columns)
 
     def classes(self, labels: Tensor) -> Tensor:
-        return self.pixels(labels).masked_fill_(self.outside, IGNORE_INDEX)
+        return super().classes(labels).masked_fill_(self.outside, IGNORE_INDEX)
 
 
-class _CropMover(ABC):
-    """A `Mover` of `RandomGeometry`; rotated pixels are read at the points of a grid."""
-
-    def pixels(self, x: Tensor) -> Tensor:
-        return self.move(x, "bilinear")
-
-    def classes(self, labels: Tensor) -> Tensor:
-        return self.move(labels[:, None], "nearest")[:, 0]
-
-    @abstractmethod
-    def move(self, x: Tensor, mode: str) -> Tensor:
-        """``(B, K, H, W)`` -> ``(B, K, crop, crop)``; `mode` is that of `torch.nn.functional.grid_sample`."""
-
-
-class _OneByOne(_CropMover):
+class _OneByOne(Mover):
     """Moves sample by sample, a few planes at a time: on a CPU that is fastest, as the data stay in its cache."""
 
     planes_at_once = 4
@@ -201,7 +180,7 @@ class _OneByOne(_CropMover):
         return moved
 
 
-class _AtOnce(_CropMover):
+class _AtOnce(Mover):
     """Moves a whole batch by few operations: on an accelerator starting one costs more than the pixels of a sample."""
 
     def __init__(self, views: Sequence[View], crop: int, device: torch.device) -> None:

@@ -31,10 +31,6 @@ class LocationDataset(Dataset[RawBatch]):
         self.reader = reader
         self.bands = dict(bands)
 
-    def __len__(self) -> int:
-        """Number of locations."""
-        return len(self.reader)
-
     def __getitems__(self, samples: list[SampleIndex]) -> RawBatch:
         """Reads one batch."""
         info = self.reader.info
@@ -88,7 +84,8 @@ class BatchView:
     def __call__(self, raw: RawBatch) -> Batch:
         """Raw batch -> batch, on the device on which the raw batch lies."""
         device = raw.labels.device
-        move = self.geometry(*raw.labels.shape[-2:], raw.seeds, device)
+        height, width = raw.labels.shape[-2:]
+        move = self.geometry(height, width, raw.seeds, device)
         images = {modality: move.pixels(image) for modality, image in self.before(raw.images).items()}
         drawn = raw.labels[torch.arange(len(raw.season), device=device), raw.season]
         labels = move.classes(drawn).long()

@@ -1,8 +1,8 @@
-"""Whether locations have labels at all, and how many pixels of a test set do."""
+"""Checks that locations have labels, and counts the labelled pixels of a test set."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -10,8 +10,7 @@ from cromss.dataset.reader import LocationReader
 from cromss.types import IGNORE_INDEX
 
 
-@dataclass(frozen=True)
-class LabelledPixels:
+class LabelledPixels(NamedTuple):
     """Pixels of a test set in the season that is tested.
 
     Attributes:
@@ -24,7 +23,7 @@ class LabelledPixels:
 
 
 def count_labelled(reader: LocationReader, locations: Tensor, season: int) -> LabelledPixels:
-    """Counts the pixels of a test set, whole patches whatever part of them is tested.
+    """Counts the pixels of whole patches, whatever part of them is tested.
 
     Reads every label of the test set, so one that cannot be read is found before the training.
 
@@ -41,28 +40,25 @@ def count_labelled(reader: LocationReader, locations: Tensor, season: int) -> La
         labels = reader.read_labels(location)[season]
         labelled += int((labels != IGNORE_INDEX).sum())
         total += labels.size
-    if len(locations) and not labelled:
-        _refuse("test", len(locations), "" if reader.info.seasons == 1 else f" in season {season}")
+    if total and not labelled:
+        raise _none_labelled("test", len(locations), "" if reader.info.seasons == 1 else f" in season {season}")
     return LabelledPixels(labelled, total - labelled)
 
 
 def check_labelled(purpose: str, reader: LocationReader, locations: Tensor) -> None:
-    """Reads labels until one has a labelled pixel, which is usually the first.
+    """Raises ValueError unless a pixel has a label; reads labels up to the first one, usually of the first location.
 
     Args:
         purpose: What the locations are for: ``"train"`` or ``"validate"``.
         reader: Source of the locations.
         locations: Indices, int64 ``(N,)``.
-
-    Raises:
-        ValueError: None has.
     """
     if len(locations) and all((reader.read_labels(i) == IGNORE_INDEX).all() for i in locations.tolist()):
-        _refuse(purpose, len(locations), "")
+        raise _none_labelled(purpose, len(locations), "")
 
 
-def _refuse(purpose: str, locations: int, where: str) -> None:
-    raise ValueError(
+def _none_labelled(purpose: str, locations: int, where: str) -> ValueError:
+    return ValueError(
         f"none of the {locations} location(s) to {purpose} on has a labelled pixel{where}: all are {IGNORE_INDEX}, "
         "ignored; check the path and the label codes"
     )

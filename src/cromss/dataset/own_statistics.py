@@ -1,4 +1,4 @@
-"""A store's own mean and standard deviation a band, for scaling in place of the published ones."""
+"""A store's own mean and standard deviation per band, for scaling in place of the published ones."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ from cromss.dataset.bands import BANDS, Band, select_bands
 from cromss.dataset.reader import DatasetInfo
 from cromss.io.plain import NotPlainError, Record, parse, shown
 
-STATISTICS = ("published", "store")
-"""Whose mean and standard deviation images are scaled by."""
-
 PUBLISHED = "published"
 
+STATISTICS = (PUBLISHED, "store")
+"""Whose mean and standard deviation scale the images."""
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -37,11 +36,10 @@ class SavedStatistics(Record):
 
 @dataclass(frozen=True)
 class OwnStatistics:
-    """What images are scaled by where it is not the published statistics.
+    """What images are scaled by in place of the published statistics; empty where these are used.
 
     Attributes:
-        bands: Modality -> bands with means and standard deviations in units of the stored values; none at all where
-            the published statistics are used.
+        bands: Modality -> bands with means and standard deviations in units of the stored values.
         quantised: Modality -> whether those units are steps of `cromss.dataset.scaling.quantise`, else raw ones.
     """
 
@@ -50,7 +48,7 @@ class OwnStatistics:
 
     @classmethod
     def of(cls, info: DatasetInfo, positions: Mapping[str, Sequence[int]]) -> Self:
-        """Those that a dataset keeps.
+        """The statistics that a dataset keeps.
 
         Args:
             info: The dataset; it holds the wanted modalities and bands.
@@ -64,7 +62,7 @@ class OwnStatistics:
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Self:
-        """What `as_dict` made; NotPlainError of anything else."""
+        """Reads what `as_dict` returned; NotPlainError for anything else."""
         modalities = parse(SavedStatistics, {"modalities": dict(saved)}).modalities
         bands = {modality: tuple(Band(*band) for band in one.bands) for modality, one in modalities.items()}
         for modality, found in bands.items():
@@ -95,18 +93,18 @@ def _bands(info: DatasetInfo, modality: str, positions: Sequence[int]) -> tuple[
     kept = info.statistics.get(modality, {})
     if not {"mean", "std"} <= set(kept):
         raise ValueError(
-            f"dataset.statistics=store: this dataset keeps no mean and standard deviation of {modality}, as stores do. "
-            "Make a store of it by `python -m cromss.prepare`, or say dataset.statistics=published"
+            f"dataset.statistics=store: this dataset keeps no mean and standard deviation of {modality}, as stores do: "
+            "convert it by `cromss prepare`, or set dataset.statistics=published"
         )
     order = info.modalities[modality].bands
     found = []
     for band in select_bands(modality, positions):
-        place = order.index(band.name)
-        mean, std = kept["mean"][place], kept["std"][place]
+        position = order.index(band.name)
+        mean, std = kept["mean"][position], kept["std"][position]
         if not std > 0:
             raise ValueError(
                 f"dataset.statistics=store: {modality} band {band.name} is {mean:g} everywhere, so it has no standard "
-                "deviation to divide by: leave it out by dataset.bands, or say dataset.statistics=published"
+                "deviation to divide by: leave it out by dataset.bands, or set dataset.statistics=published"
             )
         found.append(band._replace(mean=mean, std=std))
     return tuple(found)

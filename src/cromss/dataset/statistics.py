@@ -1,4 +1,4 @@
-"""Mean and standard deviation a band and class shares, gathered location by location in constant memory."""
+"""Mean and standard deviation per band and shares of classes, added up per location in constant memory."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ class Moments:
         self.pixels += pixels
 
     def as_dict(self) -> dict[str, Any]:
-        """``mean`` and ``std`` a band in stored units, and the number of ``pixels`` behind them."""
+        """``mean`` and ``std`` per band in stored units, and their number of ``pixels``."""
         return {"mean": self.mean.tolist(), "std": np.sqrt(self.variance).tolist(), "pixels": self.pixels}
 
 
 def moments_of(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of each band of ``(T, K, H, W)``, finite, each float64 ``(K,)``.
 
-    No matrix product: a library of those would start its threads in every process that writes a store.
+    Without a matrix product: its library would start threads in every process that writes a store.
     """
     over, count = (0, 2, 3), image.size // image.shape[1]
     if image.dtype == np.uint8:
-        # Whole numbers are exact, and take a quarter of the time.
+        # Integers are exact and take a quarter of the time.
         squares = image.astype(np.uint16)
         squares *= squares
         mean = image.sum((2, 3), dtype=np.uint32).sum(0, dtype=np.uint64) / count
@@ -62,7 +62,7 @@ def moments_of(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Statistics:
-    """What a store says about its values.
+    """Statistics of the values of a store.
 
     Args:
         bands: Modality -> number of bands.
@@ -74,27 +74,15 @@ class Statistics:
         self.label_counts = np.zeros(IGNORE_INDEX + 1, dtype=np.int64)
         self.num_classes = num_classes
 
-    def add(self, images: Mapping[str, np.ndarray], labels: np.ndarray) -> None:
-        """Adds one location: images ``(T, K, H, W)`` and labels ``(T, H, W)``."""
-        self.add_images(images)
-        self.label_counts += np.bincount(labels.ravel(), minlength=IGNORE_INDEX + 1)
-
-    def add_images(self, images: Mapping[str, np.ndarray]) -> None:
-        """Adds images ``(T, K, H, W)`` alone."""
+    def add(self, images: Mapping[str, np.ndarray], labels: np.ndarray | None = None) -> None:
+        """Adds images ``(T, K, H, W)`` and labels ``(T, H, W)`` of one location, or a part of them."""
         for modality, image in images.items():
-            mean, variance = moments_of(image)
-            self.moments[modality].add(image.size // image.shape[1], mean, variance)
-
-    def merge(self, stored: Mapping[str, Any]) -> None:
-        """Adds what `as_dict` returned for other locations."""
-        for modality, moments in self.moments.items():
-            other = stored[modality]
-            moments.add(other["pixels"], np.array(other["mean"]), np.square(other["std"]))
-        self.label_counts[: self.num_classes] += np.array(stored["labels"]["pixels"])
-        self.label_counts[IGNORE_INDEX] += stored["labels"]["unlabelled_pixels"]
+            self.moments[modality].add(image.size // image.shape[1], *moments_of(image))
+        if labels is not None:
+            self.label_counts += np.bincount(labels.ravel(), minlength=IGNORE_INDEX + 1)
 
     def as_dict(self) -> dict[str, Any]:
-        """Modality -> `Moments.as_dict`; ``labels`` -> pixels and share a class, and pixels without a label.
+        """Modality -> `Moments.as_dict`; ``labels`` -> pixels and share per class, and pixels without a label.
 
         Shares are those of the labelled pixels and add up to 1, or are all 0 where nothing is labelled.
         """
@@ -117,7 +105,11 @@ def combine(parts: Sequence[Mapping[str, Any]], bands: Mapping[str, int], num_cl
     """
     whole = Statistics(bands, num_classes)
     for part in parts:
-        whole.merge(part)
+        for modality, moments in whole.moments.items():
+            stored = part[modality]
+            moments.add(stored["pixels"], np.array(stored["mean"]), np.square(stored["std"]))
+        whole.label_counts[:num_classes] += np.array(part["labels"]["pixels"])
+        whole.label_counts[IGNORE_INDEX] += part["labels"]["unlabelled_pixels"]
     return whole.as_dict()
 
 
@@ -138,7 +130,7 @@ class _StoredLabels(Record):
 
 
 def check_statistics(info: DatasetInfo, locations: int) -> None:
-    """Makes sure that the statistics which a file names are those of as many values as it holds.
+    """Checks that the statistics in a file are those of as many values as the file holds.
 
     Args:
         info: What the file describes; its `statistics` may hold more beside those of modalities and labels.

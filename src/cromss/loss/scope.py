@@ -45,9 +45,5 @@ def _all_reduce(sums: Sums) -> Sums:
     return {term: added.view_as(own) for added, (term, own) in zip(parts, sums.items(), strict=True)}
 
 
-def _own(sums: Sums) -> Sums:
-    return sums
-
-
-SCOPES: dict[str, Callable[[Sums], Sums]] = {"global": _all_reduce, "batch": _own}
-"""Name -> which processes' pixels are summed, of the sums of this one."""
+SCOPES: dict[str, Callable[[Sums], Sums]] = {"global": _all_reduce, "batch": lambda sums: sums}
+"""Whose pixels are summed -> their sums, of the sums of this process."""

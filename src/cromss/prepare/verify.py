@@ -157,7 +157,7 @@ class _Seen:
         image = self.store.read_images(index, season, modality)[None]
         bands = self.store.info.modalities[modality].bands
         check_finite(f"store {self.store.path}, location {index}, {modality}", image, bands)
-        self._statistics.add_images({modality: image})
+        self._statistics.add({modality: image})
 
     def compare(self, found: Damages) -> None:
         """Adds what the description of the store keeps otherwise."""

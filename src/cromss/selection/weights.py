@@ -20,12 +20,8 @@ def _all_reduce(counts: Tensor) -> Tensor:
     return counts
 
 
-def _own(counts: Tensor) -> Tensor:
-    return counts
-
-
-SCOPES: dict[str, Callable[[Tensor], Tensor]] = {"global": _all_reduce, "batch": _own}
-"""Name -> which processes' pixels are counted, of the counts of this one."""
+SCOPES: dict[str, Callable[[Tensor], Tensor]] = {"global": _all_reduce, "batch": lambda counts: counts}
+"""Whose pixels are counted -> their counts, of the counts of this process."""
 
 
 def label_weights(

@@ -1,4 +1,4 @@
-"""Freezes encoders while a training goes on."""
+"""Freezes encoders while a network is trained."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from cromss.trainer.module import SegmentationModule
 
 
 class FreezeEncoders(L.Callback):
-    """Puts the encoders into the state of the epoch that starts; so a run may resume on either side of a thaw.
+    """Sets the state of the encoders at the start of each epoch, so that a run may resume before or after unfreezing.
 
-    Weights that stay frozen to the end have to be so before the processes of a distributed training agree on what to
-    exchange, and those that thaw must not: the former get no gradient from the moment this is made.
+    Weights that stay frozen to the end get no gradient from the moment this is made, and those that are unfrozen later
+    keep theirs: the processes of a distributed training agree at its start on which gradients they exchange.
 
     Args:
         freezing: What to freeze, and how long.
@@ -28,5 +28,5 @@ class FreezeEncoders(L.Callback):
                 weight.requires_grad_(False)
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Freezes or thaws."""
+        """Freezes or unfreezes."""
         self.freezing.apply(self.encoders, self.weights, trainer.current_epoch)

@@ -1,4 +1,4 @@
-"""Stops a run whose network is no longer finite, and says where it began."""
+"""Stops a run whose logits are no longer finite, and names the first such step."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class NonFiniteLogitsError(ValueError):
 class FiniteGuard:
     """Remembers, on the device, the first step at which the logits of a branch were not finite.
 
-    Asking the device each step would make the host wait for it. So a step only writes a number there, and `check`
-    reads it: after every step on the CPU, where reading costs nothing, else every `every` steps and at the end of
-    each epoch and validation, before a checkpoint is written.
+    Reading from the device in each step would make the host wait for it. So a step only writes a number there, and
+    `check` reads it: after every step on the CPU, where reading costs nothing, else every `every` steps and at the end
+    of each epoch and validation, before a checkpoint is written.
 
     Args:
         every: Steps between two checks on an accelerator.
@@ -31,14 +31,11 @@ class FiniteGuard:
 
     @torch.no_grad()
     def watch(self, predictions: Mapping[str, Prediction], step: int) -> None:
-        """Notes whether this step's logits are finite.
+        """Notes on the device whether the logits of this step are finite; calls `check` where it is due.
 
         Args:
             predictions: Branch name -> prediction.
             step: The number of this step.
-
-        Raises:
-            NonFiniteLogitsError: At a step where `check` is due.
         """
         for branch, prediction in predictions.items():
             # A sum is finite only if all its terms are; float32, since a sum of float16 overflows by itself.
@@ -50,16 +47,12 @@ class FiniteGuard:
             self.check()
 
     def check(self) -> None:
-        """Reads what was noted.
-
-        Raises:
-            NonFiniteLogitsError: Some logits were not finite.
-        """
+        """Raises NonFiniteLogitsError where some logits were not finite."""
         for branch, first in self._first_step.items():
             step = int(first)
             if step >= 0:
                 raise NonFiniteLogitsError(
                     f"the logits of modality {branch} are not finite at step {step}: the training diverged. "
                     "Lower trainer.optimizer.lr, use trainer.precision=32-true or bf16-mixed, or look for extreme "
-                    "pixel values; the last checkpoint holds the epoch before"
+                    "pixel values; the last checkpoint is that of the epoch before"
                 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -18,15 +16,14 @@ class SegmentationScores(Metric):
 
     Args:
         num_classes: Number of classes C.
-        kwargs: See `torchmetrics.Metric`.
     """
 
     full_state_update = False
     higher_is_better = True
     confusion: Tensor
 
-    def __init__(self, num_classes: int, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
         self.num_classes = num_classes
         counts = torch.zeros(num_classes, num_classes, dtype=torch.int64)
         self.add_state("confusion", default=counts, dist_reduce_fx="sum")
@@ -78,9 +75,6 @@ class SelectionQuality(Metric):
     """The share of wrong labels among the pixels that selection counts fully, and among all.
 
     Only pixels with a label and a known truth are looked at.
-
-    Args:
-        kwargs: See `torchmetrics.Metric`.
     """
 
     full_state_update = False
@@ -89,8 +83,8 @@ class SelectionQuality(Metric):
     selected: Tensor
     selected_wrong: Tensor
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self) -> None:
+        super().__init__()
         for name in ("labelled", "wrong", "selected", "selected_wrong"):
             self.add_state(name, default=torch.tensor(0), dist_reduce_fx="sum")
 
@@ -129,17 +123,14 @@ class WeightedMean(Metric):
 
     `torchmetrics.MeanMetric` checks for NaN at every update, for which the host waits for the device, and sums in
     float32. Here NaNs pass through and sums are float64.
-
-    Args:
-        kwargs: See `torchmetrics.Metric`.
     """
 
     full_state_update = False
     total: Tensor
     weight: Tensor
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    def __init__(self) -> None:
+        super().__init__()
         for name in ("total", "weight"):
             self.add_state(name, default=torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
 

@@ -1,4 +1,4 @@
-"""What makes a run go on exactly where it was: random numbers, sums and callbacks of an epoch under way."""
+"""What makes a run resume exactly where it was: random numbers, sums and callbacks of an unfinished epoch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class SeedEveryStep(L.Callback):
-    """Makes the random numbers of a step, as of dropout, depend on the seed, the epoch, the step and the process alone.
+    """Makes the random numbers of a step, e.g. of dropout, depend only on the seed, epoch, step and process.
 
     Args:
         seed: The run's seed.
@@ -32,16 +32,16 @@ class SeedEveryStep(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Seeds torch on all devices; the host waits for none of them."""
+        """Seeds torch on all devices, without waiting for them."""
         entropy = (self.seed, trainer.current_epoch, batch_idx, trainer.global_rank)
         torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
 
 
 class MetricsBeforeCheckpoint(Checkpoint):
-    """Writes an epoch's row of the metrics file before its checkpoint.
+    """Writes the row of an epoch into the metrics file before the checkpoint of that epoch.
 
-    Lightning writes it afterwards: a run that is killed between the two would go on without the row. It has to stand
-    before what saves, and is a `Checkpoint` because Lightning moves those behind all other callbacks.
+    Lightning writes it afterwards, so that a run killed between the two would resume without the row. It must precede
+    the callbacks that save, and is a `Checkpoint` because Lightning moves those behind all others.
     """
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -53,11 +53,11 @@ class MetricsBeforeCheckpoint(Checkpoint):
 
 
 class MidEpochState(Checkpoint):
-    """Lets a run go on within an epoch.
+    """Lets a run resume within an epoch.
 
-    Keeps in every checkpoint what the module adds up over an epoch, a number a process. And where Lightning goes on
-    within an epoch it leaves out the start of it, at which callbacks freeze weights and log the rate: they get it here.
-    As a `Checkpoint` it comes after them.
+    Saves the sums that the module adds up over an epoch, one number per process. And Lightning does not call
+    `on_train_epoch_start` where it resumes within an epoch, at which callbacks freeze weights and log the rate: it is
+    called here. As a `Checkpoint`, this callback comes after them.
     """
 
     def __init__(self) -> None:
@@ -70,25 +70,24 @@ class MidEpochState(Checkpoint):
         checkpoint["epoch_sums"] = _all_gather(pl_module)
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Remembers the sums; ValueError where an epoch was begun by another number of processes."""
+        """Keeps the sums; ValueError where another number of processes began the epoch."""
         progress = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]
         processes = checkpoint.get("processes", trainer.world_size)
         if processes != trainer.world_size:
             if progress["ready"] != progress["processed"]:
                 raise ValueError(
                     f"the checkpoint was written within an epoch by {processes} process(es), and now there are "
-                    f"{trainer.world_size}: train on as many (trainer.devices), or give a checkpoint of a whole epoch"
+                    f"{trainer.world_size}: set trainer.devices accordingly, or resume from the end of an epoch"
                 )
             log.warning(
-                "Going on with %d process(es) instead of %d: batches differ from those of a run that was not "
-                "interrupted",
+                "Resuming with %d process(es) instead of %d: batches differ from those of an uninterrupted run",
                 trainer.world_size,
                 processes,
             )
         self._sums = checkpoint.get("epoch_sums", {})
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Puts the sums back, and starts the epoch of the other callbacks."""
+        """Restores the sums, and starts the epoch of the other callbacks."""
         if not trainer.fit_loop.restarted_mid_epoch:
             return
         assert isinstance(pl_module, SegmentationModule)
@@ -102,27 +101,22 @@ class MidEpochState(Checkpoint):
 
 
 class StepCheckpoint(Checkpoint):
-    """Writes a checkpoint every few steps, over the one before.
+    """Writes a checkpoint every few steps, replacing the one before.
 
     Args:
         every: Optimiser steps between two, at least 1.
         path: Its file.
-
-    Raises:
-        ValueError: `every` is below 1.
     """
 
     def __init__(self, every: int, path: Path) -> None:
-        if every < 1:
-            raise ValueError(f"trainer.checkpoint_steps={every}: at least 1 step, or null for whole epochs alone")
         self.every = every
         self.path = path
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Writes where one is due."""
-        # Not at the last step: Lightning would go on from it in the next epoch, without validation and row of this one.
+        """Writes one where it is due."""
+        # Not at the last step: Lightning would resume from it in the next epoch, without the validation of this one.
         if trainer.global_step % self.every == 0 and not trainer.is_last_batch:
             assert isinstance(pl_module, SegmentationModule)
             pl_module.guard.check()
@@ -130,7 +124,7 @@ class StepCheckpoint(Checkpoint):
 
 
 def _all_gather(module: SegmentationModule) -> dict[str, dict[str, list[float]]]:
-    """Metric -> state -> a number a process, all fetched at once."""
+    """Metric -> state -> one number per process, all read at once."""
     states = [
         (name, state, torch.as_tensor(value))
         for name, metric in module.epoch_sums().items()

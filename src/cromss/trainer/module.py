@@ -28,7 +28,6 @@ class SegmentationModule(L.LightningModule):
 
     Args:
         net: Images by modality -> logits by branch.
-        branches: Names of the branches, in the order in which they are reported.
         selection: Says which pixels count.
         objective: The loss.
         optimizer: Parameters -> optimiser.
@@ -46,7 +45,6 @@ class SegmentationModule(L.LightningModule):
         self,
         net: FusionNetwork,
         *,
-        branches: Sequence[str],
         selection: CrossModalSelection | NoSelection,
         objective: Objective,
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
@@ -57,7 +55,7 @@ class SegmentationModule(L.LightningModule):
     ) -> None:
         super().__init__()
         self.net = net
-        self.branches = tuple(branches)
+        self.branches = net.branches
         self.selection = selection
         self.objective = objective
         self.optimizer = optimizer
@@ -66,11 +64,11 @@ class SegmentationModule(L.LightningModule):
         self._class_keys = metric_keys(self.classes)
         self.guard = FiniteGuard(check_finite_every)
         # Against the noisy labels, and against the truth where there is one.
-        self.scores = {("noisy", branch): SegmentationScores(len(classes)) for branch in branches}
+        self.scores = {("noisy", branch): SegmentationScores(len(classes)) for branch in self.branches}
         self.quality: dict[str, SelectionQuality] = {}
         if has_truth:
-            self.scores |= {("true", branch): SegmentationScores(len(classes)) for branch in branches}
-            self.quality = {branch: SelectionQuality() for branch in branches if branch in MODALITIES}
+            self.scores |= {("true", branch): SegmentationScores(len(classes)) for branch in self.branches}
+            self.quality = {branch: SelectionQuality() for branch in self.branches if branch in MODALITIES}
         self.test_branches = (*self.branches, FUSED) if len(self.branches) > 1 else self.branches
         self.test_scores = {branch: SegmentationScores(len(classes)) for branch in self.test_branches}
         # Registered, so that they move to the device with the module.
@@ -108,10 +106,9 @@ class SegmentationModule(L.LightningModule):
         self.log("val/loss", _compute_and_reset(self.val_loss), prog_bar=True)
         for (kind, branch), score in self.scores.items():
             values = _compute_and_reset(score)
-            for name in MEAN_SCORES:
-                self.log(_score_name(branch, name, kind), values[name], prog_bar=name == "miou")
-            for key, iou in zip(self._class_keys, values["iou"], strict=True):
-                self.log(_score_name(branch, "iou", kind, key), iou)
+            numbers = [*(values[name] for name in MEAN_SCORES), *values["iou"]]
+            for name, value in zip(self._score_names(kind, branch), numbers, strict=True):
+                self.log(name, value, prog_bar="/miou" in name)
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Counts a batch; returns the classes ``(B, H, W)`` that each test branch predicts."""
@@ -166,16 +163,18 @@ class SegmentationModule(L.LightningModule):
 
     def validation_names(self) -> list[str]:
         """Names of everything that a validation logs."""
-        names = ["val/loss"]
-        for kind, branch in self.scores:
-            names += [_score_name(branch, name, kind) for name in MEAN_SCORES]
-            names += [_score_name(branch, "iou", kind, key) for key in self._class_keys]
-        return names
+        return ["val/loss", *(name for kind, branch in self.scores for name in self._score_names(kind, branch))]
 
     def configure_optimizers(self) -> Any:
         """Optimiser and schedule from their factories."""
         optimizer = self.optimizer(self.parameters())
         return {"optimizer": optimizer, "lr_scheduler": self.scheduler(optimizer)}
+
+    def _score_names(self, kind: str, branch: str) -> list[str]:
+        """``val/s2/miou``, ``val/s2/miou_true``, ``val/s2/iou/built_area``: the means, then the IoU of each class."""
+        suffix = "" if kind == "noisy" else f"_{kind}"
+        means = [f"val/{branch}/{name}{suffix}" for name in MEAN_SCORES]
+        return [*means, *(f"val/{branch}/iou{suffix}/{key}" for key in self._class_keys)]
 
     def _predict(self, batch: Batch, step: int) -> dict[str, Prediction]:
         predictions = self(batch.images)
@@ -202,9 +201,3 @@ def _compute_and_reset(metric: Metric) -> Any:
     value = metric.compute()
     metric.reset()
     return value
-
-
-def _score_name(branch: str, score: str, kind: str, class_key: str | None = None) -> str:
-    """``val/s2/miou``, ``val/s2/miou_true``, ``val/s2/iou/built_area``."""
-    name = f"val/{branch}/{score}" + ("" if kind == "noisy" else f"_{kind}")
-    return name if class_key is None else f"{name}/{class_key}"

@@ -1,4 +1,7 @@
-"""Learning rates: of the parts of a network, and schedules in the form that Lightning takes them."""
+"""Learning rates: of the parts of a network, and schedules in the form that Lightning takes them.
+
+Settings are checked by the schema, see `cromss.config.trainer`.
+"""
 
 from __future__ import annotations
 
@@ -12,30 +15,23 @@ from torch.optim.lr_scheduler import ExponentialLR, LambdaLR, ReduceLROnPlateau,
 
 from cromss.backbone import decoder_blocks
 from cromss.config.resolvers import better
-from cromss.config.trainer import RATES
 from cromss.fusion import FusionNetwork
 
 
 def parameter_groups(net: FusionNetwork, lr: float, order: str, factor: float) -> list[dict[str, Any]]:
-    """Splits a network's weights by the rate at which they learn.
+    """Groups the weights of a network by their learning rate.
 
     Args:
         net: A fusion network.
         lr: The rate of the encoders, and the highest one of the decoders.
-        order: ``"equal"``; ``"rising"``, where the head learns at `lr` and each block before it at `factor` times the
-            rate of the one after; or ``"falling"``, where the first block learns at `lr`, and so on to the head.
+        order: ``"equal"``; ``"rising"``: the head learns at `lr` and each block before it at `factor` times the rate of
+            the next one; or ``"falling"``: the first block learns at `lr` and each later one at `factor` times the
+            rate of the block before.
         factor: In (0, 1].
 
     Returns:
         Parameter groups for an optimiser, the highest rate first; a single one for ``"equal"``.
-
-    Raises:
-        ValueError: An unknown order, or a factor out of range.
     """
-    if order not in RATES:
-        raise ValueError(f"trainer.decoder_rates={order} is unknown: choose one of {', '.join(RATES)}")
-    if not 0 < factor <= 1:
-        raise ValueError(f"trainer.decoder_rate_factor={factor} is not in (0, 1]: e.g. 0.8")
     rates = {id(weight): lr for weight in net.parameters()}
     for parts in net.parts.values():
         blocks = [block for _, block in decoder_blocks(net.get_submodule(parts.decoder))]
@@ -50,7 +46,7 @@ def parameter_groups(net: FusionNetwork, lr: float, order: str, factor: float) -
 
 
 def plateau(optimizer: Optimizer, factor: float, patience: int, threshold: float, monitor: str) -> dict[str, Any]:
-    """Lowers the rate when a metric stops getting better.
+    """Lowers the rate when a metric stops improving.
 
     Args:
         optimizer: Whose rate to change.
@@ -60,58 +56,45 @@ def plateau(optimizer: Optimizer, factor: float, patience: int, threshold: float
         monitor: Name of a logged metric, e.g. ``"val/loss"``.
 
     Returns:
-        A scheduler with what Lightning needs to drive it.
+        A scheduler with the settings that Lightning needs.
     """
     scheduler = ReduceLROnPlateau(optimizer, better(monitor), factor=factor, patience=patience, threshold=threshold)
-    return {"scheduler": scheduler, "monitor": monitor, "interval": "epoch"}
+    return {"scheduler": scheduler, "monitor": monitor}
 
 
 def exponential(optimizer: Optimizer, gamma: float) -> dict[str, Any]:
-    """Multiplies the rate by `gamma`, in (0, 1], after every epoch; ValueError for another one."""
-    _check_gamma(gamma)
-    return {"scheduler": ExponentialLR(optimizer, gamma), "interval": "epoch"}
+    """Multiplies the rate by `gamma`, in (0, 1], after every epoch."""
+    return {"scheduler": ExponentialLR(optimizer, gamma)}
 
 
 def step(optimizer: Optimizer, every: int, gamma: float) -> dict[str, Any]:
-    """Multiplies the rate by `gamma`, in (0, 1], every so many epochs, at least 1; ValueError for other values."""
-    _check_gamma(gamma)
-    if every < 1:
-        raise ValueError(f"trainer.scheduler.every={every}: at least 1 epoch")
-    return {"scheduler": StepLR(optimizer, every, gamma), "interval": "epoch"}
+    """Multiplies the rate by `gamma`, in (0, 1], after every `every` epochs."""
+    return {"scheduler": StepLR(optimizer, every, gamma)}
 
 
 def cosine(optimizer: Optimizer, epochs: int, lowest: float) -> dict[str, Any]:
-    """Lowers the rate along half a cosine, and keeps it there: torch's own rises again.
+    """Lowers the rate along half a cosine and keeps it there; torch's own schedule rises again.
 
     Args:
-        optimizer: Whose rates to change. Those of parts that learn at a share of the first part's rate keep that share.
+        optimizer: Whose rates to change. Parts that learn at a share of the highest rate keep that share.
         epochs: Epochs down to the lowest rate, at least 1.
         lowest: That rate, of the part with the highest one.
 
     Raises:
-        ValueError: `epochs` is below 1, or `lowest` is above the rate to start from.
+        ValueError: `lowest` is above the rate to start from.
     """
     highest = max(group["lr"] for group in optimizer.param_groups)
-    if epochs < 1:
-        raise ValueError(f"trainer.scheduler.epochs={epochs}: at least 1")
-    if not 0 <= lowest <= highest:
-        raise ValueError(
-            f"trainer.scheduler.lowest={lowest} is not between 0 and trainer.optimizer.lr={highest}: lower it"
-        )
+    if lowest > highest:
+        raise ValueError(f"trainer.scheduler.lowest={lowest} is above trainer.optimizer.lr={highest}: lower it")
     floor = lowest / highest if highest else 1.0
 
     def share(epoch: int) -> float:
         progress = min(epoch / epochs, 1.0)
         return floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2
 
-    return {"scheduler": LambdaLR(optimizer, share), "interval": "epoch"}
-
-
-def _check_gamma(gamma: float) -> None:
-    if not 0 < gamma <= 1:
-        raise ValueError(f"trainer.scheduler.gamma={gamma} is not in (0, 1]: e.g. 0.98")
+    return {"scheduler": LambdaLR(optimizer, share)}
 
 
 def constant(optimizer: Optimizer) -> dict[str, Any]:
     """Leaves the rate as it is."""
-    return {"scheduler": LambdaLR(optimizer, lambda _: 1.0), "interval": "epoch"}
+    return {"scheduler": LambdaLR(optimizer, lambda _: 1.0)}
