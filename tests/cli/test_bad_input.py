@@ -211,7 +211,7 @@ UNUSABLE_IN_PREPARE = [
     ("folder", places(with_pixel("dw.tif", 77)), "dw.tif: values [77] are none of 0..8"),
     ("folder", places(halve("*/s2.tif")), "s2.tif cannot be read"),
     ("folder", places(lambda path: (path / "place2" / "s2.tif").rename(path / "S2.tif")), "(capitals count)"),
-    ("folder", lambda path: path.mkdir(), "holds no folders: a folder a location is needed, with s1.tif, s2.tif"),
+    ("folder", lambda path: path.mkdir(), "holds no folders: one folder per location is needed, with s1.tif, s2.tif"),
     ("reference", published(with_command), "posix.system, which is refused"),
     ("reference", published(with_other_ids), "do not belong together"),
     ("reference", published(without_the_last_labels), "numbers of locations disagree: 4 s1"),

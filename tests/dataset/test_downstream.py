@@ -8,7 +8,7 @@ import pytest
 from cromss.dataset.classes import CLASSES
 from cromss.dataset.convert import convert
 from cromss.dataset.datamodule import LocationDataModule
-from cromss.dataset.sources import open_dataset
+from cromss.dataset.reference import open_dataset
 from cromss.smoothing import NoSmoothing
 from helpers.published import published_lmdbs
 from helpers.shared import PUBLISHED, needs_published

@@ -442,7 +442,7 @@ def test_a_folder_whose_values_clearly_carry_an_offset_has_to_be_told_so(tmp_pat
     plain[10] = 12  # what the atmosphere leaves of B10
     write(tmp_path / "a" / "s2.tif", plain + 1000)
     write(tmp_path / "a" / "dw.tif", LABELS[None].astype(np.uint8))
-    with pytest.raises(ValueError, match=r"(?s)as nothing tells of one.*dataset\.s2_offset.*folder\.s2_offset"):
+    with pytest.raises(ValueError, match=r"(?s)as nothing states one.*dataset\.s2_offset.*folder\.s2_offset"):
         folder_reader(tmp_path, files={"s2": "s2.tif"})
     for offset, expected in ((1000, plain), (0, plain + 1000)):
         reader = folder_reader(tmp_path, files={"s2": "s2.tif"}, s2_offset=offset)

@@ -4,8 +4,7 @@ import lmdb
 import numpy as np
 import pytest
 
-from cromss.dataset.reference import ReferenceReader
-from cromss.dataset.sources import open_dataset
+from cromss.dataset.reference import ReferenceReader, open_dataset
 from cromss.dataset.store import Store
 from helpers.stores import write_store
 

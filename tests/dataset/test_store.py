@@ -493,5 +493,5 @@ def test_a_full_disk_ends_with_what_and_where(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OSError, match="cannot write a store to .*file/store.*another place"):
+    with pytest.raises(OSError, match="cannot write a store to .*file/store.*another folder"):
         write_store(tmp_path / "file" / "store")

@@ -5,12 +5,10 @@ from typing import TYPE_CHECKING
 from cromss.io.lazy import names_of
 
 if TYPE_CHECKING:
-    from cromss.dataset.exact import ExactLabels
     from cromss.dataset.folder import FolderReader
-    from cromss.dataset.reader import DatasetInfo, LocationReader, ModalityInfo
-    from cromss.dataset.reference import open_reference
+    from cromss.dataset.reader import DatasetInfo, ExactLabels, LocationReader, ModalityInfo
+    from cromss.dataset.reference import open_dataset, open_reference
     from cromss.dataset.scaling import quantise, reflectance, standardise
-    from cromss.dataset.sources import open_dataset
     from cromss.dataset.store import Store, StoreWriter, open_store
 
 __all__ = [
@@ -33,13 +31,13 @@ __getattr__ = names_of(
     __name__,
     {
         "DatasetInfo": "reader",
-        "ExactLabels": "exact",
+        "ExactLabels": "reader",
         "FolderReader": "folder",
         "LocationReader": "reader",
         "ModalityInfo": "reader",
         "Store": "store",
         "StoreWriter": "store",
-        "open_dataset": "sources",
+        "open_dataset": "reference",
         "open_reference": "reference",
         "open_store": "store",
         "quantise": "scaling",

@@ -94,6 +94,6 @@ def _positions(modality: str, stored: ModalityInfo) -> list[int]:
     if unknown := [name for name in stored.bands if name not in known]:
         raise ValueError(
             f"{modality} bands {', '.join(unknown)} have no known statistics to quantise them by: "
-            f"name them {', '.join(known)}, or say quantise=false"
+            f"name them {', '.join(known)}, or set quantise=false"
         )
     return [known.index(name) for name in stored.bands]

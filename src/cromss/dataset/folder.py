@@ -1,4 +1,4 @@
-"""Reads folders of GeoTIFFs as they are: a folder a location, and inside a folder a season where there are several."""
+"""Reads folders of GeoTIFFs as they are: one folder per location, and inside it one per season where there are some."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ class FolderReader(LocationReader):
         truth: File name of exact labels like `labels`, or None.
         classes: Class names.
         s2_offset: Taken off the S2 values, which do not fall below 0: 1000 for products of processing baseline 04.00
-            and newer that still carry it, else 0. None asks the metadata of each file, and takes 0 where they tell
+            and newer that still carry it, else 0. None reads the metadata of each file, and takes 0 where they state
             nothing and the values do not clearly carry it.
         units: Modality -> a key of `cromss.dataset.imagery.units.UNITS`, or ``"auto"``; one left out is ``"auto"``.
 
     Raises:
         ValueError: A setting is not allowed, a folder or file is absent or unreadable, files of a location differ in
-            grid, locations differ in size, seasons or bands, bands cannot be told, or values seem to be in other units
-            or to carry another offset.
+            grid, locations differ in size, seasons or bands, bands cannot be identified, or values seem to be in other
+            units or to carry another offset.
     """
 
     def __init__(
@@ -74,9 +74,11 @@ class FolderReader(LocationReader):
         self._s2_offset = s2_offset
         self._units = dict(units)
         self._unknown = _Unknown()
-        self._places = _subfolders(self.path)
-        if not self._places:
-            raise ValueError(f"{path} holds no folders: a folder a location is needed, with {', '.join(self._names())}")
+        self._locations = _subfolders(self.path)
+        if not self._locations:
+            raise ValueError(
+                f"{path} holds no folders: one folder per location is needed, with {', '.join(self._names())}"
+            )
         self._seasons = self._find_seasons()
         self.info = self._check_files(tuple(classes))
 
@@ -85,10 +87,10 @@ class FolderReader(LocationReader):
 
     def __len__(self) -> int:
         """Number of locations."""
-        return len(self._places)
+        return len(self._locations)
 
     def _id(self, index: int) -> str:
-        return self._places[index]
+        return self._locations[index]
 
     def _grid(self, index: int) -> Mapping[str, Any] | None:
         with opened(self._folders(index)[0] / self._labels_file) as source:
@@ -136,12 +138,12 @@ class FolderReader(LocationReader):
         return [*self._files.values(), self._labels_file, *([self._truth_file] if self._truth_file else [])]
 
     def _folders(self, index: int) -> list[Path]:
-        place = self.path / self._places[index]
-        return [place / season for season in _subfolders(place)] if self._seasons else [place]
+        folder = self.path / self._locations[index]
+        return [folder / season for season in _subfolders(folder)] if self._seasons else [folder]
 
     def _find_seasons(self) -> int:
-        """Number of season folders in a place, 0 where the files lie in the place's own folder."""
-        first = self.path / self._places[0]
+        """Number of season folders per location, 0 where the files lie in the folder of the location."""
+        first = self.path / self._locations[0]
         return 0 if any((first / name).exists() for name in self._names()) else len(_subfolders(first))
 
     def _check_files(self, classes: tuple[str, ...]) -> DatasetInfo:
@@ -151,8 +153,9 @@ class FolderReader(LocationReader):
         for index in range(len(self)):
             folders = self._folders(index)
             if self._seasons and len(folders) != self._seasons:
+                first = self._locations[0]
                 problems.append(
-                    f"{self.path / self._places[index]} holds {len(folders)} seasons, {self._places[0]} {self._seasons}"
+                    f"{self.path / self._locations[index]} holds {len(folders)} seasons, {first} {self._seasons}"
                 )
             for folder in folders:
                 problems += self._problems(folder, found)
@@ -173,7 +176,7 @@ class FolderReader(LocationReader):
     def _cures(self, problems: Sequence[str]) -> Iterator[str]:
         missing = [problem for problem in problems if problem.endswith(" is missing")]
         if missing:
-            yield "Files of other names (capitals count) are told by the settings files, labels and truth"
+            yield "Files of other names (capitals count) are set by files, labels and truth"
         if units := [
             modality for modality in self._files if any(f"set units.{modality}=" in text for text in problems)
         ]:
@@ -194,7 +197,7 @@ class FolderReader(LocationReader):
                 )
 
     def _problems(self, folder: Path, found: _Found) -> Iterator[str]:
-        """What is wrong in one folder; `found` takes up what the first files say."""
+        """What is wrong in one folder; `found` records what the first files hold."""
         beside: tuple[str, Header] | None = None
         for name in self._names():
             file = folder / name
@@ -243,7 +246,7 @@ class FolderReader(LocationReader):
 
 @dataclass
 class _Found:
-    """What the files of the first location say, and the types of all.
+    """What the files of the first location hold, and the types of all.
 
     Attributes:
         bands: Modality -> published names in the order of the file.

@@ -1,4 +1,4 @@
-"""The one way in which rasters are opened, what they say of themselves, and whether two of them lie on one grid.
+"""The one way in which rasters are opened, what they state about themselves, and whether two of them lie on one grid.
 
 A file that somebody else made is opened by the driver that it was meant for, GeoTIFF or JPEG 2000. A VRT or another
 description that points elsewhere would have GDAL read other files of this computer, so one is opened only where its
@@ -93,7 +93,7 @@ _SAME_GRID = 1e-3
 
 
 class Header(NamedTuple):
-    """What a raster says of itself.
+    """What a raster states about itself.
 
     Attributes:
         bands: Number of its bands.
@@ -181,7 +181,7 @@ def header_of(source: rasterio.DatasetReader) -> Header:
 
 
 def grid_difference(one: Header, other: Header) -> str:
-    """The first in which two files of a place do not lie on the same grid, as text; empty where they do."""
+    """The first difference between the grids of two files of a location, as text; empty where there is none."""
     if one.size != other.size:
         return f"size: {one.size} and {other.size} px"
     if one.crs != other.crs:
@@ -197,7 +197,7 @@ def grid_difference(one: Header, other: Header) -> str:
 
 
 def absent(path: Path) -> str:
-    """What to say of a path where there is nothing."""
+    """What a message says of a path where there is nothing."""
     if _ELSEWHERE.fullmatch(str(path)):
         address = re.sub(r"^([\w+.-]+:)/+", r"\1//", redact(str(path)))
         return f"{address} is no path on this computer: fetch it, and give the path of what was fetched"

@@ -16,6 +16,8 @@ import numpy as np
 from cromss.dataset.bands import BANDS
 from cromss.dataset.reader import DatasetInfo, LocationReader, ModalityInfo
 from cromss.dataset.reference_formats import FORMATS, LABELS, Format
+from cromss.dataset.store import open_store
+from cromss.dataset.store_writer import holds_store
 from cromss.io.lmdb_pages import DamagedLmdbError
 from cromss.io.lmdb_reader import LmdbReader, is_lmdb
 from cromss.io.plain import shown
@@ -175,6 +177,32 @@ def open_reference(path: str | Path | Mapping[str, str | Path], kind: str) -> Re
     return ReferenceReader(dict.fromkeys(names, path), kind)
 
 
+def open_dataset(path: str | Path, kind: str = "nol") -> LocationReader:
+    """Opens a dataset of one of the published kinds.
+
+    Args:
+        path: A store (or a folder of its shards), or what was published. For ``nol`` that is a folder with three LMDBs,
+            in whose names the words ``s1``, ``s2`` or ``s2c``, and ``label`` or ``labels`` stand; for the other kinds
+            the LMDB itself. Shards of a store may have any name.
+        kind: ``nol``, ``dw``, ``osm`` or ``dfc2020``: which layout the published files have. A store needs no telling.
+
+    Returns:
+        The reader of what was found.
+
+    Raises:
+        ValueError: Nothing that can be read lies there, or the kind is unknown.
+    """
+    if kind not in FORMATS:
+        raise ValueError(f"kind {kind!r} is unknown: choose one of {', '.join(FORMATS)}")
+    # A folder named 2020 comes from the command line as a number.
+    folder = Path(str(path)).expanduser()
+    is_store = any(is_lmdb(one) and holds_store(one) for one in (folder, *folder.glob("*.lmdb")))
+    # The files of other kinds are named by their path, so a path that is none of them is worth a word.
+    if not is_store and (_published_in(folder) or not FORMATS[kind].files):
+        return open_reference(folder, kind)
+    return open_store(folder)
+
+
 def _find_files(folder: Path, words: Mapping[str, tuple[str, ...]]) -> dict[str, Path]:
     """For each kind of value the one LMDB in `folder` that has one of its words in its name."""
     found = {}
@@ -189,7 +217,7 @@ def _find_files(folder: Path, words: Mapping[str, tuple[str, ...]]) -> dict[str,
     return found
 
 
-def find_published(folder: Path) -> list[Path]:
+def _published_in(folder: Path) -> list[Path]:
     """The LMDBs in `folder`, if it is one, that bear a word of the published NoL files in their names."""
     words = [word for accepted in FORMATS["nol"].files.values() for word in accepted]
     return [lmdb for lmdb in _lmdbs_in(folder) if _bears(lmdb, words)]

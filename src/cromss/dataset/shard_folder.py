@@ -1,8 +1,8 @@
 """A store of many shards that is written over hours, by many processes: what it is to hold, and what is there.
 
 ``plan.json`` says what the store will hold, before the first shard is there. A shard is ``00012.lmdb``, whole, and
-after it ``00012.json``, which says of each of its locations whether it is stored and why not. So a folder that lacks a
-part is never taken for a smaller data set. Last comes ``manifest.csv``, with a row for every location of the source.
+after it ``00012.json``, which says of each of its locations whether it is stored and why not. So a folder where a part
+is missing is never taken for a smaller data set. Last comes ``manifest.csv``, with one row per location of the source.
 """
 
 from __future__ import annotations
@@ -199,10 +199,10 @@ def read_manifest(folder: Path) -> list[Entry]:
     return [_entry(location_id, status, reason) for location_id, status, _, reason in rows[1:]]
 
 
-def lacking(folder: Path, plan: Plan) -> list[int]:
+def missing_shards(folder: Path, plan: Plan) -> list[int]:
     """The shards that are not complete."""
     there = {child.name for child in folder.iterdir()}
-    # Most are told by the list alone, where a plan names many more shards than there are.
+    # The list alone shows most of them, where a plan names many more shards than there are.
     return [
         shard for shard in range(plan.shards) if f"{shard:05d}.json" not in there or read_entries(folder, shard) is None
     ]
@@ -216,12 +216,12 @@ def all_entries(folder: Path, plan: Plan) -> Iterator[tuple[int, Entry]]:
 
 
 def check_complete(folder: Path) -> None:
-    """ValueError where a folder of shards lacks some of what its plan names."""
+    """ValueError where shards that the plan of a folder names are missing."""
     plan = read_plan(folder)
-    if plan is not None and (missing := lacking(folder, plan)):
+    if plan is not None and (missing := missing_shards(folder, plan)):
         named = ", ".join(f"{shard:05d}" for shard in missing[:10])
         more = ", …" if len(missing) > 10 else ""
         raise ValueError(
             f"{folder} is not complete: {len(missing)} of {plan.shards} shards are missing ({named}{more}). "
-            "The command of `python -m cromss.prepare` that began it goes on"
+            "The command of `python -m cromss.prepare` that began it resumes"
         )

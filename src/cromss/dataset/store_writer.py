@@ -33,7 +33,7 @@ class StoreWriter:
     Args:
         target: Directory of the store to be.
         info: What is true of all locations. Its `statistics` are completed by those of what is written: mean and
-            standard deviation a band in stored units, and class shares.
+            standard deviation per band in stored units, and class shares.
         compression: Field (``s1``, ``s2``, ``labels``, ``truth``) -> ``none`` or ``zstd``; a field left out is not
             compressed.
         overwrite: True replaces a store at `target`, once the new one is complete.
@@ -71,7 +71,7 @@ class StoreWriter:
                 shutil.rmtree(self._partial)
                 raise
         except (lmdb.Error, OSError) as error:
-            raise OSError(f"cannot write a store to {self.target}: {error}. Choose another place") from error
+            raise OSError(f"cannot write a store to {self.target}: {error}. Choose another folder") from error
         return self
 
     def __exit__(
@@ -212,11 +212,11 @@ def check_target(target: str | Path, overwrite: bool) -> None:
     if not target.exists():
         return
     if not overwrite:
-        raise ValueError(f"{target} exists: choose another place, or replace it with overwrite=true")
-    # Nothing but a store is ever deleted: a slip of the hand must not cost anybody a folder of images.
+        raise ValueError(f"{target} exists: choose another path, or replace it with overwrite=true")
+    # Nothing but a store is ever deleted, so that a mistyped path costs nobody a folder of images.
     if not _is_store(target):
         raise ValueError(
-            f"{target} is no intact store, so it is not overwritten: remove it yourself or choose another place"
+            f"{target} is no intact store, so it is not overwritten: remove it yourself or choose another path"
         )
 
 

@@ -60,7 +60,7 @@ def open_scene(
             layers.append(Layer(placed, tuple(bands[modality])))
             if extras := [extra for raster in image.rasters for extra in raster.extras]:
                 log.info("%s: %s left out, as no band of %s", paths[modality], ", ".join(extras), modality)
-            if image.offset.told_by is not None:
+            if image.offset.source is not None:
                 log.info("S2 values carry an offset of %+d, according to %s", *image.offset[:2])
         files = [Path(file) for image in images.values() for raster in image.rasters for file in raster.source.files]
         yield Scene(layers, header, files)

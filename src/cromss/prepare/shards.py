@@ -17,7 +17,7 @@ from cromss.dataset.shard_folder import (
     Entry,
     Plan,
     all_entries,
-    lacking,
+    missing_shards,
     read_entries,
     read_plan,
     save_manifest,
@@ -115,7 +115,7 @@ def prepare(
             for leftover in _leftovers(folder, to_do):
                 shutil.rmtree(leftover, ignore_errors=True)
             write_all(ShardWriter(reader, conversion, compression, folder, plan), to_do, workers)
-        missing = lacking(folder, plan)
+        missing = missing_shards(folder, plan)
         outcome = _outcome(folder, plan, absent, len(missing))
         if not missing:
             _finish(folder, plan, absent, outcome)

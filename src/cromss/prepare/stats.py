@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from cromss.dataset.sources import open_dataset
+from cromss.dataset.reference import open_dataset
 from cromss.dataset.statistics import Statistics
 from cromss.io.atomic import write_file
 from cromss.prepare.tallies import BandTally, Examples, MapTally, NoiseTally

@@ -211,7 +211,7 @@ def _read_image(
     if set(stored) != set(wanted):
         raise ValueError(f"{file} holds bands {' '.join(stored)}: the first tile has {' '.join(wanted)}; {_CURE}")
     with _opened(file, modality) as image:
-        judge(image, can_tell=False)
+        judge(image, has_setting=False)
         pixels, known = image.read(bands=wanted)
     if not known.any():
         raise ValueError(f"{file}: no pixel is known, so nothing was seen: {_CURE}")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cromss.dataset.convert import convert
-from cromss.dataset.exact import ExactLabels
+from cromss.dataset.reader import ExactLabels
 from cromss.dataset.store import Store, open_store
 from cromss.io.own_files import open_own
 from cromss.io.user_paths import expanded

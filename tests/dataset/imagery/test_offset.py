@@ -88,7 +88,7 @@ def test_metadata_cut_short_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("tags", "message"),
     [
-        ({"RADIO_ADD_OFFSET_B1": "-1000", "RADIO_ADD_OFFSET_B2": "0"}, "bands with different offsets"),
+        ({"RADIO_ADD_OFFSET_B1": "-1000", "RADIO_ADD_OFFSET_B2": "0"}, "different offsets"),
         ({"BOA_ADD_OFFSET": "-0.1"}, "no whole number"),
         ({"BOA_ADD_OFFSET": "nan"}, "no whole number"),
         ({"BOA_ADD_OFFSET": "1e400"}, "no whole number"),
@@ -110,7 +110,7 @@ def test_the_user_decides_and_without_anybody_who_knows_is_asked(tmp_path):
     assert find_offset(tmp_path, tags, quantised=False, given=None) == Offset(1000, "PROCESSING_BASELINE=05.09")
     with pytest.raises(ValueError, match="set s2_offset=1000 if .* s2_offset=0 if not"):
         find_offset(tmp_path, [{}], quantised=False, given=None)
-    with pytest.raises(ValueError, match="tell of different offsets"):
+    with pytest.raises(ValueError, match="name different offsets"):
         find_offset(tmp_path, [*tags, {}], quantised=False, given=None)
     with pytest.raises(ValueError, match="is uint8: set s2_offset=0"):
         find_offset(tmp_path, tags, quantised=True, given=1000)

@@ -94,7 +94,7 @@ def band_of(modality: str, name: str) -> str | None:
 
 
 def band_of_file(modality: str, stem: str) -> str | None:
-    """The published name of the one band that a file holds by its own name, or None where it does not tell.
+    """The published name of the one band that a file holds by its own name, or None where that is not known.
 
     Args:
         modality: ``"s1"`` or ``"s2"``.

@@ -39,7 +39,7 @@ class Image:
         modality: ``"s1"`` or ``"s2"``.
         rasters: Where its bands lie.
         units: A key of `units.UNITS`: what the values are in, once scale and offset tags are applied.
-        told: Whether the user told these units.
+        units_given: Whether the user set these units.
         offset: What is taken off S2 values.
     """
 
@@ -47,7 +47,7 @@ class Image:
     modality: str
     rasters: tuple[Raster, ...]
     units: str
-    told: bool
+    units_given: bool
     offset: Offset
 
     @cached_property

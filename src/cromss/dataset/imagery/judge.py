@@ -34,14 +34,14 @@ _ENOUGH = 64
 """Known pixels in a sample that judge an image of which no more were met."""
 
 
-def judge(image: Image, can_tell: bool = True) -> None:
+def judge(image: Image, has_setting: bool = True) -> None:
     """Looks at pixels here and there, whether they are what they are taken for: units, and the offset of S2.
 
     Warns where the order of bands without names seems to be another one.
 
     Args:
         image: The opened image.
-        can_tell: Whether there are settings by which the user can tell units and offset, for the message.
+        has_setting: Whether the user has settings for units and offset, for the message.
 
     Raises:
         ValueError: They are not; the message names the file, what is there and the setting that helps.
@@ -52,14 +52,14 @@ def judge(image: Image, can_tell: bool = True) -> None:
         return
     found = verdict(image.modality, values, select_named(image.modality, image.bands), image.quantised)
     try:
-        check_units(image.modality, found, image.units, image.told, values, can_tell)
+        check_units(image.modality, found, image.units, image.units_given, values, has_setting)
     except ValueError as error:
         raise ValueError(f"{image.path}: {error}") from error
     if image.quantised:
         return
     published = to_published(values, image.units)
     if image.modality == "s2" and not image.removes_offset:
-        check_offset(image.path, image.offset, image.bands, published, can_tell)
+        check_offset(image.path, image.offset, image.bands, published, has_setting)
     if any(raster.assumed for raster in image.rasters) and (
         doubt := doubt_order(image.modality, published.astype(np.float64) - image.offset.value)
     ):

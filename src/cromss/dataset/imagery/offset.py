@@ -1,7 +1,7 @@
-"""The offset of +1000 of Sentinel-2 products since processing baseline 04.00: told, and held against the values.
+"""The offset of +1000 of Sentinel-2 products since processing baseline 04.00: found, and compared with the values.
 
-What tells is the user, tags of the file, the product's metadata or its name. Harmonised products, which lost the offset
-on their way, often keep name and tags of the original: values that cannot carry the offset speak louder than those.
+It is stated by the user, tags of the file, the product's metadata or its name. Harmonised products, whose offset was
+taken off, often keep name and tags of the original: values that cannot carry the offset count more than those.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ class Offset(NamedTuple):
 
     Attributes:
         value: What is taken off.
-        told_by: What told it; None where the user did, or nobody.
-        assumed: Whether nobody told it.
+        source: Where it was found; None where the user set it, or nothing states it.
+        assumed: Whether nothing states it.
     """
 
     value: int
-    told_by: str | None
+    source: str | None
     assumed: bool = False
 
 
@@ -70,8 +70,8 @@ def find_offset(path: Path, tags: Iterable[Mapping[str, str]], quantised: bool, 
         given: What the user set, or None.
 
     Raises:
-        ValueError: Nothing tells, what tells contradicts itself or cannot be read, or an offset is given for quantised
-            values.
+        ValueError: Nothing states it, what states it contradicts itself or cannot be read, or an offset is given for
+            quantised values.
     """
     if quantised:
         if given:
@@ -82,7 +82,7 @@ def find_offset(path: Path, tags: Iterable[Mapping[str, str]], quantised: bool, 
     found = dict.fromkeys(detect_offset(path, one) for one in tags)
     if len(offsets := {told and told[0] for told in found}) > 1:
         raise ValueError(
-            f"the files of {path} tell of different offsets ({', '.join(map(str, offsets))}): bring them to one and "
+            f"the files of {path} name different offsets ({', '.join(map(str, offsets))}): bring them to one and "
             "set s2_offset=…"
         )
     told = next(iter(found), None)
@@ -96,20 +96,22 @@ def find_offset(path: Path, tags: Iterable[Mapping[str, str]], quantised: bool, 
     return Offset(*told)
 
 
-def check_offset(path: Path, offset: Offset, names: Sequence[str], values: np.ndarray, can_tell: bool = True) -> None:
-    """Holds an offset against the values.
+def check_offset(
+    path: Path, offset: Offset, names: Sequence[str], values: np.ndarray, has_setting: bool = True
+) -> None:
+    """Compares an offset with the values.
 
-    Warns where the values speak against what the user set, or probably against what metadata say or what is assumed.
+    Warns where the values contradict what the user set, or probably contradict metadata or what is assumed.
 
     Args:
         path: What messages call the image.
         offset: What is to be taken off.
         names: Published names of the K bands.
         values: ``(K, N)`` values of known pixels in raw units, from which nothing has been taken off.
-        can_tell: Whether there is a setting by which the user can tell the offset, for the message.
+        has_setting: Whether the user has a setting for the offset, for the message.
 
     Raises:
-        ValueError: The values clearly contradict what metadata tell, or what is assumed as nobody tells.
+        ValueError: The values clearly contradict metadata, or what is assumed where nothing states it.
     """
     if values.shape[1] < _FEWEST:
         return
@@ -122,19 +124,19 @@ def check_offset(path: Path, offset: Offset, names: Sequence[str], values: np.nd
     else:
         said = f"{path}: {evidence}, as if its values carried the offset of {OFFSET:+d}, and s2_offset is 0"
         said += _as_told(offset)
-    if certain and (offset.told_by is not None or offset.assumed):
-        raise ValueError(f"{said}: {ASK if can_tell else 'bring the file to values without it'}")
+    if certain and (offset.source is not None or offset.assumed):
+        raise ValueError(f"{said}: {ASK if has_setting else 'bring the file to values without it'}")
     log.warning("%s: %s", said, "set s2_offset=0 if it has" if offset.value else f"set s2_offset={OFFSET} if they do")
 
 
 def _as_told(offset: Offset) -> str:
     if offset.assumed:
-        return ", as nothing tells of one"
-    return "" if offset.told_by is None else f", which {offset.told_by} tells of,"
+        return ", as nothing states one"
+    return "" if offset.source is None else f", which {offset.source} states,"
 
 
 def _missing(names: Sequence[str], values: np.ndarray, offset: int) -> tuple[str, bool]:
-    """What speaks against values that carry the offset, and whether nothing else explains it."""
+    """Evidence against values that carry the offset, and whether nothing else explains it."""
     if "B10" in names:
         # The atmosphere swallows nearly all of B10: what is left of it is the offset.
         middle = float(np.median(values[names.index("B10")]))
@@ -147,7 +149,7 @@ def _missing(names: Sequence[str], values: np.ndarray, offset: int) -> tuple[str
 
 
 def _carried(names: Sequence[str], values: np.ndarray, offset: int) -> tuple[str, bool]:
-    """What speaks for values that carry the offset, and whether nothing else explains it."""
+    """Evidence for values that carry the offset, and whether nothing else explains it."""
     lowest = np.percentile(values, 1, axis=1)
     if (darkest := lowest.min()) < _BELOW * offset:
         return "", False
@@ -162,17 +164,17 @@ def _carried(names: Sequence[str], values: np.ndarray, offset: int) -> tuple[str
 
 
 def detect_offset(path: Path, tags: Mapping[str, str]) -> tuple[int, str] | None:
-    """Looks for what a Sentinel-2 image says of its offset.
+    """Looks for what a Sentinel-2 image states about its offset.
 
     Args:
         path: The image: a file, or a folder such as a ``.SAFE`` product.
         tags: Metadata of its raster file.
 
     Returns:
-        What is to be taken off the values, and where that stands; None where nothing tells.
+        What is to be taken off the values, and where that was found; None where nothing states it.
 
     Raises:
-        ValueError: The product's metadata cannot be read, or tells of bands with different offsets.
+        ValueError: The product's metadata cannot be read, or names different offsets for its bands.
     """
     if told := _of_tags(tags):
         return told
@@ -199,7 +201,7 @@ def _of_tags(tags: Mapping[str, str]) -> tuple[int, str] | None:
     }
     if len(set(offsets.values())) > 1:
         raise ValueError(
-            f"tags tell of bands with different offsets ({', '.join(map(shown, offsets))}): bring them to one and set "
+            f"tags name different offsets for the bands ({', '.join(map(shown, offsets))}): bring them to one and set "
             "s2_offset=0"
         )
     for told, offset in offsets.items():
@@ -217,7 +219,7 @@ def _of_product(file: Path) -> tuple[int, str] | None:
         raise ValueError(f"{file} cannot be read ({error}): fetch the product again, or set s2_offset=…") from error
     offsets = {_whole(text, f"{tag} in {file}") for tag, text in texts if tag in ("RADIO_ADD_OFFSET", "BOA_ADD_OFFSET")}
     if len(offsets) > 1:
-        raise ValueError(f"{file} tells of bands with offsets {sorted(offsets)}: bring them to one and set s2_offset=0")
+        raise ValueError(f"{file} names offsets {sorted(offsets)} for its bands: bring them to one and set s2_offset=0")
     if offsets:
         return -offsets.pop(), f"offsets in {file.name}"
     baselines = [text for tag, text in texts if tag == "PROCESSING_BASELINE"]

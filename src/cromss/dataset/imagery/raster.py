@@ -72,7 +72,7 @@ def raster_of(path: Path, modality: str, source: Any, name: str | None = None) -
         name: Published name of its only band, where its file name tells that; None reads the band descriptions.
 
     Raises:
-        ValueError: Its type is none of the modality, or its bands cannot be told.
+        ValueError: Its type is none of the modality, or its bands cannot be identified.
     """
     alphas = alpha_bands(source)
     data = [index for index in source.indexes if index not in alphas]
@@ -89,7 +89,7 @@ def raster_of(path: Path, modality: str, source: Any, name: str | None = None) -
         extras, assumed = told.extras, told.assumed
     else:
         if len(data) != 1:
-            raise ValueError(f"{path} has {len(data)} bands: in a folder every band has a file of its own")
+            raise ValueError(f"{path} has {len(data)} bands: a folder holds one file per band")
         indexes, names, extras, assumed = (data[0],), (name,), (), False
     tags = _spelled(source.tags())
     declared = [_declared(path, source, index, tags) for index in indexes]

@@ -143,7 +143,7 @@ def _quantised_verdict(
 
 
 def check_units(
-    modality: str, found: str | None, units: str, told: bool, values: np.ndarray, can_tell: bool = True
+    modality: str, found: str | None, units: str, given: bool, values: np.ndarray, has_setting: bool = True
 ) -> None:
     """Compares a verdict with the units that an image is read in.
 
@@ -151,14 +151,14 @@ def check_units(
         modality: ``"s1"`` or ``"s2"``.
         found: The `verdict`.
         units: Units that the values are taken to be in.
-        told: Whether the user told these units.
+        given: Whether the user set these units.
         values: ``(K, n)`` that the verdict was made of, for the message.
-        can_tell: Whether there is a setting by which the user can tell them.
+        has_setting: Whether the user has a setting for them.
 
     Raises:
-        ValueError: They differ. What the user calls published units is believed.
+        ValueError: They differ. What the user calls published units is accepted.
     """
-    if found == units or (told and (found is None or units == PUBLISHED[modality])):
+    if found == units or (given and (found is None or units == PUBLISHED[modality])):
         return
     if found == "linear" and units == "amplitude":
         return
@@ -166,12 +166,12 @@ def check_units(
     low, middle, high = np.percentile(finite, (1, 50, 99))
     seems = f"which seems to be {UNITS[modality][found]}" if found else f"which fits none of {_listed(modality)}"
     needed = UNITS[modality][units]
-    cure = f"set units.{modality}={found or '…'}" if can_tell else "convert the file"
-    if can_tell and not found:
+    cure = f"set units.{modality}={found or '…'}" if has_setting else "convert the file"
+    if has_setting and not found:
         cure += " to what they are, or convert the file"
     raise ValueError(
         f"values of 1 % / 50 % / 99 % of the pixels are {low:.4g} / {middle:.4g} / {high:.4g}, {seems}; {needed} "
-        f"{'was told' if told else 'is needed'}: {cure}"
+        f"{'was set' if given else 'is needed'}: {cure}"
     )
 
 
