@@ -10,6 +10,7 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import OmegaConf
 from optuna import load_study
+from optuna.distributions import FloatDistribution
 
 import cromss.search.search
 from cromss.config import UserError
@@ -146,14 +147,31 @@ def test_runs_that_outlived_their_search_are_waited_for(search, tmp_path, monkey
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"space": ["selection.prop=interval(0.1,0.9)", SPACE[1]]}, "began with selection.prop in UniformDistribution"),
-        ({"direction": "minimize"}, "began with another score"),
+        ({"space": ["selection.prop=interval(0.1,0.9)", SPACE[1]]}, "began with selection.prop in FloatDistribution"),
+        ({"direction": "minimize"}, "began with hydra.sweeper.direction=maximize, now minimize"),
     ],
 )
 def test_another_search_in_the_same_folder_is_refused(search, changed, said):
     search(Launcher(), n_trials=1)
     with pytest.raises(UserError, match=said):
         search(Launcher(), **changed)
+
+
+def test_a_study_of_an_earlier_optuna_is_refused_with_what_brings_it_up_to_date(search, tmp_path):
+    search(Launcher(), n_trials=1)
+    with sqlite3.connect(tmp_path / "found.db") as database:
+        database.execute("update alembic_version set version_num = 'v2.6.0.a'")
+    database.close()
+    with pytest.raises(UserError, match="`optuna storage upgrade --storage sqlite:///"):
+        search(Launcher())
+
+
+def test_a_trial_that_was_cut_off_while_it_was_proposed_is_a_failed_one(search, tmp_path):
+    search(Launcher(), n_trials=1)
+    found = load_study(study_name="found", storage=f"sqlite:///{tmp_path}/found.db")
+    found.ask({"selection.prop": FloatDistribution(0.0, 1.0)})
+    search(Launcher(), n_trials=3)
+    assert [state for _, state, _ in trials(tmp_path)] == ["COMPLETE", "FAIL", "COMPLETE"]
 
 
 def test_two_searches_at_once_are_refused(search, tmp_path):

@@ -1,11 +1,5 @@
 import pytest
-from optuna.distributions import (
-    CategoricalDistribution,
-    DiscreteUniformDistribution,
-    IntUniformDistribution,
-    LogUniformDistribution,
-    UniformDistribution,
-)
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from cromss.config import UserError
 from cromss.search.space import read_space
@@ -23,10 +17,10 @@ def test_every_form_of_a_sweep_becomes_a_distribution_and_the_rest_stays_as_it_c
     ]
     space, shared = read_space({}, arguments)
     assert space == {
-        "selection.prop": UniformDistribution(0.2, 0.8),
-        "trainer.optimizer.lr": LogUniformDistribution(1e-5, 1e-2),
-        "selection.ramp_epochs": IntUniformDistribution(1, 9),
-        "loss.consistency_weight": DiscreteUniformDistribution(0.5, 2.0, 0.5),
+        "selection.prop": FloatDistribution(0.2, 0.8),
+        "trainer.optimizer.lr": FloatDistribution(1e-5, 1e-2, log=True),
+        "selection.ramp_epochs": IntDistribution(1, 9),
+        "loss.consistency_weight": FloatDistribution(0.5, 2.0, step=0.5),
         "fusion": CategoricalDistribution(("mid", "late")),
     }
     assert shared == ["dataset.bands=[1,2]", "+note='a, b'"]
@@ -35,7 +29,7 @@ def test_every_form_of_a_sweep_becomes_a_distribution_and_the_rest_stays_as_it_c
 def test_the_command_line_wins_over_the_experiment():
     params = {"selection.prop": "interval(0.2, 1.0)", "seed": "1", "selection.ramp_epochs": "range(5, 30)"}
     space, shared = read_space(params, ["selection.prop=0.5", "seed=choice(1,2)"])
-    assert space == {"selection.ramp_epochs": IntUniformDistribution(5, 30), "seed": CategoricalDistribution((1, 2))}
+    assert space == {"selection.ramp_epochs": IntDistribution(5, 30), "seed": CategoricalDistribution((1, 2))}
     assert shared == ["selection.prop=0.5"]
 
 

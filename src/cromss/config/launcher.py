@@ -106,7 +106,7 @@ class Slurm(_Jobs):
 
 
 class Sampler(Settings):
-    """What the samplers of Optuna share; further keys are typed by Hydra's plugin."""
+    """What the samplers of Optuna share; further keys are theirs."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -119,14 +119,8 @@ class Sampler(Settings):
     n_ei_candidates: Count = OPTIONAL
     """Candidates per proposal."""
 
-    prior_weight: Positive = OPTIONAL
-    """Weight of the prior."""
-
     sigma0: Positive | None = OPTIONAL
     """Deviation to start with."""
-
-    inc_popsize: Count = OPTIONAL
-    """Factor of the population at a restart."""
 
     population_size: Annotated[int, Field(ge=2, le=1_000_000)] = OPTIONAL
     """Trials per generation."""

@@ -1,14 +1,10 @@
-"""What the sampler cmaes remembers in a study: Optuna keeps it as a pickle, which is loaded without running code."""
+"""What the sampler cmaes remembers in a study: Optuna keeps it as a pickle, which may run code where it is loaded."""
 
 from __future__ import annotations
 
 import io
 import pickle
 from typing import Any
-
-from optuna.samplers import _cmaes
-
-from cromss.config import UserError
 
 _STATE = {
     ("cmaes._cma", "CMA"),
@@ -19,19 +15,6 @@ _STATE = {
 }
 """All that the state of an optimiser consists of beside plain values."""
 
-_MALFORMED = (
-    pickle.UnpicklingError,
-    AttributeError,
-    EOFError,
-    ImportError,
-    LookupError,
-    MemoryError,
-    OverflowError,
-    RecursionError,
-    TypeError,
-    ValueError,
-)
-
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
@@ -40,22 +23,15 @@ class _Unpickler(pickle.Unpickler):
         return super().find_class(module, name)
 
 
-class _Pickle:
-    """In place of the module `pickle` where Optuna loads the state."""
+def check_state(content: bytes) -> None:
+    """Makes sure that a pickle holds the state of an optimiser alone, before Optuna loads it.
 
-    dumps = staticmethod(pickle.dumps)
-
-    @staticmethod
-    def loads(content: bytes) -> Any:
-        try:
-            return _Unpickler(io.BytesIO(content)).load()
-        except _MALFORMED as error:
-            raise UserError(
-                f"the study holds a state of the sampler cmaes that cannot be read ({error}): search in another folder "
-                "(hydra.sweep.dir=…), or by another sampler"
-            ) from error
-
-
-def load_without_code() -> None:
-    """Makes Optuna load the state of its sampler cmaes as data."""
-    _cmaes.pickle = _Pickle  # type: ignore[assignment]
+    Raises:
+        ValueError: It names something else, or is damaged.
+    """
+    try:
+        _Unpickler(io.BytesIO(content)).load()
+    except (pickle.UnpicklingError, AttributeError, EOFError, ImportError, LookupError) as error:
+        raise ValueError(f"the state of the sampler cmaes cannot be read: {error}") from error
+    except (MemoryError, OverflowError, RecursionError, TypeError) as error:
+        raise ValueError(f"the state of the sampler cmaes is damaged: {error}") from error

@@ -1,7 +1,7 @@
 """A search that can be killed at any time: the same command does what is left of it.
 
 All that it knows is in the study. A trial that was under way then comes first, with the same settings, so that its run
-goes on in its folder; and what is proposed next depends on the trials so far alone, not on how often the search began.
+resumes in its folder; and what is proposed next depends on the trials so far alone, not on how often the search began.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
-from optuna.trial import Trial, TrialState
+from optuna.trial import TrialState
 
 from cromss.config import UserError
 from cromss.config.instantiation import instantiate
@@ -30,6 +31,14 @@ log = logging.getLogger(__name__)
 
 RESULTS = "optimization_results.yaml"
 """In a search's folder: the best settings and their score, as Hydra's Optuna sweeper names it."""
+
+
+@dataclass(frozen=True)
+class _Proposal:
+    """A trial: its number in the study, and key of a setting -> value."""
+
+    number: int
+    params: Mapping[str, Any]
 
 
 class OptunaSearch:
@@ -67,7 +76,7 @@ class OptunaSearch:
         self.poll_s = poll_s
 
     def run(self, space: Space, shared: Sequence[str], folder: Path) -> None:
-        """Runs the trials that lack, and writes down the best.
+        """Runs the trials that are missing, and writes down the best.
 
         Args:
             space: See `read_space`.
@@ -82,7 +91,7 @@ class OptunaSearch:
         with alone(folder):
             study = open_study(self.storage, self.study_name, self.direction, space)
             log.info("%d of %d trials are done (%s)", len(told(study)), self.n_trials, self.storage)
-            cut_off = [Trial(study, trial._trial_id) for trial in study.get_trials(states=(TrialState.RUNNING,))]
+            cut_off = _cut_off(study, space)
             if cut_off:
                 log.info("%d trials were under way when the search ended: they come first", len(cut_off))
             failures = 0
@@ -91,8 +100,9 @@ class OptunaSearch:
                 batch, cut_off = cut_off[:size], cut_off[size:]
                 study.sampler = self._sampler(study)
                 again = len(batch)
-                batch += [study.ask() for _ in range(size - again)]
-                jobs = [_overrides(trial, space, shared) for trial in batch]
+                asked = (study.ask(space) for _ in range(size - again))
+                batch += [_Proposal(trial.number, trial.params) for trial in asked]
+                jobs = [(*shared, *(f"{key}={trial.params[key]}" for key in space)) for trial in batch]
                 self._wait_for(jobs[:again])
                 for trial, result in zip(batch, self._launch(jobs, batch[0].number), strict=True):
                     failures = 0 if self._tell(study, trial, result) else failures + 1
@@ -126,14 +136,14 @@ class OptunaSearch:
         results = dict(zip(unique, self.launcher.launch(unique, initial_job_idx=first), strict=True))
         return [results[job] for job in jobs]
 
-    def _tell(self, study: optuna.Study, trial: Trial, result: JobReturn) -> bool:
+    def _tell(self, study: optuna.Study, trial: _Proposal, result: JobReturn) -> bool:
         """Whether a trial has a score."""
         score = result._return_value if result.status == JobStatus.COMPLETED else None
         if not isinstance(score, int | float) or not math.isfinite(score):
             log.warning("Trial %d failed (%s), and counts as one: %s", trial.number, result._return_value, trial.params)
-            study.tell(trial, state=TrialState.FAIL)
+            study.tell(trial.number, state=TrialState.FAIL)
             return False
-        study.tell(trial, float(score))
+        study.tell(trial.number, float(score))
         log.info("Trial %d: %.5g, the best so far %.5g: %s", trial.number, score, study.best_value, trial.params)
         return True
 
@@ -147,6 +157,11 @@ class OptunaSearch:
         log.info("Best of %d trials, number %d: %.5g with %s", self.n_trials, best.number, best.value, settings)
 
 
-def _overrides(trial: Trial, space: Space, shared: Sequence[str]) -> tuple[str, ...]:
-    # `suggest_float` and the like know no distribution that comes ready made; Hydra's sweeper does the same.
-    return (*shared, *(f"{key}={trial._suggest(key, distribution)}" for key, distribution in space.items()))
+def _cut_off(study: optuna.Study, space: Space) -> list[_Proposal]:
+    """Trials that were proposed and did not end."""
+    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+    for trial in running:
+        if trial.params.keys() != space.keys():
+            # The search was killed while it was proposed.
+            study.tell(trial.number, state=TrialState.FAIL)
+    return [_Proposal(trial.number, trial.params) for trial in running if trial.params.keys() == space.keys()]

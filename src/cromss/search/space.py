@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra_plugins.hydra_optuna_sweeper._impl import create_optuna_distribution_from_override
-from optuna.distributions import BaseDistribution
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep, Transformer
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from cromss.config import UserError
 
@@ -35,10 +35,10 @@ def read_space(params: Mapping[str, Any], arguments: Sequence[str]) -> tuple[Spa
         key = override.get_key_element()
         if override.is_sweep_override():
             try:
-                space[key] = create_optuna_distribution_from_override(override)
-            except (AssertionError, NotImplementedError, ValueError) as error:
+                space[key] = _distribution(override)
+            except ValueError as error:
                 raise UserError(
-                    f"{text} cannot be searched over ({error}): say interval(LOW, HIGH), "
+                    f"{text} cannot be searched over ({error}): set interval(LOW, HIGH), "
                     "tag(log, interval(LOW, HIGH)), range(LOW, HIGH, STEP) or choice(A, B)"
                 ) from error
             shared.pop(key, None)
@@ -47,7 +47,26 @@ def read_space(params: Mapping[str, Any], arguments: Sequence[str]) -> tuple[Spa
             space.pop(key, None)
     if not space:
         raise UserError(
-            "This search has nothing to vary: say e.g. selection.prop='interval(0.2, 0.8)', or take an experiment that "
-            "sets hydra.sweeper.params"
+            "This search has nothing to vary: set e.g. selection.prop='interval(0.2, 0.8)', or choose an experiment "
+            "that sets hydra.sweeper.params"
         )
     return space, list(shared.values())
+
+
+def _distribution(override: Override) -> BaseDistribution:
+    """What Optuna chooses from; ValueError where it knows no such choice."""
+    sweep = override.value()
+    if isinstance(sweep, IntervalSweep):
+        low, high, is_log = sweep.start, sweep.end, "log" in sweep.tags
+        whole = isinstance(low, int) and isinstance(high, int)
+        return IntDistribution(low, high, log=is_log) if whole else FloatDistribution(low, high, log=is_log)
+    if isinstance(sweep, RangeSweep) and not sweep.shuffle:
+        low, high, step = sweep.start, sweep.stop, sweep.step
+        if all(isinstance(value, int) for value in (low, high, step)):
+            return IntDistribution(low, high, step=step)
+        return FloatDistribution(low, high, step=step)
+    if isinstance(sweep, ChoiceSweep | RangeSweep):
+        choices = list(override.sweep_iterator(transformer=Transformer.encode))
+        if all(isinstance(choice, str | int | float | bool | None) for choice in choices):
+            return CategoricalDistribution(choices)
+    raise ValueError("it is no interval, range or choice of plain values")

@@ -1,4 +1,4 @@
-"""Hydra's Optuna sweeper, made resumable; Hydra imports this at every start, so what it does is in `cromss.search`."""
+"""A resumable search by Optuna for Hydra, which imports this at every start: what it does is in `cromss.search`."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.plugins.sweeper import Sweeper
-from hydra_plugins.hydra_optuna_sweeper import config as _  # noqa: F401  # registers what goes below
 from omegaconf import OmegaConf
 
 
 class OwnOptions(SearchPathPlugin):
-    """Makes ``hydra/sweeper=optuna`` the file of this name in ``conf/``.
+    """Makes ``hydra/sweeper=optuna`` the file of this name in ``conf/`` where hydra-optuna-sweeper is installed, too.
 
-    Hydra refuses a file beside a registered config of its name, and runs each plugin's module again where it looks for
-    plugins, in the order of the folders: the config goes when all of them have been looked at.
+    Hydra refuses a file beside a registered config of its name, and imports each plugin where it looks for plugins:
+    the configs go when all of them have been looked at.
     """
 
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         """Called before any config is composed."""
-        ConfigStore.instance().repo["hydra"]["sweeper"].pop("optuna.yaml", None)
+        sweepers = ConfigStore.instance().repo["hydra"].get("sweeper", {})
+        for name in ("optuna.yaml", "sampler"):
+            sweepers.pop(name, None)
 
 
 class OptunaSweeper(Sweeper):
@@ -57,9 +58,15 @@ class OptunaSweeper(Sweeper):
         """Runs the search, or what is left of it.
 
         Raises:
-            UserError: See `OptunaSearch.run`.
+            UserError: Optuna is not installed; or see `OptunaSearch.run`.
         """
-        from cromss.search.search import OptunaSearch
-        from cromss.search.space import read_space
+        from cromss.config import UserError
+        from cromss.io.extras import extra
 
+        try:
+            with extra("search", "hydra/sweeper=optuna"):
+                from cromss.search.search import OptunaSearch
+                from cromss.search.space import read_space
+        except ValueError as error:
+            raise UserError(str(error)) from error
         OptunaSearch(self.launcher, **self.settings).run(*read_space(self.params, arguments), self.folder)
