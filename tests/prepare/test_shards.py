@@ -255,7 +255,7 @@ def test_a_signal_while_the_old_store_is_removed_leaves_nothing_hidden(tmp_path,
 def test_another_replacement_under_way_names_the_folder_to_remove(tmp_path):
     written(Numbered(2), tmp_path / "out", per_shard=2)
     written(Numbered(3), tmp_path / ".out.new", per_shard=2)
-    with pytest.raises(ValueError, match=r"out.new was begun .*\n.*locations: 3 there, 2 now\n.*remove that folder"):
+    with pytest.raises(ValueError, match=r"out.new was started .*\n.*locations: 3 there, 2 now\n.*remove that folder"):
         written(Numbered(2), tmp_path / "out", per_shard=2, overwrite=True)
 
 
