@@ -49,14 +49,12 @@ def differences(runs: Sequence[Run]) -> list[Setting]:
     keys of the group. Of equal columns the overridden one is kept, else the one with the shortest key. A key that
     nobody overrode is left out where a column that is kept determines it.
 
-    Args:
-        runs: At least one.
-
-    Returns:
-        Groups first, then keys in the order of the config.
+    Groups come first, then keys in the order of the config.
     """
     overridden = frozenset[str]().union(*(run.overridden for run in runs))
-    groups = _columns([{_dotted(key): run.choices[key] for key in run.choices if _is_group(key)} for run in runs])
+    groups = _columns(
+        [{_dotted(key): run.choices[key] for key in run.choices if not key.startswith(_NO_GROUPS)} for run in runs]
+    )
     keys = _columns([_settings(run) for run in runs])
     kept = {key: column for key, column in groups.items() if ABSENT not in column}
     taken = set(kept.values())
@@ -95,10 +93,6 @@ def _columns(settings: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
 def _decides(column: Column, other: Column) -> bool:
     """Whether runs that agree in one column always agree in the other."""
     return len(set(zip(column, other, strict=True))) == len(set(column))
-
-
-def _is_group(key: str) -> bool:
-    return not key.startswith(_NO_GROUPS)
 
 
 def _dotted(group: str) -> str:

@@ -89,12 +89,7 @@ def overview(table: RunTable) -> Listing:
 
 
 def beside_paper(paper: PaperTable, table: RunTable) -> Listing:
-    """Puts tested experiments beside the rows of the paper that they repeat.
-
-    Args:
-        paper: Of `cromss.report.paper.TABLES`.
-        table: All runs; of those on other datasets, and without a test, only the number is told.
-    """
+    """Puts tested experiments beside the rows of the paper that they repeat; of other runs it tells the number."""
     here = [one for one in table.experiments if one.is_tested and one.first.settings.dataset == paper.name]
     repeated = [(row, [one for one in here if row.is_repeated_by(one.first)]) for row in paper_rows(paper.name)]
     groups: list[tuple[str, list[Line]]] = [

@@ -101,12 +101,7 @@ def class_groups(names: Iterable[str]) -> list[str]:
 
 
 def class_metrics(group: str, classes: Sequence[str]) -> dict[str, str]:
-    """Class -> the name under which its IoU is logged, see `cromss.trainer.module`.
-
-    Args:
-        group: What stands before the class, e.g. ``"val/s2/iou"``.
-        classes: All class names of the run, in its order.
-    """
+    """Class -> name of its IoU below a `group` such as ``"val/s2/iou"``; `classes` are all of a run, in its order."""
     return {label: f"{group}/{key}" for label, key in zip(classes, metric_keys(classes), strict=True)}
 
 

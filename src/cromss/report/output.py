@@ -23,15 +23,7 @@ _OF_SWEEPS = (names.SWEEP, names.SWEEP_CONFIG)
 
 
 def deliver(text: str, out: Path | None) -> None:
-    """Shows a text or writes it to a file.
-
-    Args:
-        text: All of it.
-        out: The file; None for the terminal.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
+    """Writes a text to a file, or shows it where that is None; OSError where it cannot be written."""
     if out is None:
         sys.stdout.write(printable(text, keep="\n"))
     else:
@@ -40,11 +32,7 @@ def deliver(text: str, out: Path | None) -> None:
 
 
 def write_page(files: Mapping[str, bytes], out: Path) -> None:
-    """Writes the folder of a page; it appears when it is complete.
-
-    Args:
-        files: Name -> content.
-        out: See `check_page_folder`.
+    """Writes the files of a page, by name, into its folder, which appears when it is complete.
 
     Raises:
         OSError: It cannot be written; what was there before is still there.
@@ -71,10 +59,6 @@ def is_page_folder(out: str) -> bool:
 def check_page_folder(out: Path, overwrite: bool) -> None:
     """Looks whether a page may be written, before any work.
 
-    Args:
-        out: The folder, new or empty; or an earlier page's.
-        overwrite: Whether an earlier page is to be replaced.
-
     Raises:
         ValueError: `out` is a file, holds a page or anything else, or its parent does not exist.
     """
@@ -95,9 +79,6 @@ def check_page_folder(out: Path, overwrite: bool) -> None:
 
 def check_outside_runs(out: Path) -> None:
     """Makes sure that a report replaces nothing that a run or a sweep has written, by whatever alias `out` names it.
-
-    Args:
-        out: A file or folder to write; it need not exist.
 
     Raises:
         ValueError: It is or would be in a run's folder, or is a file of a sweep.

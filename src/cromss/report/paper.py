@@ -81,11 +81,7 @@ class PaperRow:
 
 
 def paper_rows(table: str) -> list[PaperRow]:
-    """The rows of a table, in the paper's order.
-
-    Args:
-        table: A key of `TABLES`.
-    """
+    """The rows of a table, a key of `TABLES`, in the paper's order."""
     with files("cromss.report").joinpath(_FILE).open(encoding="utf-8") as file:
         return [_row(line) for line in csv.DictReader(file) if line["dataset"] == table]
 

@@ -21,9 +21,6 @@ log = logging.getLogger(__name__)
 def status(folder: Path) -> str:
     """One line per run: state, epochs, what tells it from the others, and its score, job or last error line.
 
-    Args:
-        folder: The sweep's.
-
     Raises:
         ValueError: There is no sweep in this folder.
     """
@@ -68,9 +65,6 @@ class Ablation:
 
 def read_ablation(folder: Path) -> Ablation:
     """Reads it from the folder of a sweep.
-
-    Args:
-        folder: The sweep's.
 
     Raises:
         ValueError: It is no sweep's folder, or no run has measured a mean IoU yet.

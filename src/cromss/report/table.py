@@ -142,9 +142,7 @@ class RunTable:
     """All runs below some folders, compared.
 
     Attributes:
-        folders: Where was searched.
-        runs: Those that could be read.
-        problems: What could not be read, and why; one line each.
+        folders, runs, problems: See `FoundRuns`.
         settings: What differs among the runs.
         experiments: Best first by the primary metric; those without a finished run, and those without it, last.
         metrics: Names of the scores that can be compared.

@@ -54,13 +54,7 @@ def publish(project: str, sweep: str | None) -> str:
 
 
 def specification(entity: str, project: str, ablation: Ablation) -> wr.Report:
-    """The report as an object; nothing is asked of W&B.
-
-    Args:
-        entity: Team or user.
-        project: W&B project.
-        ablation: What it is about.
-    """
+    """The report as an object; nothing is asked of W&B."""
     group = shortened(ablation.name)
     finals = [ablation.final(branch) for branch in ablation.branches]
     curves = [*(f"val/{branch}/miou" for branch in ablation.branches), "val/loss", "train/loss"]

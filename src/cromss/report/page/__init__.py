@@ -12,10 +12,6 @@ from cromss.report.table import RunTable
 def page_files(table: RunTable, out: Path) -> dict[str, bytes]:
     """The files in the folder of a page.
 
-    Args:
-        table: The runs.
-        out: The folder, for messages.
-
     Raises:
         ValueError: There is no run, or a package that only pages need is missing.
     """

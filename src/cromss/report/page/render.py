@@ -28,14 +28,8 @@ _NO_COLOUR = "#808080"
 def render(table: RunTable, effects: Sequence[Effect]) -> str:
     """Draws the page.
 
-    Plotly and the learning curves are compressed in it, and unpacked when a figure comes into sight.
-
-    Args:
-        table: Of at least one run.
-        effects: Of its settings.
-
-    Returns:
-        HTML without outside resources.
+    It loads nothing from elsewhere. Plotly and the learning curves are compressed in it, and unpacked when a figure
+    comes into sight.
     """
     assets = files("cromss.report.page").joinpath("assets")
     environment = Environment(

@@ -80,9 +80,10 @@ async function drawCurves() {
       line: { color: colour, width: 1.8 }, customdata: spread, hovertemplate: `%{y:.4~g} ± %{customdata:.2~g}<extra>${one.name}</extra>`,
     });
   }
+  const last = Math.max(0, ...STATE.shown.flatMap((position) => found[position][0].slice(-1)));
   const others = x.length ? [{ x, y, mode: "lines", name: `${STATE.shown.length - lines.length} others`, line: { color: theme("others"), width: 0.7 }, hoverinfo: "skip", connectgaps: false }] : [];
   await Plotly.react(target, [...others, ...bands, ...lines.reverse()], layout(400, {
-    xaxis: { title: { text: "epoch" } }, yaxis: { title: { text: yTitle(metric) } },
+    xaxis: { title: { text: "epoch" }, ...(last < 10 ? { dtick: 1 } : {}) }, yaxis: { title: { text: yTitle(metric) } },
     hovermode: "x unified", legend: { x: 1.01, y: 1, traceorder: "reversed", font: { size: 11.5 }, itemwidth: 24 }, showlegend: true,
   }), CONFIG);
 }
