@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
 
 import torch
 from segmentation_models_pytorch.base import SegmentationModel
@@ -63,8 +64,7 @@ class FusionNetwork(nn.Module):
                 other modality, or a side is no multiple of `Backbone.required_multiple`.
         """
         wanted = self.branches if branches is None else branches
-        bands = {modality: self.bands[modality] for branch in wanted for modality in seen_by(branch)}
-        check_images(images, bands, self.backbone.required_multiple)
+        self._check(images, {modality: self.bands[modality] for branch in wanted for modality in seen_by(branch)})
         return {branch: self._logits(branch, images) for branch in wanted}
 
     def encoders(self) -> list[nn.Module]:
@@ -72,11 +72,29 @@ class FusionNetwork(nn.Module):
         return [self.get_submodule(parts.encoder) for parts in self.parts.values()]
 
     def _logits(self, branch: str, images: Mapping[str, Tensor]) -> Tensor:
-        image = (
-            torch.cat([images[modality] for modality in MODALITIES], dim=1) if branch == "common" else images[branch]
-        )
+        seen = [images[modality] for modality in seen_by(branch)]
+        image = seen[0] if len(seen) == 1 else torch.cat(seen, dim=1)
         encoder, decoder, head = (self.get_submodule(name) for name in self.parts[branch])
         return head(decoder(encoder(image)))
+
+    def _check(self, images: Mapping[str, Tensor], bands: Mapping[str, int]) -> None:
+        """Compares shapes only, so nothing waits for the device."""
+        multiple = self.backbone.required_multiple
+        if missing := [modality for modality in bands if modality not in images]:
+            raise ValueError(f"the network sees {', '.join(bands)}, and {', '.join(missing)} is missing in the batch")
+        sizes = {tuple(images[modality].shape[-2:]) for modality in bands}
+        if len(sizes) > 1:
+            raise ValueError(f"the modalities of a batch must have one size, not {' and '.join(map(str, sizes))}")
+        for modality, number in bands.items():
+            found, height, width = images[modality].shape[-3:]
+            if found != number:
+                raise ValueError(f"the network was built for {number} bands of {modality}, the images have {found}")
+            if height % multiple or width % multiple:
+                nearest = max(multiple, min(height, width) // multiple * multiple)
+                raise ValueError(
+                    f"images are {height} x {width} px and this decoder needs multiples of {multiple}: crop to "
+                    f"{nearest} (dataset.crop={nearest}), or choose decoder=unet, which takes any size"
+                )
 
     def _network(self, branch: str, classes: int) -> SegmentationModel:
         """A network of segmentation_models_pytorch for what a branch sees."""
@@ -106,8 +124,8 @@ class SingleFusion(FusionNetwork):
         self.segmentation_head = network.segmentation_head
 
 
-class MidFusion(FusionNetwork):
-    """Middle fusion: an encoder per modality, whose features pass one after the other through one decoder and head.
+class PairFusion(FusionNetwork):
+    """Two branches, one per modality, and a third one on request.
 
     Args:
         backbone: Encoder and decoder.
@@ -119,32 +137,39 @@ class MidFusion(FusionNetwork):
         ValueError: The dataset does not have both modalities.
     """
 
+    names: ClassVar[Mapping[str, Parts]]
+    """Branch -> where its encoder, decoder and head lie."""
+
     def __init__(self, backbone: Backbone, bands: Mapping[str, int], classes: int, common: bool) -> None:
-        super().__init__(backbone, bands, {branch: MID[branch] for branch in (BRANCHES if common else MODALITIES)})
-        networks = {branch: self._network(branch, classes) for branch in self.parts}
+        branches = BRANCHES if common else MODALITIES
+        super().__init__(backbone, bands, {branch: self.names[branch] for branch in branches})
+        self._add({branch: self._network(branch, classes) for branch in branches})
+
+    def _add(self, networks: Mapping[str, SegmentationModel]) -> None:
+        """Makes a network per branch, or parts of it, part of this one."""
+        raise NotImplementedError
+
+
+class MidFusion(PairFusion):
+    """Middle fusion: an encoder per modality, whose features pass one after the other through one decoder and head."""
+
+    names = MID
+
+    def _add(self, networks: Mapping[str, SegmentationModel]) -> None:
         for branch, parts in self.parts.items():
             self.add_module(parts.encoder, networks[branch].encoder)
         self.decoder = networks["s2"].decoder
         self.segmentation_head = networks["s2"].segmentation_head
 
 
-class LateFusion(FusionNetwork):
-    """Late fusion: a whole network per modality; they meet only in selection and losses.
+class LateFusion(PairFusion):
+    """Late fusion: a whole network per modality; they meet only in selection and losses."""
 
-    Args:
-        backbone: Encoder and decoder.
-        bands: Modality -> number of bands, for ``"s1"`` and ``"s2"``.
-        classes: Number of classes C.
-        common: Adds a third branch, ``"common"``, which sees both modalities stacked, S1 first.
+    names = LATE
 
-    Raises:
-        ValueError: The dataset does not have both modalities.
-    """
-
-    def __init__(self, backbone: Backbone, bands: Mapping[str, int], classes: int, common: bool) -> None:
-        super().__init__(backbone, bands, {branch: LATE[branch] for branch in (BRANCHES if common else MODALITIES)})
+    def _add(self, networks: Mapping[str, SegmentationModel]) -> None:
         for branch, parts in self.parts.items():
-            self.add_module(parts.encoder.partition(".")[0], self._network(branch, classes))
+            self.add_module(parts.encoder.partition(".")[0], networks[branch])
 
 
 PAIRS = {"mid": MidFusion, "late": LateFusion}
@@ -190,26 +215,3 @@ def build(kind: str, encoder: str, s1_bands: int, s2_bands: int, classes: int, c
 def fused_probs(branches: Iterable[Prediction]) -> Tensor:
     """The mean of the branches' class probabilities, float32 ``(B, C, H, W)`` in [0, 1]."""
     return torch.stack([branch.probs for branch in branches]).mean(dim=0)
-
-
-def check_images(images: Mapping[str, Tensor], bands: Mapping[str, int], multiple: int) -> None:
-    """Compares shapes only, so nothing waits for the device.
-
-    Raises:
-        ValueError: See `FusionNetwork.forward`.
-    """
-    if missing := [modality for modality in bands if modality not in images]:
-        raise ValueError(f"the network sees {', '.join(bands)}, and {', '.join(missing)} is missing in the batch")
-    sizes = {tuple(images[modality].shape[-2:]) for modality in bands}
-    if len(sizes) > 1:
-        raise ValueError(f"the modalities of a batch must have one size, not {' and '.join(map(str, sizes))}")
-    for modality, number in bands.items():
-        found, height, width = images[modality].shape[-3:]
-        if found != number:
-            raise ValueError(f"the network was built for {number} bands of {modality}, the images have {found}")
-        if height % multiple or width % multiple:
-            nearest = max(multiple, min(height, width) // multiple * multiple)
-            raise ValueError(
-                f"images are {height} x {width} px and this decoder needs multiples of {multiple}: crop to "
-                f"{nearest} (dataset.crop={nearest}), or choose decoder=unet, which takes any size"
-            )

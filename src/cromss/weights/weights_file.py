@@ -219,13 +219,7 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def imagenet_weights(backbone: Backbone) -> WeightsFile:
-    """Fetches the published ImageNet weights of an encoder, or takes them from the cache of huggingface_hub.
-
-    Args:
-        backbone: Whose encoder.
-
-    Returns:
-        A plain state dict for 3 bands, R, G, B.
+    """The published ImageNet weights of an encoder for 3 bands, R, G, B, from the network or huggingface_hub's cache.
 
     Raises:
         ValueError: There are no such weights, or there is no network.
