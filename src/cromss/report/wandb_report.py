@@ -74,7 +74,10 @@ def specification(entity: str, project: str, ablation: Ablation) -> wr.Report:
     def bars(title: str, name: str, **more: Any) -> wr.BarPlot:
         return wr.BarPlot(title=title, metrics=[SummaryMetric(name)], **more, **over_seeds)
 
-    axes = [*(Config(path) for path in [*ablation.settings, "seed"]), *(SummaryMetric(name) for name in finals)]
+    axes: list[Any] = [
+        *(Config(path) for path in [*ablation.settings, "seed"]),
+        *(SummaryMetric(name) for name in finals),
+    ]
     columns = [wr.ParallelCoordinatesPlotColumn(metric=axis) for axis in axes]
     pairs = [(name, path) for path in ablation.settings for name in finals]
     return wr.Report(

@@ -1,4 +1,4 @@
-"""Writes the classes that a test predicts, a file a location and branch."""
+"""Writes the classes that a test predicts, one file per location and branch."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _LONGEST_STEM = 120
 class PredictionFiles(L.Callback):
     """Writes ``<folder>/<location>_<branch>.<png|tif>``: class numbers with a colour table and class names.
 
-    A GeoTIFF lies where its images lie, if these say where. Where evaluation looks at the centre alone, files show it
-    and lie there.
+    A GeoTIFF has the georeference of its images, if they have one. Where only the centre of patches is tested, files
+    show that part and have its georeference.
 
     Args:
         folder: Where the files go; it is made.
         kind: ``"png"`` or ``"tif"``.
         classes: Class names.
-        colours: A colour a class, as ``"#rrggbb"``.
+        colours: One colour per class, as ``"#rrggbb"``.
 
     Raises:
         ValueError: Another kind.
@@ -66,7 +66,7 @@ class PredictionFiles(L.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Writes the files of a batch; samples that only fill it up have none."""
+        """Writes the files of a batch; samples that only pad the batch have none."""
         data: LocationDataModule = trainer.datamodule  # type: ignore[attr-defined]
         reader = data.test_reader
         predicted: Mapping[str, Tensor] = outputs
@@ -85,7 +85,7 @@ class PredictionFiles(L.Callback):
     def _encoded(self, labels: np.ndarray, grid: Mapping[str, Any]) -> bytes:
         height, width = labels.shape
         with warnings.catch_warnings(), MemoryFile() as file:
-            # Published tiles do not say where they lie.
+            # Published tiles have no georeference.
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             with file.open(height=height, width=width, count=1, dtype="uint8", **self.profile, **grid) as map_:
                 map_.write(labels, 1)
@@ -95,9 +95,10 @@ class PredictionFiles(L.Callback):
 
 
 def file_stem(location_id: str) -> str:
-    """A file name for a location: its id where that can be one, and another name for every other id.
+    """A file name for a location: its id where that is a valid name, and a different name for every other id.
 
-    What a file name cannot hold is written as ``%2F``; what is too long ends in ``%-`` and a checksum.
+    Characters that a file name cannot hold are written as ``%2F``; a name that is too long ends in ``%-`` and a
+    checksum.
     """
     stem = "".join(
         character
@@ -114,7 +115,7 @@ def file_stem(location_id: str) -> str:
 
 
 def _moved(grid: Mapping[str, Any] | None, top: int, left: int) -> Mapping[str, Any]:
-    """The grid of what lies `top` rows and `left` columns within another; none where nobody knows that one."""
+    """The grid of what begins `top` rows and `left` columns within another; empty where that one is not known."""
     if grid is None:
         return {}
     a, b, c, d, e, f = tuple(grid["transform"])[:6]

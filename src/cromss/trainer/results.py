@@ -1,19 +1,16 @@
-"""What a test found, and of what: the run's `results.json`, complete enough to be compared years later."""
+"""What a test found, and of which run: `results.json`, with all that is needed to compare it years later."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor
 
 from cromss.io.package_data import git_commit
 from cromss.runs.results import FORMAT, MEANS, settings_of
-
-if TYPE_CHECKING:
-    # `cromss.report` reads these files, and starts faster without torch.
-    from torch import Tensor
-
-    from cromss.trainer.metrics import SegmentationScores
+from cromss.trainer.metrics import SegmentationScores
 
 PER_CLASS = ("iou", "f1", "precision", "recall")
 
@@ -27,8 +24,8 @@ def scores_of(metric: SegmentationScores, classes: Sequence[str]) -> dict[str, A
 
     Returns:
         Shares in [0, 1], None where undefined: ``oa``, ``aa``, ``miou``, ``mf1``; ``classes``, name -> ``iou``, ``f1``,
-        ``precision``, ``recall`` and the number of labelled ``pixels``; ``absent``, the classes that no label names,
-        which the means leave out; ``confusion``, pixels ``[label][prediction]``.
+        ``precision``, ``recall`` and the number of labelled ``pixels``; ``absent``, the classes that are in no label
+        and have no part in the means; ``confusion``, pixels ``[label][prediction]``.
     """
     values = metric.compute()
     confusion = values["confusion"].tolist()

@@ -1,4 +1,4 @@
-"""The last words of a run: what it reached and where everything lies."""
+"""The summary at the end of a run: its scores, and where its files are."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cromss.runs.metrics import read_metrics_table
 
 @dataclass(frozen=True)
 class Summary:
-    """Collects the end of a run; the numbers come from the metrics file, which also knows the epochs before a resume.
+    """What a run says at its end; scores are read from the metrics file, which has the epochs before a resume, too.
 
     Attributes:
         metrics: The metrics file.
