@@ -13,16 +13,16 @@ from torch.testing._internal.distributed.fake_pg import FakeStore
 from cromss.loss import Objective
 from cromss.selection import CrossModalSelection
 from cromss.smoothing import LabelSmoothing
-from cromss.smoothing.prior import _gaussian_blocks
+from cromss.smoothing.prior import gaussian_blocks
 from cromss.types import Prediction
 
 
 @pytest.fixture
 def device():
-    _gaussian_blocks.cache_clear()
+    gaussian_blocks.cache_clear()
     with FakeTensorMode():
         yield torch.device("cuda")
-    _gaussian_blocks.cache_clear()
+    gaussian_blocks.cache_clear()
 
 
 @pytest.fixture

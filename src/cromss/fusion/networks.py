@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from cromss.backbone import Backbone
 from cromss.fusion.parts import LATE, MID, SINGLE, Parts
-from cromss.types import BRANCHES, MODALITIES, Prediction, seen_by
+from cromss.types import BRANCHES, MODALITIES, Prediction, as_prediction, seen_by
 
 FUSED = "fused"
 """Name of what all branches predict together."""
@@ -212,6 +212,6 @@ def build(kind: str, encoder: str, s1_bands: int, s2_bands: int, classes: int, c
     return SingleFusion(backbone, modality, bands, classes)
 
 
-def fused_probs(branches: Iterable[Prediction]) -> Tensor:
+def fused_probs(branches: Iterable[Tensor | Prediction]) -> Tensor:
     """The mean of the branches' class probabilities, float32 ``(B, C, H, W)`` in [0, 1]."""
-    return torch.stack([branch.probs for branch in branches]).mean(dim=0)
+    return torch.stack([as_prediction(branch).probs for branch in branches]).mean(dim=0)

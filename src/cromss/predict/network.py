@@ -21,7 +21,7 @@ from cromss.io.checkpoint import Checkpoint
 from cromss.io.plain import NotPlainError, Record, parse, shown
 from cromss.trainer.checkpoint_file import load_checkpoint
 from cromss.trainer.training_state import statistics
-from cromss.types import Prediction, seen_by
+from cromss.types import seen_by
 from cromss.weights.part import strip_prefix
 from cromss.weights.saved import saved_network
 
@@ -195,4 +195,4 @@ def _check_statistics(own: OwnStatistics, bands: Mapping[str, Sequence[int]]) ->
 
 def class_probs(logits: Tensor, branches: int) -> Tensor:
     """Blended logits of all branches ``(branches * C, h, w)`` -> mean probabilities, float32 ``(C, h, w)``."""
-    return fused_probs([Prediction(part[None]) for part in logits.chunk(branches)])[0]
+    return fused_probs(part[None] for part in logits.chunk(branches))[0]

@@ -123,16 +123,16 @@ def _gaussian(maps: Tensor) -> Tensor:
     height, width = maps.shape[0], maps.shape[-1]
     along, both = torch.empty(maps.shape, device=maps.device), torch.empty(maps.shape, device=maps.device)
     source, target = maps.reshape(-1, width), along.view(-1, width)
-    for reach, out, block in _gaussian_blocks(width, maps.device):
+    for reach, out, block in gaussian_blocks(width, maps.device):
         torch.mm(source[:, reach], block.T, out=target[:, out])
     source, target = along.view(height, -1), both.view(height, -1)
-    for reach, out, block in _gaussian_blocks(height, maps.device):
+    for reach, out, block in gaussian_blocks(height, maps.device):
         torch.mm(block, source[reach], out=target[out])
     return both
 
 
 @lru_cache(maxsize=32)
-def _gaussian_blocks(size: int, device: torch.device) -> list[tuple[slice, slice, Tensor]]:
+def gaussian_blocks(size: int, device: torch.device) -> list[tuple[slice, slice, Tensor]]:
     """The filter of one axis as a matrix, ``(inputs, outputs, weights)`` for each block that is not all zero.
 
     Row i of the whole ``(size, size)`` matrix holds the weights of output i, float32; what lies beyond a border is
