@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from cromss.dataset.augment import Geometry
 from cromss.dataset.reader import LocationReader
-from cromss.dataset.sampling import SampleIndex
+from cromss.dataset.sampling import SampleIndex, TrainBatchSampler
 from cromss.dataset.scaling import Scale
 from cromss.smoothing import Smoothing
 from cromss.types import IGNORE_INDEX, Batch, RawBatch
@@ -58,6 +59,28 @@ class LocationDataset(Dataset[RawBatch]):
             seeds=[sample.seed for sample in samples],
             locations=[-1 if sample.padding else sample.location for sample in samples],
         )
+
+
+class TrainDataLoader(DataLoader):
+    """A loader of `TrainBatchSampler` that resumes within an epoch; Lightning saves and restores its state.
+
+    Args:
+        trained: Returns how many batches of the epoch are trained; fewer than are read, where workers read ahead.
+        settings: See `torch.utils.data.DataLoader`.
+    """
+
+    def __init__(self, trained: Callable[[], int], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.trained = trained
+
+    def state_dict(self) -> dict[str, int]:
+        """The number of trained batches."""
+        return {"batches": self.trained()}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Leaves these batches out of the epoch that is read next."""
+        assert isinstance(self.batch_sampler, TrainBatchSampler)
+        self.batch_sampler.skip(state_dict["batches"])
 
 
 class BatchView:

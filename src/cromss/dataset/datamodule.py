@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Sampler
 
 from cromss.dataset.augment import HALVINGS, CentreView, RandomGeometry
 from cromss.dataset.bands import band_positions, select_bands
-from cromss.dataset.batches import BatchView, LocationDataset
+from cromss.dataset.batches import BatchView, LocationDataset, TrainDataLoader
 from cromss.dataset.classes import check_class_names
 from cromss.dataset.labelled import check_labelled, count_labelled
 from cromss.dataset.own_statistics import PUBLISHED, STATISTICS, OwnStatistics
@@ -25,28 +25,6 @@ from cromss.types import RANDOM_SEASON, Batch, RawBatch, check_choice
 
 EVALUATED = ("centre", "whole")
 """What an evaluation looks at: the crop in the middle of a patch, or all of it."""
-
-
-class TrainDataLoader(DataLoader):
-    """A loader of `TrainBatchSampler` that resumes within an epoch; Lightning saves and restores its state.
-
-    Args:
-        trained: Returns how many batches of the epoch are trained; fewer than are read, where workers read ahead.
-        settings: See `torch.utils.data.DataLoader`.
-    """
-
-    def __init__(self, trained: Callable[[], int], **settings: Any) -> None:
-        super().__init__(**settings)
-        self.trained = trained
-
-    def state_dict(self) -> dict[str, int]:
-        """The number of trained batches."""
-        return {"batches": self.trained()}
-
-    def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Leaves these batches out of the epoch that is read next."""
-        assert isinstance(self.batch_sampler, TrainBatchSampler)
-        self.batch_sampler.skip(state_dict["batches"])
 
 
 class LocationDataModule(L.LightningDataModule):
