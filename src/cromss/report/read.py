@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -205,7 +206,7 @@ def _read(folder: Path, name: str, problems: list[str]) -> Run | None:
         name=printable(name),
         state=record.state if record else DONE if is_done else UNFINISHED,
         error=record.error if record else None,
-        modified=max(path.stat().st_mtime for path in folder.iterdir() if path.is_file()),
+        modified=_modified(folder),
         config=config or _config_of(settings),
         config_hash=config_hash(config) if config else settings.config_hash,
         settings=settings,
@@ -217,6 +218,14 @@ def _read(folder: Path, name: str, problems: list[str]) -> Run | None:
         metrics=tried(METRICS, read_metrics, NOTHING),
         results=results,
     )
+
+
+def _modified(folder: Path) -> float:
+    newest = 0.0
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # a run that is under way replaces its files
+            newest = max(newest, path.stat().st_mtime if path.is_file() else 0.0)
+    return newest
 
 
 def _settings(config: Any, choices: Mapping[str, str | None]) -> RunSettings:
