@@ -94,7 +94,7 @@ def test_ctrl_c_leaves_the_jobs(clock, tmp_path, monkeypatch, caplog):
     with pytest.raises(SystemExit) as end:
         waited(clock, tmp_path, Job(tmp_path, "7_0"))
     assert end.value.code == 130
-    assert "The jobs go on; scancel 7 stops them" in caplog.text
+    assert "scancel 7 stops them" in caplog.text
 
 
 CLUSTER = {"debug": 60.0, "long": float("inf")}
@@ -105,7 +105,7 @@ CLUSTER = {"debug": 60.0, "long": float("inf")}
     [
         ("gpu", 30, "partition=gpu is unknown to this cluster: choose one of debug, long"),
         ("debug", 61, "timeout_min=61 is more than the 60 minutes that the partition debug allows"),
-        (None, 61, "the partition debug allows: say hydra.launcher.timeout_min=60"),
+        (None, 61, "the partition debug allows: set hydra.launcher.timeout_min=60"),
         ("debug,long", 61, None),
         ("debug", 60, None),
     ],

@@ -47,7 +47,7 @@ _KEYS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
         Kind(compared=False, scored=False, tested=False),
         ("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
     ),
-    # How one start goes on, what it shows, whom it tells and which files it keeps.
+    # How one start resumes, what it shows, where it reports and which files it keeps.
     (
         Kind(named=False, compared=False, scored=False, learned=False, tested=False),
         (

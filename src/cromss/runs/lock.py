@@ -1,7 +1,8 @@
-"""One job a run's folder: a lock that ends with the process that holds it, however it ends.
+"""One job per folder of a run: a lock that ends with the process that holds it, however it ends.
 
-The system keeps the lock, so a killed job leaves none behind, and no clock is asked. The file names who holds it. Hosts
-that share a disk see each other's locks where that disk supports them; `cromss.runs.state` asks Slurm as well.
+The system keeps the lock, so a killed job leaves none behind, and no clock is asked. It is one of byte ranges, which
+network disks share between hosts and which processes that a run starts do not inherit. The file names who holds it.
+Hosts see each other's locks where their disk supports them; `cromss.runs.state` asks Slurm as well.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _NAME = Limits(size=4096)
 """Of what a lock's file says, and a decision."""
 
 _without_locks: set[Path] = set()
-"""Folders of which a warning has told."""
+"""Folders whose disk knows no locks, of which a warning has told."""
 
 _held: set[Path] = set()
 """Folders that this process holds. To open a lock file once more and close it would give up the lock."""
@@ -273,6 +274,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
     Raises:
         OSError: It cannot be written.
     """
+    # Not by filelock, which refuses network disks without locks: there a sweep is submitted with a warning.
     with open_own(folder / SUBMITTING) as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX)

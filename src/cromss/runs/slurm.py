@@ -1,4 +1,4 @@
-"""What Slurm knows of jobs, asked by the commands that every cluster has; accounting is not needed."""
+"""What Slurm knows of jobs, by the commands that every cluster has; accounting is not needed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PATIENCE = 60
 
 
 def missing_commands() -> list[str]:
-    """Those of Slurm's commands that this machine lacks."""
+    """Slurm's commands that are missing on this machine."""
     return [command for command in COMMANDS if shutil.which(command) is None]
 
 

@@ -22,7 +22,7 @@ class RunState:
 
     Attributes:
         state: ``"done"``, ``"running"``, ``"queued"``, ``"failed"``, ``"interrupted"`` (killed, preempted or stopped,
-            and nobody goes on with it), ``"unknown"`` (Slurm has it and does not answer) or ``"missing"``.
+            and no job resumes it), ``"unknown"`` (Slurm has it and does not answer) or ``"missing"``.
         detail: Score, job or last error line, in words.
         record: What the run says of itself.
     """

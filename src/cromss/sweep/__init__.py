@@ -1,1 +1,1 @@
-"""Runs that survive: who holds a run's folder, what became of it, and the jobs of a sweep that still lack."""
+"""Sweeps: their runs are planned and checked as a whole, and those that are missing start here, or as jobs."""

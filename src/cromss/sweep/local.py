@@ -1,4 +1,4 @@
-"""Runs the jobs of a sweep in processes of this machine, so many at a time, by submitit."""
+"""Runs the jobs of a sweep in processes of this machine, a given number at a time, by submitit."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def start_processes(launcher: Any, params: Mapping[str, Any], runs: Sequence[PlannedRun]) -> Callable[[], Results]:
-    """Starts runs in processes of this machine, so many at a time.
+    """Starts runs in processes of this machine, a given number at a time.
 
     Args:
         launcher: Hydra's, which each process calls.
@@ -53,7 +53,7 @@ def start_processes(launcher: Any, params: Mapping[str, Any], runs: Sequence[Pla
                 job = _local_executor(params, slot).submit(launcher, *task_arguments(run))
                 stderr = str(job.task(0).paths.stderr)
                 Submitted(job=job.job_id, host=platform.node(), is_slurm=False, log=stderr).save(run.folder)
-                log.info("#%d is process %s, its words in %s", run.number, job.job_id, job.task(0).paths.stderr)
+                log.info("#%d is process %s, its log is %s", run.number, job.job_id, job.task(0).paths.stderr)
                 under_way[slot] = run, job
             for slot, (run, job) in list(under_way.items()):
                 if job.done():

@@ -1,4 +1,4 @@
-"""Hands the runs of a sweep to Slurm by submitit, and waits for them, but not for ever."""
+"""Submits the runs of a sweep to Slurm by submitit, and waits for them; a job that has died is not waited for."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ _COMMON = (
     "name",
     "stderr_to_stdout",
 )
-"""Parameters that submitit knows for every kind of executor."""
+"""Parameters that submitit takes for every kind of executor."""
 
 _APART = ("submitit_folder", "max_num_timeout", "poll_s")
 """Parameters that are not those of a job."""
 
 _UNBIND = "unset SLURM_CPU_BIND SLURM_CPU_BIND_LIST SLURM_CPU_BIND_TYPE SLURM_CPU_BIND_VERBOSE"
-"""A job that is submitted from within a job inherits on which of the other's cores it may run."""
+"""A job that is submitted from within another job inherits the cores that the other one may run on."""
 
 _GONE = 2
 """Looks at the queue in a row that miss a job before it counts as gone: its result may come late over the network."""
@@ -64,7 +64,7 @@ def start_slurm_jobs(launcher: Any, params: Mapping[str, Any], runs: Sequence[Pl
     executor = submitit.AutoExecutor(
         cluster="slurm", folder=params["submitit_folder"], slurm_max_num_timeout=params["max_num_timeout"]
     )
-    # A process that fails alone ends with a code, and the others would wait for it.
+    # A process that fails alone ends with this code; the others would wait for it.
     executor.update_parameters(slurm_srun_args=["--kill-on-bad-exit=1"])
     executor.update_parameters(**_for_slurm({**params, "setup": setup}))
     try:
@@ -79,7 +79,7 @@ def start_slurm_jobs(launcher: Any, params: Mapping[str, Any], runs: Sequence[Pl
         stderr = str(job.task(0).paths.stderr)
         Submitted(job=job.job_id, host=platform.node(), is_slurm=True, log=stderr).save(run.folder)
         rename(job.job_id, f"{params['name']}:{run.folder.name}")
-    log.info("Submitted %s: the jobs go on without this launcher; scancel %s stops them", *_named(jobs))
+    log.info("Submitted %s: the jobs continue without this launcher; scancel %s stops them", *_named(jobs))
     return lambda: _wait(runs, jobs, params["poll_s"])
 
 
@@ -87,12 +87,12 @@ def _check_slurm(partition: str | None, timeout_min: float) -> None:
     if missing := missing_commands():
         raise UserError(
             f"hydra/launcher=slurm needs Slurm, and {', '.join(missing)} {'is' if len(missing) == 1 else 'are'} not to "
-            "be found here: submit from a machine of the cluster; without one say hydra/launcher=slurm_local "
+            "be found here: submit from a machine of the cluster; without one set hydra/launcher=slurm_local "
             "(processes of this machine), or leave the launcher out (one run after the other)"
         )
     known = partitions()
     if known is None:
-        raise UserError("Slurm does not answer (`sinfo` fails): try again later, or say hydra/launcher=slurm_local")
+        raise UserError("Slurm does not answer (`sinfo` fails): try again later, or set hydra/launcher=slurm_local")
     asked = [name for name in (partition or default_partition() or "").split(",") if name]
     unknown = [name for name in asked if name not in known]
     if unknown:
@@ -104,8 +104,8 @@ def _check_slurm(partition: str | None, timeout_min: float) -> None:
         # Slurm would take the jobs, and never start them.
         raise UserError(
             f"hydra.launcher.timeout_min={timeout_min} is more than the {longest:.0f} minutes that the partition "
-            f"{', '.join(asked)} allows: say hydra.launcher.timeout_min={longest:.0f}, as jobs that reach it queue "
-            "again and go on"
+            f"{', '.join(asked)} allows: set hydra.launcher.timeout_min={longest:.0f}, as jobs that reach it queue "
+            "again and resume"
         )
 
 
@@ -135,7 +135,7 @@ def _wait(runs: Sequence[PlannedRun], jobs: Sequence[Any], poll_s: float) -> Res
                     missed[job.job_id] = 0 if job.job_id in (live or {}) else missed[job.job_id] + 1
             time.sleep(1)
     except KeyboardInterrupt:
-        log.info("\nStopped waiting. The jobs go on; scancel %s stops them.", _named(jobs)[1])
+        log.info("\nStopped waiting. The jobs continue; scancel %s stops them.", _named(jobs)[1])
         raise SystemExit(130) from None
     return results
 

@@ -1,4 +1,4 @@
-"""Launchers of sweeps that run only what lacks: here one by one, in processes of this machine, or as jobs of Slurm.
+"""Launchers of sweeps that start only what is missing: one by one, in processes of this machine, or as jobs of Slurm.
 
 Hydra finds its plugins in this namespace, and imports all of them at every start: what they do is in `cromss.sweep`.
 """
@@ -19,14 +19,14 @@ from cromss.config.resolvers import register_resolvers
 register_resolvers()
 
 
-class _OnlyWhatLacks(Launcher):
+class _OnlyMissing(Launcher):
     """Plans the runs of a sweep, then starts those that are neither finished nor under way."""
 
     hydra_context: Any
     config: Any
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        """One result a job, in their order.
+        """One result per job, in their order.
 
         Raises:
             UserError: The sweep cannot start; nothing was submitted.
@@ -40,8 +40,8 @@ class _OnlyWhatLacks(Launcher):
         """Hands runs over; returns what waits for them."""
 
 
-class OneByOne(_OnlyWhatLacks):
-    """Runs in this process, one after the other; of a run that fails the others go on."""
+class OneByOne(_OnlyMissing):
+    """Runs in this process, one after the other; where a run fails, the others still run."""
 
     def setup(self, *, hydra_context: Any, task_function: Any, config: Any) -> None:
         """What Hydra has for a launcher."""
@@ -53,8 +53,8 @@ class OneByOne(_OnlyWhatLacks):
         return start_one_by_one(self, runs)
 
 
-class Processes(_OnlyWhatLacks, BaseSubmititLauncher):
-    """Processes of this machine, each begun again after its time limit, so many at a time."""
+class Processes(_OnlyMissing, BaseSubmititLauncher):
+    """Processes of this machine, each restarted after its time limit, a given number at a time."""
 
     _EXECUTOR = "local"
 
@@ -71,8 +71,8 @@ class Processes(_OnlyWhatLacks, BaseSubmititLauncher):
         return start_processes(self, self.params, runs)
 
 
-class SlurmJobs(_OnlyWhatLacks, BaseSubmititLauncher):
-    """Jobs of Slurm, one array a sweep."""
+class SlurmJobs(_OnlyMissing, BaseSubmititLauncher):
+    """Jobs of Slurm, one array per sweep."""
 
     _EXECUTOR = "slurm"
 
