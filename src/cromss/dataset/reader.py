@@ -107,9 +107,9 @@ class LocationReader(ABC):
         if not 0 <= season < self.info.seasons:
             raise ValueError(f"{self.name} has no season {season}: it holds {self.info.seasons}, numbered from 0")
         count = len(stored.bands)
-        positions = range(count) if bands is None else bands
-        if not all(0 <= band < count for band in positions):
-            raise ValueError(f"{modality} bands {list(positions)}: {self.name} holds positions 0..{count - 1}")
+        if bands is not None and not all(0 <= band < count for band in bands):
+            raise ValueError(f"{modality} bands {list(bands)}: {self.name} holds positions 0..{count - 1}")
+        positions = range(count) if bands is None else list(bands)
         wanted = (len(positions), *self.info.size)
         if out is None:
             out = np.empty(wanted, stored.dtype)
@@ -134,7 +134,7 @@ class LocationReader(ABC):
 
     @abstractmethod
     def _fill(self, out: np.ndarray, index: int, season: int, modality: str, bands: Sequence[int]) -> None:
-        """Writes the bands at these positions into `out`."""
+        """Writes the bands at these positions into `out`; a range stands for all of them."""
 
     @abstractmethod
     def _labels(self, index: int) -> np.ndarray:

@@ -82,8 +82,11 @@ class Store(LocationReader):
         shape = (len(stored.bands), *self.info.size)
         shard, local = self._locate(index)
         image = shard.array(image_key(local, modality, season), modality, shape, stored.dtype, index)
-        for position, band in enumerate(bands):
-            out[position] = image[band]
+        if isinstance(bands, range):
+            out[...] = image
+        else:
+            for position, band in enumerate(bands):
+                out[position] = image[band]
 
     def _labels(self, index: int) -> np.ndarray:
         return self._read_labels(index, "labels")

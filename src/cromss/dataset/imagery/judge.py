@@ -95,7 +95,8 @@ def _picked(image: Image, window: Window) -> np.ndarray:
 def _windows(height: int, width: int) -> list[Window]:
     """What is decoded: squares all over a large image, and of a small one some rows, as more would cost more."""
     rows, columns = min(_SIDE, height), min(_SIDE, width)
-    down = across = _PLACES
+    down: tuple[float, ...] = _PLACES
+    across: tuple[float, ...] = _PLACES
     if max(height, width) <= _LARGE:
         rows, columns = min(-(-_SIDE * _SIDE // width), height), width
         down, across = _ROWS, (0,)
