@@ -97,10 +97,10 @@ def test_a_key_that_does_not_exist_is_refused_and_leaves_no_folder(arguments, ke
     "arguments",
     [
         ["hydra.run.dir=a/b/run", "fusion=single"],
-        ["hydra.run.dir=a/b/run", *SMALL, "trainer.monitor=val/s2/mio"],
+        pytest.param(["hydra.run.dir=a/b/run", *SMALL, "trainer.monitor=val/s2/mio"], marks=pytest.mark.slow),
         ["-m", "hydra.sweep.dir=a/b/sweep", "seed=1,2", "fusion=single"],
     ],
-    ids=["settings", "data", "sweep"],
+    ids=["settings", "metric", "sweep"],
 )
 def test_a_failed_start_removes_the_folders_that_it_created_alone(arguments, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)

@@ -6,7 +6,7 @@ import getpass
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import NoneType
 from typing import Any, NoReturn, TypeVar, get_args
@@ -30,6 +30,7 @@ from cromss.io.package_data import config_dir
 from cromss.io.plain import printable
 from cromss.io.redact import redact
 from cromss.io.signals import EndedBySignal, ended_by_exception
+from cromss.io.user_paths import as_path
 from cromss.runs.job import rank
 
 Value = TypeVar("Value")
@@ -113,6 +114,25 @@ def checked_settings(name: str, settings: Any) -> Any:
 def _members(annotation: Any) -> tuple[Any, ...]:
     found = get_args(annotation)
     return (*found, *(NoneType for entry in found if entry is None))  # a Literal's None is no type
+
+
+def check_exist(settings: Mapping[str, Any], keys: Sequence[str]) -> None:
+    """Checks that what is to be read exists, before the libraries that read it are loaded.
+
+    Args:
+        settings: Of the program.
+        keys: Those of paths, of mappings of paths, or of null.
+
+    Raises:
+        ValueError: One does not exist.
+    """
+    for key in keys:
+        value = settings[key]
+        for path in value.values() if isinstance(value, Mapping) else [value]:
+            # Addresses, and files in archives, are left to what opens them.
+            elsewhere = path is None or "://" in str(path) or str(path).startswith("/vsi")
+            if not elsewhere and not as_path(path).exists():
+                raise ValueError(f"{key}={path} is no file or folder: give the path of what is to be read")
 
 
 def prepare_arguments(paths: Mapping[str, PathKey]) -> None:

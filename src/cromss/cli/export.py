@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from cromss.cli.command import run_command
+from cromss.cli.command import check_exist, run_command
 from cromss.config.paths import EXPORT
 from cromss.io.user_paths import as_path, check_new_file
 
@@ -26,7 +26,8 @@ def run(settings: Any) -> None:
     """
     out = as_path(settings["out"])
     check_new_file(out, settings["overwrite"])
-    # Late: it brings torch along, which help and mistakes need not wait for.
+    check_exist(settings, ("checkpoint",))
+    # Late: it loads torch.
     from cromss.weights.export import export
     from cromss.weights.weights_file import EXPORTED
 
@@ -34,7 +35,3 @@ def run(settings: Any) -> None:
     metadata = export(str(settings["checkpoint"]), out, **options)
     described = "  ".join(f"{key}={value}" for key, value in metadata.items() if key != EXPORTED)
     log.info("Encoder written to %s: %s", out, described)
-
-
-if __name__ == "__main__":
-    main()

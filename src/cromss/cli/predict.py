@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from cromss.cli.command import run_command
+from cromss.cli.command import check_exist, run_command
 from cromss.config.paths import PREDICT
 from cromss.io.user_paths import as_path, check_new_file
 
@@ -37,7 +37,9 @@ def run(settings: Any) -> None:
     """
     if all(settings[modality] is None for modality in IMAGES):
         raise ValueError("a scene is missing: set s1=FILE, s2=FILE or both")
-    # All that is quick and can be wrong is wrong before torch is there.
+    check_exist(settings, ("checkpoint", "s1", "s2", "truth"))
+    targets = _targets(settings)
+    # Late: they take seconds to load.
     import rasterio
     import torch
 
@@ -48,7 +50,6 @@ def run(settings: Any) -> None:
     from cromss.predict.opening import check_values, open_scene
     from cromss.predict.truth import open_truth, summary
 
-    targets = _targets(settings)
     paths = {modality: as_path(settings[modality]) for modality in IMAGES if settings[modality] is not None}
     network = load_network(as_path(settings["checkpoint"]))
     branches = network.branches(paths.keys(), settings["branch"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cromss.cli.command import run_command
+from cromss.cli.command import check_exist, run_command
 from cromss.config.paths import PREPARE
 
 
@@ -21,7 +21,8 @@ def run(settings: Any) -> None:
         ValueError: Settings do not go together, the source cannot be read, or `verify` found damage.
         OSError: The disk is full, or a path cannot be written.
     """
-    # Late: it brings torch along, which help and mistakes need not wait for.
+    check_exist(settings, ("path",))
+    # Late: it loads torch.
     from cromss.prepare.actions import ACTIONS
 
     ACTIONS[settings["action"]](settings)
