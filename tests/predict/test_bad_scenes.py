@@ -59,7 +59,7 @@ def two(tmp_path):
         (["s1=s1.tif", "out=map.jpg"], "maps are GeoTIFFs: let it end in .tif"),
         (["s1=s1.tif", "out=nowhere/map.tif"], "there is no folder nowhere"),
         (["s1=s1.tif", "out=s1.tif", "overwrite=true"], "would write over s1.tif, which is read"),
-        (["s1=nowhere.tif"], "nowhere.tif is missing"),
+        (["s1=nowhere.tif"], "s1=nowhere.tif is no file"),
         (["s1=s1.tif", "branch=common"], "branch=common is none of this network's: choose one of s1, s2"),
         (["s1=s1.tif", "branch=s2"], "branch=s2 sees s2, and images of s1 are given: give s2=…"),
         (["s1=s2.tif"], "s2.tif: it has 13 bands without names, and s1 has 2 (VV VH)"),
