@@ -43,7 +43,7 @@ def two(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["checkpoint=null", "s1=s1.tif"], "null is no file"),
+        (["checkpoint=null", "s1=s1.tif"], "checkpoint=null does not exist"),
         ([], "a scene is missing: set s1=FILE, s2=FILE or both"),
         (["s1=s1.tif", "window=100"], "window=100 must be a multiple of 32"),
         (["s1=s1.tif", "overlap=1"], "overlap=1 must be a share of a window in [0, 0.9]"),
@@ -59,7 +59,7 @@ def two(tmp_path):
         (["s1=s1.tif", "out=map.jpg"], "maps are GeoTIFFs: let it end in .tif"),
         (["s1=s1.tif", "out=nowhere/map.tif"], "there is no folder nowhere"),
         (["s1=s1.tif", "out=s1.tif", "overwrite=true"], "would write over s1.tif, which is read"),
-        (["s1=nowhere.tif"], "s1=nowhere.tif is no file"),
+        (["s1=nowhere.tif"], "s1=nowhere.tif does not exist"),
         (["s1=s1.tif", "branch=common"], "branch=common is none of this network's: choose one of s1, s2"),
         (["s1=s1.tif", "branch=s2"], "branch=s2 sees s2, and images of s1 are given: give s2=…"),
         (["s1=s2.tif"], "s2.tif: it has 13 bands without names, and s1 has 2 (VV VH)"),

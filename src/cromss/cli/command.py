@@ -132,7 +132,7 @@ def check_exist(settings: Mapping[str, Any], keys: Sequence[str]) -> None:
             # Addresses, and files in archives, are left to what opens them.
             elsewhere = path is None or "://" in str(path) or str(path).startswith("/vsi")
             if not elsewhere and not as_path(path).exists():
-                raise ValueError(f"{key}={path} is no file or folder: give the path of what is to be read")
+                raise ValueError(f"{key}={path} does not exist: give the path of what is to be read")
 
 
 def prepare_arguments(paths: Mapping[str, PathKey]) -> None:
