@@ -28,7 +28,7 @@ def smooth_labels(
         prior: ``(B, C, H, W)``, sums to 1 over classes, from `label_prior`; or None.
         factors: None to two numbers ``>= 0`` with a sum ``<= 1``; empty gives one-hot labels.
         num_classes: C.
-        out: Where to write the result: a float32 prior that nobody needs any more, to save its memory.
+        out: Where to write the result: a float32 prior that is not needed any more, to save memory.
 
     Returns:
         ``(B, C, H, W)`` float32. A labelled pixel sums to 1 over classes; an unlabelled one is zero in all classes.
@@ -76,7 +76,7 @@ class Smoothing(Protocol):
 
 
 class LabelSmoothing:
-    """Smoothing towards what stands around a pixel and in its other seasons.
+    """Smoothing towards the labels around a pixel and in its other seasons.
 
     Args:
         kind: ``"spatiotemporal"``, ``"spatial"`` or ``"temporal"``, see `label_prior`.
