@@ -76,10 +76,9 @@ def test_the_options_of_init_are_the_rows_of_each_table(table):
     assert set(option_files("init")) == set(STARTS) == set(rows(table, "frozen")) == set(rows(table, "finetuned"))
 
 
-@pytest.mark.parametrize("table", TABLES)
-def test_rows_are_what_the_paper_ran(table):
-    for init, row in rows(table, "frozen").items():
-        config = resolved(f"experiments={table}", f"init={init}", *DATA, *CPU)
+def test_rows_are_what_the_paper_ran():
+    for init, row in rows("dw", "frozen").items():
+        config = resolved("experiments=dw", f"init={init}", *DATA, *CPU)
         assert config["row"] == {"table": row.table, "input": row.input, "weights": row.weights}
         dataset, backbone = config["dataset"], config["backbone"]
         assert dataset["modality"] == config["fusion"]["modality"] == row.input

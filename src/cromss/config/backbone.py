@@ -8,7 +8,8 @@ from pydantic import Field
 
 from cromss.backbone.options import DECODERS, FREEZE_MODES, NORMS
 from cromss.config.choices import BRANCHES
-from cromss.config.settings import OPTIONAL, AddressText, Count, Means, OneOf, PathText, Settings, Text
+from cromss.config.settings import OPTIONAL, AddressText, Count, Means, PathText, Settings, Text, part_of
+from cromss.config.words import OneOf
 from cromss.weights.origins import LOAD_PATTERN, LOADS, NONE, ORIGINS
 
 Decoder = Annotated[str, OneOf(DECODERS)]
@@ -71,25 +72,6 @@ class Network(Settings):
     """Weight of a batch in the running statistics; null for 0.1."""
 
 
-class Start(Settings):
-    """Arguments of `cromss.weights.Weights`."""
-
-    origin: Origin
-    path: WeightsPath
-    sha256: WeightsChecksum
-    cache: PathText
-    modality: Branch | None
-    load: Amount
-    adapt_bands: bool
-
-
-class Freeze(Settings):
-    """Arguments of `cromss.backbone.Freezing`."""
-
-    mode: Annotated[str, OneOf(FREEZE_MODES)]
-    epochs: Count | None
-
-
 class BackboneGroup(Network):
     """The network's parts, and where they start."""
 
@@ -128,3 +110,19 @@ class BackboneGroup(Network):
 
     freezing: Part
     """Freezes it; its keys refer to those of the group."""
+
+
+Start = part_of(
+    BackboneGroup,
+    "load",
+    "adapt_bands",
+    origin="weights",
+    path="weights_path",
+    sha256="weights_sha256",
+    cache="weights_cache",
+    modality="weights_modality",
+)
+"""Arguments of `cromss.weights.Weights`."""
+
+Freeze = part_of(BackboneGroup, mode="freeze", epochs="freeze_epochs")
+"""Arguments of `cromss.backbone.Freezing`."""

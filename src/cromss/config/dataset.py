@@ -15,9 +15,24 @@ from cromss.config.choices import (
     STATISTICS,
     UNITS,
 )
-from cromss.config.classes import Classes
-from cromss.config.settings import OPTIONAL, Count, CountOrZero, Means, OneOf, PathText, Seed, Settings, Share
+from cromss.config.settings import OPTIONAL, Count, CountOrZero, Means, PathText, Seed, Settings, Share, part_of
+from cromss.config.words import OneOf
+from cromss.dataset.classes import MOST_CLASSES, check_class_names
 from cromss.synthetic.parameters import NoiseRates, SceneRates
+
+
+def _class_names(names: Any) -> Any:
+    if not isinstance(names, list):
+        raise ValueError(f"cannot be used: it must be a list of 2 to {MOST_CLASSES} distinct class names")
+    try:
+        check_class_names(names, "the list")
+    except ValueError as error:
+        raise ValueError(f"cannot be used: {error}") from error
+    return names
+
+
+Classes = Annotated[Any, AfterValidator(_class_names), Means(f"a list of 2 to {MOST_CLASSES} distinct class names")]
+"""Class names, in the order of the labels."""
 
 
 def _colour(text: str) -> str:
@@ -197,7 +212,7 @@ class Folder(View):
     """File of exact labels; null where there are none."""
 
     s2_offset: CountOrZero | None
-    """What is taken off the Sentinel-2 values, e.g. 1000; null for what tags and names of the files say."""
+    """What is subtracted from the Sentinel-2 values, e.g. 1000; null for what tags and names of the files say."""
 
     units: Units
     """Units of the images."""
@@ -248,26 +263,10 @@ class PublishedSource(Settings):
     kind: Annotated[str, OneOf(PUBLISHED_FORMATS)] = OPTIONAL
 
 
-class FolderSource(Settings):
-    """Arguments of `cromss.dataset.FolderReader`."""
+FolderSource = part_of(Folder, "path", "files", "labels", "truth", "classes", "s2_offset", "units")
+"""Arguments of `cromss.dataset.FolderReader`."""
 
-    path: PathText
-    files: Files
-    labels: FileName
-    truth: FileName | None
-    classes: Classes
-    s2_offset: CountOrZero | None
-    units: Units
-
-
-class SyntheticSource(Settings):
-    """Arguments of `cromss.synthetic.open_synthetic`."""
-
-    cache: PathText
-    locations: Count
-    seed: Seed
-    size: Annotated[int, Field(ge=32, le=4096)]
-    seasons: Annotated[int, Field(ge=1, le=255)]
-    noise: Noise
-    scene: SceneRates
-    noise_rates: NoiseRates
+SyntheticSource = part_of(
+    Synthetic, "cache", "locations", "size", "seasons", "noise", "scene", "noise_rates", seed="world"
+)
+"""Arguments of `cromss.synthetic.open_synthetic`."""

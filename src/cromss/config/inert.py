@@ -28,7 +28,7 @@ Condition = Callable[[Reading, str], bool]
 """The config and a key of it -> whether that key has no effect."""
 
 
-class _Rule(NamedTuple):
+class Rule(NamedTuple):
     """Some keys, and when they have no effect.
 
     Attributes:
@@ -45,17 +45,23 @@ class _Rule(NamedTuple):
 
 
 def without_effect(reading: Reading, overrides: Collection[str]) -> list[Inert]:
+    """What a user set for a training and has no effect, see `inert`."""
+    return inert(RULES, reading, overrides)
+
+
+def inert(rules: Sequence[Rule], reading: Reading, overrides: Collection[str]) -> list[Inert]:
     """What a user set and has no effect.
 
     Args:
+        rules: Of a program.
         reading: The config, which fits the schema.
         overrides: ``key=value`` as typed; what else the config holds may be inert.
     """
     found: dict[str, Inert] = {}
     for text in overrides:
         key = key_of(text)
-        for rule in RULES:
-            meant = any(key == inert or key.startswith(f"{inert}.") for inert in rule.keys)
+        for rule in rules:
+            meant = any(f"{key}.".startswith(f"{above}.") for above in rule.keys)
             if "=" in text and meant and key not in found and rule.holds(reading, key):
                 found[key] = Inert(key, f"{text.lstrip('+')} has no effect: {rule.reason}", rule.is_ablation)
     return list(found.values())
@@ -77,16 +83,22 @@ def without_effect_in_sweep(runs: Sequence[tuple[Reading, Collection[str]]]) -> 
     times: Counter[str] = Counter()
     sentences: dict[str, str] = {}
     for reading, overrides in runs:
-        for inert in without_effect(reading, overrides):
-            times[inert.key] += 1
-            is_swept = len(texts[inert.key]) > 1
-            if is_swept or (inert.is_ablation and times[inert.key] == len(runs)):
-                sentences.setdefault(inert.key, inert.sentence)
+        for found in without_effect(reading, overrides):
+            times[found.key] += 1
+            is_swept = len(texts[found.key]) > 1
+            if is_swept or (found.is_ablation and times[found.key] == len(runs)):
+                sentences.setdefault(found.key, found.sentence)
     return list(sentences.values())
 
 
-def _is(key: str, *values: Any) -> Condition:
+def is_one_of(key: str, *values: Any) -> Condition:
+    """A key has one of some values."""
     return lambda reading, _: at(reading.values, key) in values
+
+
+def is_set(key: str) -> Condition:
+    """A key is not null."""
+    return negated(is_one_of(key, None))
 
 
 def _is_reference(key: str, target: str) -> Condition:
@@ -97,15 +109,18 @@ def _is_computed(key: str, table: str) -> Condition:
     return lambda reading, _: f"${{{table}." in reading.expressions.get(key, "")
 
 
-def _not(condition: Condition) -> Condition:
+def negated(condition: Condition) -> Condition:
+    """A condition does not hold."""
     return lambda reading, key: not condition(reading, key)
 
 
-def _any(*conditions: Condition) -> Condition:
+def any_of(*conditions: Condition) -> Condition:
+    """One of some conditions holds."""
     return lambda reading, key: any(condition(reading, key) for condition in conditions)
 
 
-def _all(*conditions: Condition) -> Condition:
+def all_of(*conditions: Condition) -> Condition:
+    """All of some conditions hold."""
     return lambda reading, key: all(condition(reading, key) for condition in conditions)
 
 
@@ -122,133 +137,143 @@ def _other_decoder(reading: Reading, key: str) -> bool:
     return key.rpartition(".")[2] != at(reading.values, "backbone.decoder")
 
 
-_TESTS_NOTHING = _all(_is("trainer.test", None), _is("trainer.test_only", False))
-_HAS_NO_CONSISTENCY = _any(_is("loss.consistency", "none"), _is("loss.consistency_weight", 0))
-_KEEPS_ALL_LABELS = _is("selection.prop", 1)
-_IS_ONE_PROCESS = _all(_is("trainer.devices", 1), _is("trainer.num_nodes", 1))
+_TESTS_NOTHING = all_of(is_one_of("trainer.test", None), is_one_of("trainer.test_only", False))
+_HAS_NO_CONSISTENCY = any_of(is_one_of("loss.consistency", "none"), is_one_of("loss.consistency_weight", 0))
+_KEEPS_ALL_LABELS = is_one_of("selection.prop", 1)
+_IS_ONE_PROCESS = all_of(is_one_of("trainer.devices", 1), is_one_of("trainer.num_nodes", 1))
 
 
-RULES: tuple[_Rule, ...] = (
-    _Rule(
+RULES: tuple[Rule, ...] = (
+    Rule(
         ("dataset.modality",),
-        _not(_is_reference("fusion.modality", "dataset.modality")),
+        negated(_is_reference("fusion.modality", "dataset.modality")),
         "the network does not look at it; set fusion=single, which sees one modality",
     ),
-    _Rule(("dataset.bands",), _is("fusion.modality", "s1"), "the network sees s1 alone, and these are bands of s2"),
-    _Rule(("dataset.degrees",), _is("dataset.rotate", 0), "dataset.rotate=0 rotates nothing; raise it"),
-    _Rule(("dataset.rotate",), _is("dataset.degrees", 0), "dataset.degrees=0 rotates by nothing; raise it"),
-    _Rule(
+    Rule(
+        ("dataset.bands",), is_one_of("fusion.modality", "s1"), "the network sees s1 alone, and these are bands of s2"
+    ),
+    Rule(("dataset.degrees",), is_one_of("dataset.rotate", 0), "dataset.rotate=0 rotates nothing; raise it"),
+    Rule(("dataset.rotate",), is_one_of("dataset.degrees", 0), "dataset.degrees=0 rotates by nothing; raise it"),
+    Rule(
         ("dataset.samples_seed",),
-        _is("dataset.train_samples", None),
+        is_one_of("dataset.train_samples", None),
         "dataset.train_samples=null draws no samples; set it to their number",
     ),
-    _Rule(
+    Rule(
         ("dataset.eval_season",),
-        _all(_TESTS_NOTHING, _is("dataset.val_fraction", 0)),
+        all_of(_TESTS_NOTHING, is_one_of("dataset.val_fraction", 0)),
         "there is neither a validation nor a test; set dataset.val_fraction or trainer.test",
     ),
-    _Rule(
+    Rule(
         ("dataset.validate",),
-        _is("dataset.val_fraction", 0),
+        is_one_of("dataset.val_fraction", 0),
         "dataset.val_fraction=0 leaves no validation; raise it",
     ),
-    _Rule(
+    Rule(
         ("trainer.predictions",),
-        _all(_TESTS_NOTHING, _not(_is("trainer.predictions", "none"))),
+        all_of(_TESTS_NOTHING, negated(is_one_of("trainer.predictions", "none"))),
         "trainer.test=null tests nothing; set trainer.test=last",
     ),
-    _Rule(("dataset.crops",), _other_decoder, "it is for another backbone.decoder"),
-    _Rule(
+    Rule(("dataset.crops",), _other_decoder, "it is for another backbone.decoder"),
+    Rule(
         ("dataset.crops",),
-        _not(_is_computed("dataset.crop", "dataset.crops")),
+        negated(_is_computed("dataset.crop", "dataset.crops")),
         "dataset.crop is set itself, and does not look it up",
     ),
-    _Rule(
+    Rule(
         ("dataset.noise", "dataset.noise_rates"),
-        _is("dataset.reader._target_", "cromss.synthetic.open_synthetic_exact"),
+        is_one_of("dataset.reader._target_", "cromss.synthetic.open_synthetic_exact"),
         "dataset=synthetic_exact trains on the exact labels; set dataset=synthetic",
     ),
-    _Rule(("dataset.noise_rates",), _is("dataset.noise", 0), "dataset.noise=0 makes the labels exact; raise it"),
-    _Rule(("dataset.units.s1",), _is("dataset.files.s1", None), "dataset.files.s1=null reads no Sentinel-1 images"),
-    _Rule(("dataset.units.s2",), _is("dataset.files.s2", None), "dataset.files.s2=null reads no Sentinel-2 images"),
-    _Rule(("dataset.s2_offset",), _is("dataset.files.s2", None), "dataset.files.s2=null reads no Sentinel-2 images"),
-    _Rule(
+    Rule(("dataset.noise_rates",), is_one_of("dataset.noise", 0), "dataset.noise=0 makes the labels exact; raise it"),
+    Rule(
+        ("dataset.units.s1",), is_one_of("dataset.files.s1", None), "dataset.files.s1=null reads no Sentinel-1 images"
+    ),
+    Rule(
+        ("dataset.units.s2",), is_one_of("dataset.files.s2", None), "dataset.files.s2=null reads no Sentinel-2 images"
+    ),
+    Rule(
+        ("dataset.s2_offset",), is_one_of("dataset.files.s2", None), "dataset.files.s2=null reads no Sentinel-2 images"
+    ),
+    Rule(
         ("backbone.load", "backbone.adapt_bands", "backbone.weights_modality"),
-        _is("backbone.weights", "none"),
+        is_one_of("backbone.weights", "none"),
         "backbone.weights=none loads nothing; set backbone.weights",
     ),
-    _Rule(
+    Rule(
         ("backbone.freeze_epochs",),
         _is_not_before_the_end,
         "the training ends before the encoder is trained; lower it below trainer.epochs, or leave it out",
         # A single run may be resumed with more epochs.
         is_ablation=False,
     ),
-    _Rule(
+    Rule(
         ("weights_folder",),
         _is_not_mentioned,
         "this run starts from none of the published weights; set init to one of them, or backbone.weights_path",
     ),
-    _Rule(
+    Rule(
         ("loss.consistency",),
-        _all(_is("loss.consistency_weight", 0), _not(_is("loss.consistency", "none"))),
+        all_of(is_one_of("loss.consistency_weight", 0), negated(is_one_of("loss.consistency", "none"))),
         "loss.consistency_weight=0 leaves it out; raise it",
     ),
-    _Rule(
+    Rule(
         ("loss.consistency_weight",),
-        _is("loss.consistency", "none"),
+        is_one_of("loss.consistency", "none"),
         "loss.consistency=none compares no modalities; set loss.consistency",
     ),
-    _Rule(
+    Rule(
         ("selection.confidence",),
         _HAS_NO_CONSISTENCY,
         "only the consistency loss is weighted by it, and there is none; set loss.consistency",
     ),
-    _Rule(
+    Rule(
         ("selection.class_balanced",),
         _KEEPS_ALL_LABELS,
         "selection.prop=1 counts every label fully; lower it",
     ),
-    _Rule(
+    Rule(
         ("selection.class_balanced",),
-        _all(_is("selection.prop", 0), _is("selection.ramp", "none")),
+        all_of(is_one_of("selection.prop", 0), is_one_of("selection.ramp", "none")),
         "selection.prop=0 has no threshold; raise it",
     ),
-    _Rule(
+    Rule(
         ("selection.entangle", "selection.ramp", "selection.ramp_epochs", "trainer.ramp_epochs"),
-        _all(_KEEPS_ALL_LABELS, _HAS_NO_CONSISTENCY),
+        all_of(_KEEPS_ALL_LABELS, _HAS_NO_CONSISTENCY),
         "selection.prop=1 counts every label fully, and there is no consistency loss to weight; lower selection.prop",
     ),
-    _Rule(
+    Rule(
         ("selection.ramp_epochs",),
-        _is("selection.ramp", "none"),
+        is_one_of("selection.ramp", "none"),
         "selection.ramp=none has no ramp; set selection.ramp=exp",
     ),
-    _Rule(
+    Rule(
         ("trainer.ramp_epochs",),
-        _any(_not(_is_reference("selection.ramp_epochs", "trainer.ramp_epochs")), _is("selection.ramp", "none")),
+        any_of(
+            negated(_is_reference("selection.ramp_epochs", "trainer.ramp_epochs")), is_one_of("selection.ramp", "none")
+        ),
         "the selection has no ramp of this length; set selection=cromss with a ramp, and no selection.ramp_epochs",
     ),
-    _Rule(
+    Rule(
         ("trainer.decoder_rate_factor",),
-        _is("trainer.decoder_rates", "equal"),
+        is_one_of("trainer.decoder_rates", "equal"),
         "trainer.decoder_rates=equal has one rate; set rising or falling",
     ),
     # Turned off for once in a longer command: harmless, unless it is what runs differ in.
-    _Rule(
+    Rule(
         ("dataset.evaluate", "dataset.test_world", "dataset.test_locations", "dataset.test_path"),
         _TESTS_NOTHING,
         "trainer.test=null tests nothing; set trainer.test=last",
         is_ablation=False,
     ),
     # On one device a command for several is tried out: harmless, unless it is what runs differ in.
-    _Rule(
+    Rule(
         ("selection.scope", "loss.scope", "trainer.sync_batchnorm"),
         _IS_ONE_PROCESS,
         "one process trains; set trainer.devices",
         is_ablation=False,
     ),
-    _Rule(
+    Rule(
         (
             "selection",
             "smoothing",
@@ -265,14 +290,14 @@ RULES: tuple[_Rule, ...] = (
             "trainer.decoder_rates",
             "trainer.decoder_rate_factor",
         ),
-        _is("trainer.test_only", True),
+        is_one_of("trainer.test_only", True),
         "trainer.test_only=true trains nothing",
         is_ablation=False,
     ),
-    _Rule(
+    Rule(
         tuple(f"trainer.wandb_{name}" for name in ("group", "tags", "project", "entity", "job_type")),
-        _is("trainer.wandb", "disabled"),
-        "trainer.wandb=disabled logs nothing there",
+        any_of(is_one_of("trainer.wandb", "disabled"), negated(is_set("logger.wandb"))),
+        "nothing is logged there with trainer.wandb=disabled, or without wandb in logger",
         is_ablation=False,
     ),
 )

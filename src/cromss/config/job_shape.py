@@ -46,7 +46,7 @@ def check_tasks(cfg: DictConfig) -> Iterator[str]:
     tasks, devices, nodes = int(os.environ["SLURM_STEP_NUM_TASKS"]), cfg.trainer.devices, cfg.trainer.num_nodes
     if tasks > 1 and isinstance(devices, int) and devices > 0 and tasks != devices * nodes:
         yield (
-            f"Slurm started {tasks} processes for trainer.devices={devices} on trainer.num_nodes={nodes} node(s): say "
+            f"Slurm started {tasks} processes for trainer.devices={devices} on trainer.num_nodes={nodes} node(s): set "
             f"--ntasks-per-node={devices}, or trainer.devices={tasks // nodes}"
         )
 

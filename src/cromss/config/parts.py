@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field
 
 from cromss.config.choices import BRANCHES, CONFIDENCES, CONSISTENCIES, PRIORS, RAMPS, SCOPES, SEGMENTATION_LOSSES
 from cromss.config.dataset import BandCounts
-from cromss.config.settings import Count, Means, OneOf, Settings, Share
+from cromss.config.settings import Count, Means, Settings, Share
+from cromss.config.words import OneOf
 
 
 def _joined(text: str) -> str:

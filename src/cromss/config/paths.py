@@ -266,6 +266,6 @@ def output_folder() -> Path:
 
 
 def typed_overrides() -> list[str]:
-    """What the command line of this run said, as it was said: with references, not with what they refer to."""
+    """The overrides of this run as they were typed: with references, not with what they refer to."""
     overrides: Any = OmegaConf.to_container(HydraConfig.get().overrides.task, resolve=False)
     return list(overrides)

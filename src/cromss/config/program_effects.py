@@ -2,142 +2,104 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from cromss.config.overrides import key_of
-
-
-class _Rule(NamedTuple):
-    """Some keys, and when they have no effect.
-
-    Attributes:
-        keys: Dotted; the keys below them are meant, too.
-        holds: Settings -> whether the keys have no effect.
-        reason: Completes "... has no effect: ".
-    """
-
-    keys: Sequence[str]
-    holds: Callable[[Mapping[str, Any]], bool]
-    reason: str
+from cromss.config.inert import Rule, all_of, any_of, inert, is_one_of, is_set, negated
+from cromss.config.reading import Reading
 
 
 def without_effect(program: str, settings: Mapping[str, Any], overrides: Sequence[str]) -> list[str]:
-    """What a user set and has no effect.
+    """What a user set and has no effect: one sentence for each such setting.
 
     Args:
         program: Key of `cromss.config.programs.PROGRAMS`.
         settings: Composed, each of the type that it may be.
         overrides: ``key=value`` as typed.
-
-    Returns:
-        One sentence for each such setting.
     """
-    found = []
-    for text in overrides:
-        key = key_of(text)
-        for rule in _RULES.get(program, ()):
-            if any(key == idle or key.startswith(f"{idle}.") for idle in rule.keys) and rule.holds(settings):
-                found.append(f"{text.lstrip('+')} has no effect: {rule.reason}")
-                break
-    return found
+    reading = Reading(settings, (), {}, {}, {}, frozenset())
+    return [found.sentence for found in inert(_RULES.get(program, ()), reading, overrides)]
 
 
-_MAKES_RAW = ("download", "export", "examples")
-"""Actions that write raw data and read none."""
+_MAKES_STORE = is_one_of("action", "convert", "plan")
+_WRITES_RAW = is_one_of("action", "download", "export", "examples")
 
 
-def _makes_store(settings: Mapping[str, Any]) -> bool:
-    return settings["action"] in ("convert", "plan")
-
-
-def _of_source(source: str) -> _Rule:
-    return _Rule(
-        (source,),
-        lambda settings: not _makes_store(settings) or settings["source"] != source,
-        f"it is an option of making a store of source={source}",
-    )
-
-
-def _of_download(source: str) -> _Rule:
-    return _Rule(
-        (f"download.{source}",),
-        lambda settings: settings["source"] != source,
-        f"it is an option of action=download source={source}",
-    )
-
-
-def _of_action(action: str) -> _Rule:
-    return _Rule((action,), lambda settings: settings["action"] != action, f"it is an option of action={action}")
+def _option_of(key: str, action: str) -> Rule:
+    return Rule((key,), negated(is_one_of("action", action)), f"it is an option of action={action}")
 
 
 _PREPARE = (
-    *map(_of_source, ("ssl4eo_s12", "dw", "osm", "dfc2020", "folder")),
-    _Rule(
+    *(
+        Rule(
+            (source,),
+            negated(all_of(_MAKES_STORE, is_one_of("source", source))),
+            f"it is an option of making a store of source={source}",
+        )
+        for source in ("ssl4eo_s12", "dw", "osm", "dfc2020", "folder")
+    ),
+    Rule(
         ("reference",),
-        lambda settings: (
-            settings["action"] != "stats" and not (_makes_store(settings) and settings["source"] == "reference")
-        ),
+        negated(any_of(is_one_of("action", "stats"), all_of(_MAKES_STORE, is_one_of("source", "reference")))),
         "it is an option of source=reference and of action=stats",
     ),
-    _Rule(("download",), lambda settings: settings["action"] != "download", "it is an option of action=download"),
-    *map(_of_action, ("export", "examples")),
-    *map(_of_download, ("dw", "osm", "ssl4eo_s12")),
-    _Rule(
+    *(_option_of(action, action) for action in ("download", "export", "examples")),
+    *(
+        Rule(
+            (f"download.{source}",),
+            negated(is_one_of("source", source)),
+            f"it is an option of action=download source={source}",
+        )
+        for source in ("dw", "osm", "ssl4eo_s12")
+    ),
+    Rule(
         ("download.tiles", "download.again"),
-        lambda settings: settings["source"] not in ("dw", "osm"),
+        negated(is_one_of("source", "dw", "osm")),
         "only source=dw and source=osm download tiles",
     ),
-    _Rule(
+    Rule(
         ("quantise", "compression", "overwrite", "workers", "locations_per_shard", "shard", "shards", "retry"),
-        lambda settings: not _makes_store(settings),
+        negated(_MAKES_STORE),
         "only action=convert makes a store",
     ),
-    _Rule(
+    Rule(
         ("accept_missing",),
-        lambda settings: settings["action"] in ("stats", *_MAKES_RAW),
+        any_of(is_one_of("action", "stats"), _WRITES_RAW),
         "it is an option of action=convert and of action=verify",
     ),
-    _Rule(
+    Rule(
         ("source",),
-        lambda settings: settings["action"] in ("verify", "stats", "export", "examples"),
+        is_one_of("action", "verify", "stats", "export", "examples"),
         "it is an option of making a store and of action=download",
     ),
-    _Rule(("path",), lambda settings: settings["action"] in _MAKES_RAW, "this action reads no file of the user"),
-    _Rule(
+    Rule(("path",), _WRITES_RAW, "this action reads no file of the user"),
+    Rule(
         ("out",),
-        lambda settings: settings["action"] == "verify" and settings["path"] is not None,
+        all_of(is_one_of("action", "verify"), is_set("path")),
         "action=verify checks the store at path; set one of the two",
     ),
 )
 
+_HAS_NO_S2 = negated(is_set("s2"))
 _PREDICT = (
-    _Rule(("units.s1",), lambda settings: settings["s1"] is None, "there is no Sentinel-1 scene; set s1"),
-    _Rule(("units.s2",), lambda settings: settings["s2"] is None, "there is no Sentinel-2 scene; set s2"),
-    # That nothing is taken off, or resampled, is true of any scene.
-    _Rule(
+    Rule(("units.s1",), negated(is_set("s1")), "there is no Sentinel-1 scene; set s1"),
+    Rule(("units.s2",), _HAS_NO_S2, "there is no Sentinel-2 scene; set s2"),
+    # That nothing is subtracted, or resampled, is true of any scene.
+    Rule(
         ("s2_offset",),
-        lambda settings: settings["s2"] is None and bool(settings["s2_offset"]),
+        all_of(_HAS_NO_S2, negated(is_one_of("s2_offset", None, 0))),
         "there is no Sentinel-2 scene; set s2",
     ),
-    _Rule(
+    Rule(
         ("align",),
-        lambda settings: settings["align"] and (settings["s1"] is None or settings["s2"] is None),
+        all_of(is_one_of("align", True), negated(all_of(is_set("s1"), is_set("s2")))),
         "it is for two scenes; set s1 and s2",
     ),
 )
 
 _REPORT = (
-    _Rule(
-        ("runs", "format"),
-        lambda settings: settings["status"] is not None,
-        "status=FOLDER shows the progress of one sweep, as text",
-    ),
-    _Rule(
-        ("runs", "format", "overwrite"),
-        lambda settings: settings["wandb"] is not None,
-        "wandb=PROJECT makes a report on W&B of what is there",
-    ),
+    Rule(("runs", "format"), is_set("status"), "status=FOLDER shows the progress of one sweep, as text"),
+    Rule(("runs", "format", "overwrite"), is_set("wandb"), "wandb=PROJECT makes a report on W&B of what is there"),
 )
 
-_RULES: Mapping[str, Sequence[_Rule]] = {"prepare": _PREPARE, "predict": _PREDICT, "report": _REPORT}
+_RULES: Mapping[str, Sequence[Rule]] = {"prepare": _PREPARE, "predict": _PREDICT, "report": _REPORT}

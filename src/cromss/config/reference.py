@@ -120,6 +120,8 @@ def _sections() -> Iterator[tuple[str, str]]:
     )
     names = ("accelerator", "devices", "num_nodes", "precision", "strategy")
     yield "trainer/hardware", _lines("trainer", trainer.Trainer, hardware, set(_fields(trainer.Trainer)) - set(names))
+    for group in ("callbacks", "logger"):
+        yield group, "\n".join(_written_keys(group, option) for option in option_files(group))
     yield (
         "hydra/launcher",
         _several("hydra/launcher", {"slurm_local": launcher.LocalProcesses, "slurm": launcher.Slurm}),
@@ -139,6 +141,16 @@ def _several(group: str, models: Mapping[str, Any]) -> str:
         keys = _lines(group.replace("/", "."), model, {name: options[name] for name in title.split(", ")}, set())
         parts.append(f"**{group}={title}**\n\n{keys or none}")
     return "\n".join(parts)
+
+
+def _written_keys(group: str, option: str) -> str:
+    """The keys of an option that no class describes, as it is a part of Lightning."""
+    (entries,) = _written(group, option).items()
+    name, settings = entries[0], OmegaConf.to_container(entries[1])
+    assert isinstance(settings, dict)
+    none = "No keys.\n"
+    keys = [f"- `{group}.{name}.{key}` = `{as_typed(value)}`.\n" for key, value in settings.items() if key[0] != "_"]
+    return f"**{group}={option}**\n\n{''.join(keys) or none}"
 
 
 def _lines(prefix: str, model: Any, options: Mapping[str, Any], skipped: Any) -> str:

@@ -109,7 +109,7 @@ def run_folder(root: str, overrides: str, resume: str | None) -> str:
     Args:
         root: Where runs lie.
         overrides: See `run_name`.
-        resume: ``"auto"`` goes on in the newest folder of this name whose run is neither finished nor under way;
+        resume: ``"auto"`` resumes in the newest folder of this name whose run is neither finished nor under way;
             anything else, or where there is none, takes the first unused one.
 
     Returns:

@@ -14,36 +14,12 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 
-from cromss.config.words import LARGEST, Means, OneOf, allowed, as_typed, choices_of, did_you_mean
+from cromss.config.words import LARGEST, Means, allowed, as_typed, choices_of, did_you_mean
 from cromss.io.plain import ENTRY, shown
 from cromss.io.redact import redact
-
-__all__ = [
-    "LARGEST",
-    "OPTIONAL",
-    "AddressText",
-    "Count",
-    "CountOrZero",
-    "Means",
-    "NonNegative",
-    "OneOf",
-    "PathText",
-    "Positive",
-    "Problem",
-    "Seed",
-    "Settings",
-    "Share",
-    "Text",
-    "allowed",
-    "as_typed",
-    "did_you_mean",
-    "find_problems",
-    "keys_of",
-    "problems_of",
-]
 
 
 class Problem(NamedTuple):
@@ -72,6 +48,22 @@ class Settings(BaseModel):
         extra="forbid",
         protected_namespaces=(),
         use_attribute_docstrings=True,
+    )
+
+
+def part_of(model: type[BaseModel], *names: str, **renamed: str) -> type[Settings]:
+    """The settings of something that is built from settings of a group, so that what each may be is written once.
+
+    Args:
+        model: Describes the group.
+        *names: Settings that it takes under the same name.
+        **renamed: Other arguments, by the setting that each takes.
+    """
+    taken = {**dict(zip(names, names, strict=True)), **renamed}
+    return create_model(
+        f"{model.__name__}Part",
+        __base__=Settings,
+        **{name: (_hint(model, key), ...) for name, key in taken.items()},  # type: ignore[call-overload]
     )
 
 

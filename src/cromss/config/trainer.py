@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from cromss.config.settings import OPTIONAL, Count, CountOrZero, Means, OneOf, PathText, Settings, Share, Text
+from cromss.config.settings import OPTIONAL, Count, CountOrZero, Means, PathText, Settings, Share, Text
+from cromss.config.words import OneOf
 
 Part = Annotated[dict[str, Any], Means("keys with values, among them _target_")]
 Rate = Annotated[float, Field(ge=0, le=100)]

@@ -14,7 +14,6 @@ from cromss.config.reading import Reading, at
 from cromss.config.settings import (
     OPTIONAL,
     Means,
-    OneOf,
     PathText,
     Problem,
     Seed,
@@ -24,7 +23,7 @@ from cromss.config.settings import (
     find_problems,
 )
 from cromss.config.signature import signature_problems
-from cromss.config.words import as_typed
+from cromss.config.words import OneOf, as_typed
 from cromss.io.plain import shown
 
 Group = Annotated[dict[str, Any], Means("keys with values, see `python train.py --help`")]

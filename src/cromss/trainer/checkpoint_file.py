@@ -61,7 +61,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         Raises:
             ValueError: See `load_checkpoint` and `training_state`.
         """
-        # In memory, as the optimiser goes on with these very tensors.
+        # In memory, as the optimiser continues with these tensors.
         return training_state(Path(path), load_checkpoint(Path(path), mapped=False))
 
 
@@ -73,13 +73,13 @@ class MovableCheckpoint(ModelCheckpoint):
     """
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on with the files of this folder, where they are those of the checkpoint.
+        """Continues with the files of this folder, where they are those of the checkpoint.
 
         Args:
             state_dict: What `TrainingState` has checked.
         """
         best = self._own(state_dict["best_model_path"])
-        # A run that goes on elsewhere from a checkpoint of another one has no best checkpoint there yet.
+        # A run that resumes elsewhere from a checkpoint of another one has no best checkpoint there yet.
         if best is None or not Path(best).is_file():
             return
         scores = {self._own(path): score for path, score in state_dict["best_k_models"].items()}
@@ -112,8 +112,8 @@ def remove_partials(folder: Path) -> None:
     Args:
         folder: The run's folder. Nobody else may be writing there: the caller holds its lock.
     """
-    for place in (folder, folder / CHECKPOINTS):
-        for partial in leftovers(place) if place.is_dir() else []:
+    for directory in (folder, folder / CHECKPOINTS):
+        for partial in leftovers(directory) if directory.is_dir() else []:
             log.info("removing %s, left behind by a process that was killed", partial)
             partial.unlink()
 

@@ -41,7 +41,7 @@ class Provenance(Callback):
 
     Args:
         config: The resolved config.
-        overrides: What the command line said, of which the same config can be composed.
+        overrides: The overrides of the command line, from which the same config can be composed.
         weights: A description of each part that training started from, see `cromss.weights.LoadReport`.
     """
 
@@ -121,7 +121,7 @@ def make_trainer(
         callbacks.append(ProgressBar())
     own: list[Logger] = build_parts("logger", cfg.logger, run, Logger)
     loggers = [MetricsFile(folder / METRICS), *own]
-    # A read takes a fraction of a millisecond a sample: on a CPU no workers are needed.
+    # A read takes a fraction of a millisecond per sample: on a CPU no workers are needed.
     warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers", PossibleUserWarning)
     # `find_checkpoint` has refused to write over another run's.
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")

@@ -16,7 +16,7 @@ from cromss.runs.metrics import read_metrics_table
 
 
 class MetricsFile(Logger):
-    """Writes one row an epoch, whole, by a rename: a reader never sees half a file.
+    """Writes one row per epoch; the whole file is replaced by a rename: a reader never sees half a file.
 
     A resumed run continues the same file: epochs that are trained again replace their rows.
 

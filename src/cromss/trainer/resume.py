@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from, or tests: chosen and checked before any work starts."""
+"""Which checkpoint a run resumes from, or tests: chosen and checked before any work starts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
     """Resolves `trainer.resume`.
 
     Args:
-        resume: None starts anew; ``"auto"`` goes on from this folder's newest whole checkpoint if there is one; else a
+        resume: None starts anew; ``"auto"`` resumes from this folder's newest whole checkpoint if there is one; else a
             path.
         folder: The run's folder.
 
@@ -37,9 +37,7 @@ def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
     """
     if resume is None:
         if any(_own_checkpoints(folder)):
-            raise ValueError(
-                f"{folder} already holds a run: go on with it by trainer.resume=auto, or move the folder away"
-            )
+            raise ValueError(f"{folder} already holds a run: resume it by trainer.resume=auto, or move the folder away")
         return None
     if resume == "auto":
         return _newest_whole(folder)
@@ -50,11 +48,11 @@ def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
 
 
 def _own_checkpoints(folder: Path) -> tuple[list[Path], list[Path]]:
-    """A run's checkpoints: those to go on from, and those to fall back to where these are damaged."""
-    places = folder / CHECKPOINTS
-    first = [places / name for name in (LAST, STEP)]
+    """A run's checkpoints: those to resume from, and those to fall back to where these are damaged."""
+    checkpoints = folder / CHECKPOINTS
+    first = [checkpoints / name for name in (LAST, STEP)]
     # Not among the first: a kill may have come between these and the last one, which is then still to be written.
-    others = [places / BEST, *sorted(places.glob("epoch-*.ckpt"))]
+    others = [checkpoints / BEST, *sorted(checkpoints.glob("epoch-*.ckpt"))]
     return [path for path in first if path.exists()], [path for path in others if path.exists()]
 
 
@@ -83,7 +81,7 @@ def _whole(path: Path, checksums: bool) -> Checkpoint | None:
     try:
         return load_checkpoint(path, checksums)
     except ValueError as error:
-        log.warning("Goes on from an earlier checkpoint: %s", error)
+        log.warning("Resumes from an earlier checkpoint: %s", error)
         return None
 
 
@@ -92,11 +90,11 @@ def check_checkpoint(path: Path, module: nn.Module, config: Mapping[str, Any], o
 
     Args:
         path: Checkpoint file.
-        module: The module that is to go on from it.
+        module: The module that is to resume from it.
         config: The resolved config of the new run.
         own: True where `find_checkpoint` found it as this folder's own: settings that change what is learned are then
-            refused, and one whose epochs are all trained passes, as its test may still lack. Otherwise other settings
-            are warned of, and there must be epochs to train.
+            refused, and one whose epochs are all trained passes, as its test may still be missing. Otherwise a warning
+            names other settings, and there must be epochs to train.
 
     Returns:
         The checkpoint.
@@ -126,21 +124,21 @@ def check_checkpoint(path: Path, module: nn.Module, config: Mapping[str, Any], o
         )
     _check_epochs(path, reached.processed, config["trainer"]["epochs"], own)
     if differing:
-        log.warning("Going on with settings that are not the checkpoint's: %s", ", ".join(differing.values()))
+        log.warning("Resuming with settings that are not the checkpoint's: %s", ", ".join(differing.values()))
     return checkpoint
 
 
 def _refuse_differing(path: Path, differing: Mapping[str, str]) -> None:
-    """ValueError where a run would go on in its own folder as another one."""
+    """ValueError where a run would resume in its own folder as another one."""
     if not differing:
         return
     cures = "Train in another folder (hydra.run.dir=…), or move this one away"
-    # Within an epoch nothing may change, not even so.
+    # Within an epoch nothing may change, even with an explicit path.
     whole = path.with_name(LAST) if path.name == STEP else path
     if whole.exists() and not any(kind_of(key).restored for key in differing):
-        cures += f"; trainer.resume={whole} goes on from it all the same, with the new settings"
+        cures += f"; trainer.resume={whole} resumes from it nevertheless, with the new settings"
     raise ValueError(
-        f"{path.parent.parent} holds a run with other settings, and going on there would mix the two: "
+        f"{path.parent.parent} holds a run with other settings, and resuming there would mix the two: "
         f"{listed(differing)}. {cures}"
     )
 
@@ -148,7 +146,7 @@ def _refuse_differing(path: Path, differing: Mapping[str, str]) -> None:
 def _check_epochs(path: Path, trained: int, epochs: int, own: bool) -> None:
     if own and trained > epochs:
         raise ValueError(
-            f"{path} has {trained} trained epochs and trainer.epochs={epochs} asks for fewer: a run that goes on "
+            f"{path} has {trained} trained epochs and trainer.epochs={epochs} asks for fewer: a run that resumes "
             "in its folder may have more epochs, not fewer"
         )
     if not own and trained >= epochs:
@@ -184,7 +182,7 @@ def load_tested(path: Path, module: nn.Module, config: Mapping[str, Any]) -> Che
         if config["dataset"][key] != trained.get(key)
     ]
     if differing:
-        raise ValueError(f"{path} was trained on another input: {', '.join(differing)}; say what it was trained with")
+        raise ValueError(f"{path} was trained on another input: {', '.join(differing)}; set what it was trained with")
     module.load_state_dict(checkpoint.state)
     return checkpoint
 

@@ -276,7 +276,7 @@ def _schedules(states: Any) -> list[dict[str, Any]]:
 
 
 def check_restorable(path: Path, checkpoint: Checkpoint, module: Any) -> None:
-    """Makes sure that optimiser, schedule and sums of a checkpoint are those of the module that is to go on from it.
+    """Makes sure that optimiser, schedule and sums of a checkpoint are those of the module that is to resume from it.
 
     torch takes over whatever keys such a state has, as attributes.
 
@@ -335,8 +335,8 @@ def _check_kept(
     for number, kept in state.items():
         if not 0 <= number < len(weights):
             raise NotPlainError(f"optimizer_states.0.state names weight {number} of {len(weights)}")
-        if lacking := sorted(needed - kept.keys()):
-            raise NotPlainError(f"optimizer_states.0.state.{number} has no {' and '.join(lacking)}")
+        if missing := sorted(needed - kept.keys()):
+            raise NotPlainError(f"optimizer_states.0.state.{number} has no {' and '.join(missing)}")
         for name, value in kept.items():
             key = f"optimizer_states.0.state.{number}.{shown(name)}"
             if name in needed and not isinstance(value, Tensor):

@@ -15,13 +15,13 @@ import wandb
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.rank_zero import rank_zero_only
 
-from cromss.trainer.wandb_service import FLUSHED, LOST, end, limits, said, start
+from cromss.trainer.wandb_service import FLUSHED, LOST, end, in_one_line, limits, start
 
 log = logging.getLogger(__name__)
 
 
 class RunLogger(WandbLogger):
-    """Logs to one W&B run. When W&B breaks, a warning says so once, and the training goes on.
+    """Logs to one W&B run. When W&B breaks, a warning says so once, and the training continues.
 
     At the end, what a broken W&B may not have kept is logged again, and the run gets its true state.
 
@@ -97,7 +97,9 @@ class RunLogger(WandbLogger):
             self._run.summary.update(self._scores)
             end(self._run, state)
         except LOST as error:
-            log.warning("W&B does not know how this run ended (%s); the run's own metrics.csv is whole", said(error))
+            log.warning(
+                "W&B does not know how this run ended (%s); the run's own metrics.csv is whole", in_one_line(error)
+            )
             with suppress(*LOST):
                 wandb.teardown()
             wandb.run = None
@@ -109,4 +111,7 @@ class RunLogger(WandbLogger):
             action(self._run)
         except LOST as error:
             self._is_lost = True
-            log.warning("W&B broke off (%s); the run goes on, and its own metrics.csv has everything", said(error))
+            log.warning(
+                "W&B stopped working (%s); the run continues, and its own metrics.csv has everything",
+                in_one_line(error),
+            )

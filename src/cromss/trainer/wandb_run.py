@@ -114,7 +114,7 @@ def finish_wandb(state: str) -> None:
 
 
 def _run_id(folder: Path) -> str:
-    """The same id whenever this run goes on, so that W&B shows one run."""
+    """The same id whenever this run resumes, so that W&B shows one run."""
     path = folder / WANDB_ID
     try:
         # A line break is of whoever wrote it with an editor.

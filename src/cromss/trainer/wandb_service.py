@@ -10,10 +10,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import wandb
-from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
-from wandb.sdk.mailbox.mailbox_handle import ServerResponseError
 
 from cromss.io.redact import redact
+
+try:
+    # Private, but what W&B raises when its process dies has no public name.
+    from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
+    from wandb.sdk.mailbox.mailbox_handle import ServerResponseError
+except ImportError as error:
+    raise ValueError(
+        f"wandb {wandb.__version__} is another version than this program knows ({error}): pip install 'wandb<0.32'"
+    ) from error
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +53,7 @@ def limits(init_timeout: float, finish_timeout: float) -> wandb.Settings:
 
 
 def start(online: bool, arguments: Mapping[str, Any], settings: wandb.Settings) -> wandb.Run:
-    """Starts a run, or goes on with the one of the same id.
+    """Starts a run, or resumes the one of the same id.
 
     Args:
         online: Whether to try the server; where it does not answer, a warning says so and the run goes offline.
@@ -66,7 +73,7 @@ def start(online: bool, arguments: Mapping[str, Any], settings: wandb.Settings) 
                 "W&B takes no run, with trainer.wandb_init_timeout=%g seconds (%s): this one is written offline; "
                 "`make wandb-sync` uploads it",
                 settings.init_timeout,
-                said(error),
+                in_one_line(error),
             )
             with suppress(*LOST):
                 wandb.teardown()  # which frees the run's id
@@ -74,10 +81,10 @@ def start(online: bool, arguments: Mapping[str, Any], settings: wandb.Settings) 
 
 
 def _init(mode: Literal["online", "offline"], arguments: Mapping[str, Any], settings: wandb.Settings) -> wandb.Run:
-    # `resume` is noted offline, too: without it, uploading a run that went on would write over what it had before.
+    # `resume` is noted offline, too: without it, uploading a resumed run would overwrite what it had before.
     with _arguments_without_credentials():
         run = wandb.init(**arguments, mode=mode, resume="allow", settings=settings)
-    # Not the step, which an offline run counts anew when it goes on.
+    # Not the step, which an offline run counts anew when it resumes.
     run.define_metric("*", step_metric="epoch")
     return run
 
@@ -114,7 +121,7 @@ def end(run: wandb.Run, state: str) -> None:
         )
 
 
-def said(error: BaseException) -> str:
+def in_one_line(error: BaseException) -> str:
     """An error in one line."""
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[-1]}" if lines else type(error).__name__
