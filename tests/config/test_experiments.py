@@ -123,8 +123,8 @@ def test_the_header_has_the_paper_s_best_numbers(table):
 @pytest.mark.parametrize("table", TABLES)
 def test_the_header_s_command_runs_the_whole_table(table):
     first = re.sub(r" \\\n# +", " ", option_files("experiments")[table].read_text()).splitlines()[1]
-    python, program, sweep, *overrides = shlex.split(first.removeprefix("# "))
-    assert (python, program, sweep) == ("python", "train.py", "-m")
+    program, action, sweep, *overrides = shlex.split(first.removeprefix("# "))
+    assert (program, action, sweep) == ("cromss", "train", "-m")
     assert first.removeprefix("# ") in re.sub(r" \\\n +", " ", (config_dir().parent / "docs" / "tables.md").read_text())
     batch = jobs(overrides)
     assert len(batch) == 90

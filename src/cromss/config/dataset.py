@@ -139,7 +139,7 @@ class Nol(View):
     """SSL4EO-S12 locations with Dynamic World labels."""
 
     path: PathText
-    """A store of ``python -m cromss.prepare``, or the folder of the three published LMDBs."""
+    """A store of ``cromss prepare``, or the folder of the three published LMDBs."""
 
     test_path: PathText | None
     """The same for the locations to test on; null tests on the validation split."""
@@ -164,7 +164,7 @@ class Downstream(View):
     """Few exact labels: tiles to train on and others to test on."""
 
     train_path: PathText
-    """A store of ``python -m cromss.prepare``, or the published LMDB."""
+    """A store of ``cromss prepare``, or the published LMDB."""
 
     test_path: PathText | None
     """The same for the test; null tests on the validation split."""

@@ -55,7 +55,7 @@ def suggest_keys(cfg: DictConfig, overrides: Sequence[str]) -> list[str]:
         key = key_of(override)
         if "/" in key or key.startswith("hydra.") or key in known:
             continue
-        sentences.append(f"There is no key {key}: {did_you_mean(key, known, 'see `python train.py --cfg job`')}")
+        sentences.append(f"There is no key {key}: {did_you_mean(key, known, 'see `cromss train --cfg job`')}")
     return sentences
 
 

@@ -92,7 +92,7 @@ class Export(Settings):
 
 
 class Report(Settings):
-    """Settings of ``python -m cromss.report``."""
+    """Settings of ``cromss report``."""
 
     table: Literal["dfc2020", "dw", "osm", None]
     runs: PathText | Annotated[list[PathText], Field(min_length=1)]
@@ -235,7 +235,7 @@ class Examples(Settings):
 
 
 class Prepare(Settings):
-    """Settings of ``python -m cromss.prepare``."""
+    """Settings of ``cromss prepare``."""
 
     action: Literal["convert", "plan", "verify", "stats", "download", "export", "examples"]
     source: Literal["ssl4eo_s12", "dw", "osm", "dfc2020", "reference", "folder", None]

@@ -1,6 +1,6 @@
 """The reference page of all keys of `train.py`, made from the schema: ``python -m cromss.config.reference``.
 
-``python train.py --help GROUP`` prints a part of the page as it is committed, which needs no import of the schema.
+``cromss train --help GROUP`` prints a part of the page as it is committed, which needs no import of the schema.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _TOP = "top level"
 _INTRODUCTION = """\
 # All settings
 
-Every key of `python train.py`: its default, what it may be, what it means. This page is made from the schema that
-checks each run, by `make reference`; `python train.py --help GROUP` prints a part of it. Where the options of a group
+Every key of `cromss train`: its default, what it may be, what it means. This page is made from the schema that
+checks each run, by `make reference`; `cromss train --help GROUP` prints a part of it. Where the options of a group
 have different defaults, each is named. The reasons for the defaults are in `conf/`.
 """
 
@@ -53,7 +53,7 @@ def help_text(group: str, text: str | None = None) -> str:
     try:
         text = page_file().read_text(encoding="utf-8") if text is None else text
     except OSError as error:
-        raise UserError(f"{page_file()} cannot be read: {error.strerror}; see `python train.py --help`") from error
+        raise UserError(f"{page_file()} cannot be read: {error.strerror}; see `cromss train --help`") from error
     sections = dict(part.split("\n", 1) for part in text.split("\n## ")[1:])
     chosen = [name for name in sections if name == group or name.startswith(f"{group}/")]
     if not chosen:

@@ -26,7 +26,7 @@ from cromss.config.signature import signature_problems
 from cromss.config.words import OneOf, as_typed
 from cromss.io.plain import shown
 
-Group = Annotated[dict[str, Any], Means("keys with values, see `python train.py --help`")]
+Group = Annotated[dict[str, Any], Means("keys with values, see `cromss train --help`")]
 
 Parts = Annotated[
     dict[str, Annotated[dict[str, Any], Means("keys with values, among them _target_")]],
@@ -65,7 +65,7 @@ class Run(Settings):
     """Loggers of Lightning beside the run's own metrics.csv, by name."""
 
     row: Row | None
-    """Row of the paper's tables that this run repeats, for ``python -m cromss.report``."""
+    """Row of the paper's tables that this run repeats, for ``cromss report``."""
 
     weights_folder: PathText
     """Folder of the published weights that the options of `init` start from."""
