@@ -72,7 +72,7 @@ def test_settings(two, refused, overrides, message):
 
 def test_checkpoints(predict, refused, tmp_path):
     write_scene(tmp_path / "s1.tif", pixels("s1", 64, 64))
-    assert "nowhere.ckpt is no file" in refused("checkpoint=nowhere.ckpt", "s1=s1.tif")
+    assert "checkpoint=nowhere.ckpt does not exist" in refused("checkpoint=nowhere.ckpt", "s1=s1.tif")
     (tmp_path / "short.ckpt").write_bytes(b"PK\x03\x04" + bytes(100))
     assert "short.ckpt cannot be read as a checkpoint" in refused("checkpoint=short.ckpt", "s1=s1.tif")
     torch.save({"state_dict": {}, "args": argparse.Namespace()}, tmp_path / "published.ckpt")
