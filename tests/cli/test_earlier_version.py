@@ -8,6 +8,7 @@ import tarfile
 
 import pytest
 
+from cromss.predict.network import load_network
 from helpers.entrypoint import ROOT, finish, metrics, start
 
 ARCHIVE = ROOT / "tests" / "golden" / "earlier_run.tar.xz"
@@ -42,6 +43,12 @@ def test_its_checkpoint_is_tested(run, train, tmp_path):
     found, before = (json.loads((folder / "results.json").read_text()) for folder in (tmp_path / "tested", run))
     assert found["tested"]["locations"] == before["tested"]["locations"]
     assert found["tested"]["epochs"] == 2
+
+
+def test_its_network_draws_maps(run):
+    network = load_network(run / "checkpoints" / "last.ckpt")
+    assert network.net.branches == ("s1", "s2")
+    assert {modality: len(bands) for modality, bands in network.bands.items()} == {"s1": 2, "s2": 13}
 
 
 def test_it_is_reported(run, tmp_path, cache):

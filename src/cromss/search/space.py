@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep, Transformer
@@ -55,18 +55,18 @@ def read_space(params: Mapping[str, Any], arguments: Sequence[str]) -> tuple[Spa
 
 def _distribution(override: Override) -> BaseDistribution:
     """What Optuna chooses from; ValueError where it knows no such choice."""
-    sweep = override.value()
+    sweep, limits = override.value(), cast(Any, override.value())
     if isinstance(sweep, IntervalSweep):
-        low, high, is_log = sweep.start, sweep.end, "log" in sweep.tags
+        low, high, is_log = limits.start, limits.end, "log" in sweep.tags
         whole = isinstance(low, int) and isinstance(high, int)
         return IntDistribution(low, high, log=is_log) if whole else FloatDistribution(low, high, log=is_log)
     if isinstance(sweep, RangeSweep) and not sweep.shuffle:
-        low, high, step = sweep.start, sweep.stop, sweep.step
+        low, high, step = limits.start, limits.stop, limits.step
         if all(isinstance(value, int) for value in (low, high, step)):
             return IntDistribution(low, high, step=step)
         return FloatDistribution(low, high, step=step)
     if isinstance(sweep, ChoiceSweep | RangeSweep):
-        choices = list(override.sweep_iterator(transformer=Transformer.encode))
+        choices: list[Any] = list(override.sweep_iterator(transformer=Transformer.encode))
         if all(isinstance(choice, str | int | float | bool | None) for choice in choices):
             return CategoricalDistribution(choices)
     raise ValueError("it is no interval, range or choice of plain values")

@@ -11,6 +11,7 @@ from pathlib import Path
 import optuna
 from filelock import FileLock, Timeout
 from optuna.exceptions import OptunaError
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -41,7 +42,9 @@ def open_study(storage: str, name: str, direction: str, space: Space) -> optuna.
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     cure = f"choose another folder (hydra.sweep.dir=…), or give up {storage}"
     try:
-        study = optuna.create_study(storage=storage, study_name=name, direction=direction, load_if_exists=True)
+        study = optuna.create_study(
+            storage=storage, study_name=name, direction=StudyDirection[direction.upper()], load_if_exists=True
+        )
     except RuntimeError as error:
         # Of another layout, as of Optuna 2.
         raise UserError(
