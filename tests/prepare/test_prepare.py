@@ -185,7 +185,7 @@ def test_the_command_line_from_another_directory(tmp_path):
             {"source": "tar", "out": "store"},
             "source=tar must be one of ssl4eo_s12, dw, osm, dfc2020",
         ),
-        ({"path": ".", "out": "store"}, "source=… is missing"),
+        ({"path": ".", "out": "../store"}, "source=… is missing"),
         ({"source": "reference", "path": "."}, "out=… is missing"),
         ({"source": "reference", "out": "store"}, "path=… is missing"),
         ({"source": "reference", "path": "absent", "out": "store"}, "absent does not exist"),
