@@ -10,7 +10,6 @@ TARGETS = {
     "cromss.backbone.Weights": "cromss.weights.Weights",
     "cromss.dataset.open_synthetic": "cromss.synthetic.open_synthetic",
     "cromss.dataset.open_synthetic_exact": "cromss.synthetic.open_synthetic_exact",
-    "cromss.writable.WritableFolder": "cromss.cli.writable.WritableFolder",
 }
 """``_target_`` -> its name now."""
 
