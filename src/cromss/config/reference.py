@@ -146,10 +146,11 @@ def _several(group: str, models: Mapping[str, Any]) -> str:
 def _written_keys(group: str, option: str) -> str:
     """The keys of an option that no class describes, as it is a part of Lightning."""
     (entries,) = _written(group, option).items()
-    name, settings = entries[0], OmegaConf.to_container(entries[1])
+    name, settings = str(entries[0]), OmegaConf.to_container(entries[1])
     assert isinstance(settings, dict)
     none = "No keys.\n"
-    keys = [f"- `{group}.{name}.{key}` = `{as_typed(value)}`.\n" for key, value in settings.items() if key[0] != "_"]
+    written = {str(key): value for key, value in settings.items()}
+    keys = [f"- `{group}.{name}.{key}` = `{as_typed(value)}`.\n" for key, value in written.items() if key[0] != "_"]
     return f"**{group}={option}**\n\n{''.join(keys) or none}"
 
 

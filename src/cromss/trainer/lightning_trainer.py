@@ -119,7 +119,7 @@ def make_trainer(
         )
     if settings.progress_bar:
         callbacks.append(ProgressBar())
-    own: list[Logger] = build_parts("logger", cfg.logger, run, Logger)
+    own: list[Logger] = build_parts("logger", cfg.logger, run, Logger)  # type: ignore[type-abstract]
     loggers = [MetricsFile(folder / METRICS), *own]
     # A read takes a fraction of a millisecond per sample: on a CPU no workers are needed.
     warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers", PossibleUserWarning)
