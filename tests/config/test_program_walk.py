@@ -6,7 +6,6 @@ import re
 import pytest
 
 from cromss.cli.command import run_command
-from cromss.config import paths
 from cromss.config.programs import PROGRAMS
 from cromss.config.settings import keys_of
 
@@ -31,7 +30,6 @@ ODD = [
     ),
     *("${x}", "${oc.env:HOME}", "???", "*", "a=b", "3/4", "https://host/a b", "~", "_target_", "A" * 5000),
 ]
-PROGRAM_PATHS = {"predict": paths.PREDICT, "prepare": paths.PREPARE, "report": paths.REPORT, "export": paths.EXPORT}
 BASE = {
     "predict": ["checkpoint=a", "s1=a", "s2=b", "out=b.tif"],
     "prepare": ["source=dw", "path=a", "out=b"],
@@ -47,7 +45,7 @@ def check(program, key, odd, monkeypatch, capfd):
     monkeypatch.setattr("sys.argv", [program, *typed, f"{key}={odd}"])
     taken, ended = [], None
     try:
-        run_command(program, taken.append, PROGRAM_PATHS[program], "nothing happened.")
+        run_command(program, taken.append, "nothing happened.")
     except SystemExit as end:
         ended = end.code
     if ended is not None:

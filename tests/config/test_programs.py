@@ -57,7 +57,7 @@ def call(program, typed, monkeypatch, capfd):
     monkeypatch.setattr("sys.argv", [program, *base, *typed])
     taken = []
     with contextlib.suppress(SystemExit):
-        run_command(program, taken.append, {}, "nothing happened.")
+        run_command(program, taken.append, "nothing happened.")
     return taken[0] if taken else capfd.readouterr().err
 
 

@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cromss.config import UserError, check_given_once
 from cromss.config.hydra_words import sentence
-from cromss.config.paths import PathKey, is_sweep, literal_paths, typed_overrides, with_folder_of_lightning
+from cromss.config.paths import is_sweep, literal_paths, typed_overrides, with_folder_of_lightning
 from cromss.config.program_effects import without_effect
 from cromss.config.programs import PROGRAMS
 from cromss.config.resolvers import register_resolvers
@@ -42,7 +42,6 @@ FULL_ERROR = "HYDRA_FULL_ERROR"
 def run_command(
     name: str,
     work: Callable[[Any], None],
-    paths: Mapping[str, PathKey],
     interrupted: str,
     sweeps: bool = False,
 ) -> None:
@@ -51,7 +50,6 @@ def run_command(
     Args:
         name: Of the program, of the file in ``conf/`` that holds its settings and help, and of its model in `PROGRAMS`.
         work: Takes the settings as a plain dict. Its ValueErrors and OSErrors are shown as their message alone.
-        paths: See `literal_paths`.
         interrupted: What Ctrl-C, SIGTERM or SIGHUP leave behind, a sentence.
         sweeps: Whether it takes ``-m``.
     """
@@ -79,7 +77,7 @@ def run_command(
     with interrupted_as(f"Interrupted: {interrupted}"), one_sentence(unknown_key):
         if not sweeps and is_sweep(sys.argv[1:]):
             raise UserError(f"-m starts a sweep, and cromss {name} does one thing at a time: leave it out")
-        prepare_arguments(paths)
+        prepare_arguments(name)
         try:
             with ended_by_exception():
                 composed()
@@ -135,7 +133,7 @@ def check_exist(settings: Mapping[str, Any], keys: Sequence[str]) -> None:
                 raise ValueError(f"{key}={path} does not exist: give the path of what is to be read")
 
 
-def prepare_arguments(paths: Mapping[str, PathKey]) -> None:
+def prepare_arguments(program: str) -> None:
     """Makes the command line of this process what Hydra is to read.
 
     Raises:
@@ -145,7 +143,7 @@ def prepare_arguments(paths: Mapping[str, PathKey]) -> None:
     # Lightning starts the further processes of a training with keys of its own behind what was typed.
     if not rank():
         check_given_once(sys.argv[1:])
-    sys.argv[1:] = literal_paths(with_folder_of_lightning(sys.argv[1:]), paths)
+    sys.argv[1:] = literal_paths(with_folder_of_lightning(sys.argv[1:]), program)
 
 
 def _name_user() -> None:

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from cromss.config import UserError, check, check_given_once, suggest_keys
 from cromss.config.hydra_words import sentence
-from cromss.config.paths import TRAIN, literal_paths, output_folder, typed_overrides
+from cromss.config.paths import literal_paths, output_folder, typed_overrides
 from cromss.config.resolvers import register_resolvers
 from cromss.io.package_data import config_dir
 from cromss.io.redact import redact
@@ -72,7 +72,7 @@ def compose_config(overrides: Sequence[str] = ()) -> Composed:
     """
     register_resolvers()
     check_given_once(overrides)
-    texts = literal_paths(overrides, TRAIN)
+    texts = literal_paths(overrides, "train")
     try:
         whole = compose_whole(texts)
         composed = Composed(without_hydra(whole), choices_of(whole), texts, whole.hydra, Path(str(whole.hydra.run.dir)))

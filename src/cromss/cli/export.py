@@ -6,7 +6,6 @@ import logging
 from typing import Any
 
 from cromss.cli.command import check_exist, run_command
-from cromss.config.paths import EXPORT
 from cromss.io.user_paths import as_path, check_new_file
 
 log = logging.getLogger(__name__)
@@ -14,7 +13,7 @@ log = logging.getLogger(__name__)
 
 def main() -> None:
     """Runs the command line."""
-    run_command("export", run, EXPORT, interrupted="nothing was written.")
+    run_command("export", run, interrupted="nothing was written.")
 
 
 def run(settings: Any) -> None:

@@ -37,7 +37,11 @@ Examples:
       backbone.weights=cromss backbone.weights_path=CHECKPOINT        # few exact labels, on a pretrained encoder
   cromss train -m selection.prop=0.3,0.5,0.7 seed=1,2,3       # a sweep
 
-{paths}
+Paths are taken literally, whatever characters they hold; ~/ is the home folder. Exceptions:
+  key=null               unsets a key: a file of that name is ./null
+  runs=[A,B]             is a list where a key takes several paths, and no file is called so
+  -m key=A,B             in a sweep commas separate paths: quote one that holds a comma, key="'A,B'"
+  key="'...'"            quotes of your own, within those of the shell, hand the value to Hydra's grammar
 The keys of a group:  cromss train --help trainer             # with ranges and defaults; all: docs/settings.md
 All keys of a run:    cromss train --cfg job [overrides]
 Hydra's own options:  cromss train --hydra-help
@@ -68,11 +72,10 @@ def help_of(program: str, arguments: Sequence[str]) -> str:
     if program != "train":
         return _of_settings(config_dir() / f"{program}.yaml")
     # Late: the other programs need not wait for it.
-    from cromss.config.paths import HELP
     from cromss.config.reference import help_text
 
     groups = [word for word in arguments if not word.startswith("-") and "=" not in word]
-    return help_text(groups[0]) if groups else _TRAIN.format(groups=_groups(config_dir()), paths=HELP)
+    return help_text(groups[0]) if groups else _TRAIN.format(groups=_groups(config_dir()))
 
 
 def _groups(root: Path) -> str:

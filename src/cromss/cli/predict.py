@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from cromss.cli.command import check_exist, run_command
-from cromss.config.paths import PREDICT
 from cromss.io.user_paths import as_path, check_new_file
 
 log = logging.getLogger(__name__)
@@ -24,7 +23,7 @@ USUAL_WINDOW = 256
 def main() -> None:
     """Runs the command line."""
     interrupted = "no map was written. The same command starts again."
-    run_command("predict", run, PREDICT, interrupted)
+    run_command("predict", run, interrupted)
 
 
 def run(settings: Any) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from cromss.cli.command import check_exist, run_command
-from cromss.config.paths import PREPARE
 
 
 def main() -> None:
     """Runs the command line."""
     interrupted = "what is complete stays; the same command resumes."
-    run_command("prepare", run, PREPARE, interrupted, sweeps=True)
+    run_command("prepare", run, interrupted, sweeps=True)
 
 
 def run(settings: Any) -> None:

@@ -14,7 +14,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 
 from cromss.cli.compose import Composed, choices_of, compose_whole, without_hydra
-from cromss.config.paths import TRAIN, uninterpolated
+from cromss.config.paths import path_keys, uninterpolated
 from cromss.io.package_data import option_files
 from cromss.io.plain import NotPlainError, literal, shown
 from cromss.runs.identity import kind_of
@@ -151,7 +151,7 @@ def _plain_value(trained: Mapping[str, Any], key: str) -> Any:
         if not isinstance(node, Mapping) or name not in node:
             raise NotPlainError(f"its overrides name {shown(key)}, and its config has no such key")
         node = node[name]
-    if key in TRAIN:
+    if key in path_keys("train"):
         return _taken_literally(node)
     if isinstance(node, Mapping):
         node = {name: child for name, child in node.items() if kind_of(f"{key}.{name}").tested}

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cromss.cli.command import run_command
-from cromss.config.paths import REPORT
 from cromss.io.user_paths import as_path, check_new_file
 from cromss.report.output import check_outside_runs, check_page_folder, deliver, is_page_folder, write_page
 
@@ -19,7 +18,7 @@ log = logging.getLogger(__name__)
 
 def main() -> None:
     """Runs the command line."""
-    run_command("report", run, REPORT, interrupted="nothing was written.")
+    run_command("report", run, interrupted="nothing was written.")
 
 
 def run(settings: Any) -> None:

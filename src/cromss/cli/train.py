@@ -15,7 +15,6 @@ from cromss.cli.compose import of_this_process, unknown_key
 from cromss.cli.folders import leaving_nothing
 from cromss.cli.run import run
 from cromss.config import UserError
-from cromss.config.paths import TRAIN
 from cromss.config.resolvers import register_resolvers
 from cromss.io.package_data import config_dir
 from cromss.runs.lock import TakenError
@@ -35,7 +34,7 @@ def main() -> None:
         one_sentence(lambda key: unknown_key(key, sys.argv[1:])),
         leaving_nothing(),
     ):
-        prepare_arguments(TRAIN)
+        prepare_arguments("train")
         _train()
 
 

@@ -15,7 +15,18 @@ from cromss.config.choices import (
     STATISTICS,
     UNITS,
 )
-from cromss.config.settings import OPTIONAL, Count, CountOrZero, Means, PathText, Seed, Settings, Share, part_of
+from cromss.config.settings import (
+    LITERAL,
+    OPTIONAL,
+    Count,
+    CountOrZero,
+    Means,
+    PathText,
+    Seed,
+    Settings,
+    Share,
+    part_of,
+)
 from cromss.config.words import OneOf
 from cromss.dataset.classes import MOST_CLASSES, check_class_names
 from cromss.synthetic.parameters import NoiseRates, SceneRates
@@ -51,7 +62,7 @@ Colours = Annotated[
 ]
 Bands = Annotated[Any, OneOf(BAND_SUBSETS)]
 Modality = Annotated[str, OneOf(MODALITIES)]
-FileName = Annotated[str, Field(min_length=1, pattern="^[^/\\x00]+$"), Means("a file name")]
+FileName = Annotated[str, Field(min_length=1, pattern="^[^/\\x00]+$"), Means("a file name"), LITERAL]
 Noise = Annotated[float, Field(ge=0, le=100)]
 
 

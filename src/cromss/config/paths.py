@@ -4,110 +4,95 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
+from cromss.config import dataset
+from cromss.config.backbone import BackboneGroup
 from cromss.config.errors import UserError
+from cromss.config.programs import PROGRAMS
+from cromss.config.settings import LITERAL, Settings, keys_of, unannotated
+from cromss.config.trainer import Trainer
+from cromss.config.whole import Run
+from cromss.config.words import choices_of
 
 
 @dataclass(frozen=True)
 class PathKey:
-    """What the value of a path key may be beside one path.
+    """What the value of a path key may be beside one path, and ``null`` where no file has that name.
 
     Attributes:
-        null: Whether ``null`` unsets it; a file of that name is meant where it exists, and is ``./null`` otherwise.
         words: Values with a meaning of their own, such as ``auto``; files of these names are ``./auto``.
         several: Whether ``[A,B]`` is a list of paths, unless a file has that name.
         parts: Names of ``{s1: A, s2: B}`` where paths may differ by modality.
-        expand: Whether ``~/`` is replaced here, as Hydra itself takes the value for a path.
+        expand: Whether Hydra itself takes the value for a path: ``~/`` is replaced here, and ``null`` is a name.
     """
 
-    null: bool = False
     words: tuple[str, ...] = ()
     several: bool = False
     parts: tuple[str, ...] = ()
     expand: bool = False
 
 
-_PATH = PathKey()
-_OPTIONAL = PathKey(null=True)
 _HYDRA = {"hydra.run.dir": PathKey(expand=True), "hydra.sweep.dir": PathKey(expand=True)}
-_FILES = ("s1", "s2")
-_LMDBS = PathKey(parts=(*_FILES, "labels"))
-
-TRAIN: Mapping[str, PathKey] = {
-    "dataset.path": _LMDBS,
-    "dataset.train_path": _PATH,
-    "dataset.test_path": _OPTIONAL,
-    "dataset.cache": _PATH,
-    "dataset.files": PathKey(parts=_FILES),
-    **{f"dataset.files.{name}": _OPTIONAL for name in _FILES},
-    "dataset.labels": _OPTIONAL,
-    "dataset.truth": _OPTIONAL,
-    "backbone.weights_path": PathKey(null=True, parts=_FILES),
-    **{f"backbone.weights_path.{name}": _OPTIONAL for name in _FILES},
-    "backbone.weights_cache": _PATH,
-    "weights_folder": _PATH,
-    "trainer.resume": PathKey(words=("auto", "null")),
-    "trainer.checkpoint": _OPTIONAL,
-    **_HYDRA,
-}
-"""Path keys of ``train.py``."""
-
-PREDICT: Mapping[str, PathKey] = {
-    **dict.fromkeys(("checkpoint", "out"), _PATH),
-    **dict.fromkeys(("s1", "s2", "truth"), _OPTIONAL),
-    **_HYDRA,
-}
-"""Path keys of ``cromss.predict``."""
-
-PREPARE: Mapping[str, PathKey] = {
-    "path": PathKey(null=True, parts=_LMDBS.parts),
-    "out": _OPTIONAL,
-    "ssl4eo_s12.labels": _OPTIONAL,
-    "ssl4eo_s12.ids": _OPTIONAL,
-    "folder.files": PathKey(parts=_FILES),
-    **{f"folder.files.{name}": _OPTIONAL for name in _FILES},
-    "folder.labels": _OPTIONAL,
-    "folder.truth": _OPTIONAL,
-    **{f"download.{group}tiles": _OPTIONAL for group in ("", "dw.", "osm.")},
-    **{f"download.{group}.url": _PATH for group in ("dw", "osm")},
-    "download.osm.legend": PathKey(null=True, several=True),
-    "examples.url": _PATH,
-    **_HYDRA,
-}
-"""Path keys of ``cromss.prepare``."""
-
-REPORT: Mapping[str, PathKey] = {
-    "runs": PathKey(several=True),
-    "out": _OPTIONAL,
-    "status": _OPTIONAL,
-    "sweep": _OPTIONAL,
-    **_HYDRA,
-}
-"""Path keys of ``cromss.report``."""
-
-EXPORT: Mapping[str, PathKey] = {"checkpoint": _PATH, "out": _PATH, **_HYDRA}
-"""Path keys of ``cromss export``."""
-
-HELP = """\
-Paths are taken literally, whatever characters they hold; ~/ is the home folder. Exceptions:
-  key=null               unsets a key whose default is null: a file of that name is ./null
-  runs=[A,B]             is a list where a key takes several paths, and no file is called so
-  -m key=A,B             in a sweep commas separate paths: quote one that holds a comma, key="'A,B'"
-  key="'...'"            quotes of your own, within those of the shell, hand the value to Hydra's grammar
-"""
-"""For the help of all programs."""
 
 
-def literal_paths(arguments: Sequence[str], keys: Mapping[str, PathKey]) -> list[str]:
+@cache
+def path_keys(program: str) -> dict[str, PathKey]:
+    """The settings of a program that are paths, addresses or names of files, by its schema.
+
+    Args:
+        program: ``"train"``, or a key of `PROGRAMS`.
+    """
+    models = _TRAIN if program == "train" else [("", PROGRAMS[program])]
+    found = dict(_HYDRA)
+    for prefix, model in models:
+        for key, hint, _ in keys_of(model, prefix):
+            if (kind := _path_key(hint)) is not None:
+                found[key] = kind
+                found |= {f"{key}.{name}": PathKey() for name in kind.parts}
+    return found
+
+
+_TRAIN: Sequence[tuple[str, type[Settings]]] = (
+    ("", Run),
+    *(("dataset", model) for model in (dataset.Nol, dataset.Downstream, dataset.Folder, dataset.Synthetic)),
+    ("backbone", BackboneGroup),
+    ("trainer", Trainer),
+)
+
+
+def _path_key(hint: Any) -> PathKey | None:
+    """What a setting of an annotated type may be; None where that is no path."""
+    if get_origin(hint) is Annotated:
+        inner, *metadata = get_args(hint)
+        return PathKey() if LITERAL in metadata else _path_key(inner)
+    if isinstance(hint, type) and issubclass(hint, Settings):
+        fields = {name: _path_key(part) for name, part, _ in keys_of(hint)}
+        return PathKey(parts=tuple(fields)) if all(fields.values()) else None
+    if get_origin(hint) not in (Union, UnionType):
+        return None
+    members, words = get_args(hint), choices_of(hint)
+    kinds = [kind for member in members if (kind := _path_key(member)) is not None]
+    if not kinds:
+        return None
+    return PathKey(
+        words=(*words, "null") if words else (),
+        several=any(get_origin(unannotated(member)) is list for member in members),
+        parts=tuple(name for kind in kinds for name in kind.parts),
+    )
+
+
+def literal_paths(arguments: Sequence[str], program: str) -> list[str]:
     """Quotes the paths of a command line, so that Hydra and OmegaConf hand them over as they were typed.
 
     What needs no quotes gets none, and quoting a second time changes nothing: processes that a program starts have its
@@ -115,7 +100,7 @@ def literal_paths(arguments: Sequence[str], keys: Mapping[str, PathKey]) -> list
 
     Args:
         arguments: As typed.
-        keys: Path keys of the program.
+        program: See `path_keys`.
 
     Returns:
         The arguments as Hydra takes them.
@@ -123,7 +108,7 @@ def literal_paths(arguments: Sequence[str], keys: Mapping[str, PathKey]) -> list
     Raises:
         UserError: A path is not UTF-8, or begins with ``~/`` and there is no home folder.
     """
-    sweep = is_sweep(arguments)
+    sweep, keys = is_sweep(arguments), path_keys(program)
     quoted = []
     for argument in arguments:
         key, equals, value = argument.partition("=")
@@ -187,7 +172,7 @@ def _written(key: str, text: str, kind: PathKey) -> str:
     if text in kind.words:
         return text
     if not os.path.lexists(_expanded(text)):
-        if (text == "null" and kind.null) or re.fullmatch(_QUOTED, text, re.DOTALL):
+        if (text == "null" and not kind.expand) or re.fullmatch(_QUOTED, text, re.DOTALL):
             return text
         if kind.several and text[0] == "[" and text[-1] == "]":
             return f"[{','.join(_element(key, element, kind) for element in _elements(text[1:-1]) if element)}]"
@@ -207,7 +192,7 @@ def _parts(text: str, names: tuple[str, ...]) -> list[tuple[str, str]] | None:
 
 def _element(key: str, text: str, kind: PathKey) -> str:
     """One of several paths."""
-    kept = re.fullmatch(_QUOTED, text, re.DOTALL) or (text == "null" and kind.null)
+    kept = re.fullmatch(_QUOTED, text, re.DOTALL) or (text == "null" and not kind.expand)
     return text if kept else _quoted(key, text, kind)
 
 

@@ -12,6 +12,8 @@ from pydantic import AfterValidator, Field
 
 from cromss.config.dataset import Classes, Units
 from cromss.config.settings import (
+    LITERAL,
+    OPTIONAL,
     AddressText,
     Count,
     CountOrZero,
@@ -52,7 +54,9 @@ def _matching(pattern: str) -> Any:
 Offset = Annotated[int | None, Field(ge=0, le=10_000), Means("a whole number, 0 or 1000, or null")]
 Device = Annotated[str, _matching(r"auto|cpu|cuda(:\d{1,3})?"), Means("auto, cpu, cuda, or cuda: and a number")]
 Sha256 = Annotated[str, _matching("[0-9a-fA-F]{64}"), Means("64 hexadecimal digits")] | None
-HttpUrl = Annotated[str, _matching(r"https?://[^/\s]+\S*"), Means("an address that begins with http:// or https://")]
+HttpUrl = Annotated[
+    str, _matching(r"https?://[^/\s]+\S*"), Means("an address that begins with http:// or https://"), LITERAL
+]
 
 
 class Predict(Settings):
@@ -234,12 +238,20 @@ class Examples(Settings):
     url: HttpUrl
 
 
+class ReferencePaths(Settings):
+    """A published LMDB per field, for ``source=reference``."""
+
+    s1: PathText = OPTIONAL
+    s2: PathText = OPTIONAL
+    labels: PathText = OPTIONAL
+
+
 class Prepare(Settings):
     """Settings of ``cromss prepare``."""
 
     action: Literal["convert", "plan", "verify", "stats", "download", "export", "examples"]
     source: Literal["ssl4eo_s12", "dw", "osm", "dfc2020", "reference", "folder", None]
-    path: Annotated[PathText | dict[str, PathText] | None, Means("a path")]
+    path: Annotated[PathText | ReferencePaths | None, Means("a path")]
     out: PathOrNone
     quantise: bool
     compression: Compression

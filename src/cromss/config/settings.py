@@ -79,6 +79,9 @@ def _local(text: str) -> str:
     return text
 
 
+LITERAL = "taken literally"
+"""Marks a type of paths, addresses or names of files: a command line hands them over as they were typed."""
+
 OPTIONAL: Any = Field(default=None)
 """Default of a field whose key may be left out; the value is never read."""
 
@@ -108,11 +111,14 @@ _Number = Annotated[int, Field(ge=0, le=LARGEST)]
 PathText = Annotated[
     Annotated[str, Field(min_length=1), AfterValidator(_without_nul), AfterValidator(_local)] | _Number,
     Means("a path"),
+    LITERAL,
 ]
 """A path of this machine; a folder called 2020 comes from the command line as a number."""
 
 AddressText = Annotated[
-    Annotated[str, Field(min_length=1), AfterValidator(_without_nul)] | _Number, Means("a path or a URL")
+    Annotated[str, Field(min_length=1), AfterValidator(_without_nul)] | _Number,
+    Means("a path or a URL"),
+    LITERAL,
 ]
 """A path, or the address of a file elsewhere."""
 
@@ -204,7 +210,7 @@ def _located(model: type[BaseModel], location: Sequence[Any]) -> tuple[tuple[str
     hint: Any = model
     known: list[str] = []
     for part in location:
-        inner = _plain(hint)
+        inner = unannotated(hint)
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             known = [".".join((*path, name)) for name in fields_of(inner)]
             path = (*path, str(part))
@@ -231,13 +237,13 @@ def _hint(model: type[BaseModel], key: str) -> Any:
     return Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
 
 
-def _plain(hint: Any) -> Any:
+def unannotated(hint: Any) -> Any:
     """An annotation without its constraints, and without null beside another type."""
     while get_origin(hint) is Annotated:
         hint = get_args(hint)[0]
     if get_origin(hint) in (Union, UnionType):
         members = [member for member in get_args(hint) if member is not NoneType]
-        return _plain(members[0]) if len(members) == 1 else hint
+        return unannotated(members[0]) if len(members) == 1 else hint
     return hint
 
 
@@ -255,6 +261,6 @@ def keys_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, Any
         key = f"{prefix}.{name}" if prefix else name
         hint = _hint(model, name)
         yield key, hint, " ".join((field.description or "").split())
-        inner = _plain(hint)
+        inner = unannotated(hint)
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from keys_of(inner, key)

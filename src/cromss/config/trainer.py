@@ -99,7 +99,7 @@ class Trainer(Settings):
     decoder_rate_factor: Gamma
     """Factor of the rate from block to block."""
 
-    resume: Annotated[PathText | None, Means("auto, a path, or null")]
+    resume: Annotated[Literal["auto"] | PathText | None, Means("auto, a path, or null")]
     """Whether a run resumes: ``auto`` in its own folder, null never; or a checkpoint to resume from."""
 
     monitor: Text
