@@ -13,7 +13,7 @@ import yaml
 
 from cromss.report.sweeps import Ablation, read_ablation
 from cromss.runs.names import SWEEP
-from cromss.runs.record import begin
+from cromss.runs.record import new_record
 from helpers.invented_runs import config
 from helpers.wandb_server import WandbServer
 from report.conftest import RUN
@@ -46,7 +46,9 @@ def sweep(tmp_path, monkeypatch):
         "epoch,step,train/loss,val/s1/iou/water,val/s1/miou,val/s2/miou\n0,1,1,1,1,1\n"
     )
     (folder / "a" / "config.yaml").write_text(yaml.safe_dump(config()))
-    begin(folder / "a", CONFIG, overrides=said[0], choices={"fusion": "mid", "trainer": "smoke"}).save(folder / "a")
+    new_record(folder / "a", CONFIG, overrides=said[0], choices={"fusion": "mid", "trainer": "smoke"}).save(
+        folder / "a"
+    )
     yield folder
     wandb.teardown()
 

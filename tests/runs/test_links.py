@@ -7,7 +7,7 @@ import pytest
 
 from cromss.io.logs import RunLogHandler, SafeFormatter
 from cromss.io.own_files import LinkError, open_own
-from cromss.runs.lock import LOCK, hold, one_at_a_time
+from cromss.runs.lock import LOCK, hold, submission_lock
 from cromss.runs.names import check_no_links
 from helpers.entrypoint import SMALL, finish, start
 
@@ -46,7 +46,7 @@ def test_a_folder_that_is_a_link_itself_is_fine(tmp_path):
     (tmp_path / "there").mkdir()
     (tmp_path / "run").symlink_to(tmp_path / "there")
     check_no_links(tmp_path / "run")
-    with hold(tmp_path / "run"), one_at_a_time(tmp_path / "run"):
+    with hold(tmp_path / "run"), submission_lock(tmp_path / "run"):
         assert (tmp_path / "there" / LOCK).exists()
 
 

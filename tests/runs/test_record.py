@@ -3,7 +3,7 @@ import math
 import pytest
 
 from cromss.runs.names import RECORD
-from cromss.runs.record import begin, finished, identity, read_record
+from cromss.runs.record import finished_record, identity, new_record, read_record
 from cromss.runs.recording import recorded
 from helpers.records import BEGUN
 
@@ -20,7 +20,7 @@ def changed(**changes):
 
 
 def begun(folder, config=CONFIG):
-    return begin(folder, config, overrides=["seed=1"], choices={"fusion": "mid"})
+    return new_record(folder, config, overrides=["seed=1"], choices={"fusion": "mid"})
 
 
 def test_a_run_that_ends_well_leaves_its_score(tmp_path):
@@ -51,7 +51,7 @@ def test_how_a_run_ended_is_told_apart(tmp_path, error, state, said):
 
 
 def diverge(recording):
-    recording.begins()
+    recording.mark_begun()
     raise ValueError("diverged")
 
 
@@ -75,18 +75,18 @@ def test_further_processes_leave_the_record_to_the_first(tmp_path, monkeypatch):
 
 
 def test_a_finished_run_answers_for_the_same_settings_alone(tmp_path):
-    assert finished(tmp_path, CONFIG) is None
+    assert finished_record(tmp_path, CONFIG) is None
     with recorded(begun(tmp_path), tmp_path) as recording:
         recording.score = math.pi
-    assert finished(tmp_path, CONFIG).score == math.pi
-    assert finished(tmp_path, changed(dataset={"path": "moved"})).score == math.pi
+    assert finished_record(tmp_path, CONFIG).score == math.pi
+    assert finished_record(tmp_path, changed(dataset={"path": "moved"})).score == math.pi
     for other in (
         changed(selection={"prop": 0.3}),
         changed(trainer={"epochs": 4}),
         changed(trainer={"checkpoint": "other.ckpt"}),
         {**CONFIG, "seed": 2},
     ):
-        assert finished(tmp_path, other) is None
+        assert finished_record(tmp_path, other) is None
 
 
 def test_more_epochs_are_the_same_run(tmp_path):
@@ -96,4 +96,4 @@ def test_more_epochs_are_the_same_run(tmp_path):
 
 def test_an_interrupted_run_is_not_finished(tmp_path):
     BEGUN.model_copy(update={"identity": identity(CONFIG)}).save(tmp_path)
-    assert finished(tmp_path, CONFIG) is None
+    assert finished_record(tmp_path, CONFIG) is None

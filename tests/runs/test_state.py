@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cromss.runs import lock, state
-from cromss.runs.lock import hold, taken_by
+from cromss.runs.lock import hold, running_slurm_job
 from cromss.runs.names import RECORD
 from cromss.runs.record import read_record
 from cromss.runs.state import states_of
@@ -134,8 +134,8 @@ def test_a_damaged_record_is_warned_of_and_counts_as_interrupted(tmp_path, queue
 
 
 def test_a_job_elsewhere_is_found_by_its_record_where_locks_do_not_reach(tmp_path, queue):
-    assert taken_by(tmp_path) is None
+    assert running_slurm_job(tmp_path) is None
     BEGUN.save(tmp_path)
-    assert taken_by(tmp_path) is None
+    assert running_slurm_job(tmp_path) is None
     queue["17_0"] = "RUNNING"
-    assert taken_by(tmp_path) == "Slurm job 17_0, start 1"
+    assert running_slurm_job(tmp_path) == "Slurm job 17_0, start 1"

@@ -176,13 +176,13 @@ def test_a_trial_that_was_cut_off_while_it_was_proposed_is_a_failed_one(search, 
 
 def test_two_searches_at_once_are_refused(search, tmp_path):
     lines = (
-        "import sys; from pathlib import Path; from cromss.search.study import alone",
-        f"with alone(Path({str(tmp_path)!r})): print('taken', flush=True); sys.stdin.read()",
+        "import sys; from pathlib import Path; from cromss.search.study import search_lock",
+        f"with search_lock(Path({str(tmp_path)!r})): print('taken', flush=True); sys.stdin.read()",
     )
     command = [sys.executable, "-c", "\n".join(lines)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "taken\n"
-        with pytest.raises(UserError, match="A search is at work in"):
+        with pytest.raises(UserError, match="hydra.sweeper.n_jobs"):
             search(Launcher())
         other.kill()
     search(Launcher())

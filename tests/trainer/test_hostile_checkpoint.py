@@ -23,7 +23,7 @@ from cromss.io.checkpoint import Checkpoint, Provenance, WeightsReport
 from cromss.io.package_data import config_dir
 from cromss.io.plain import NotPlainError, parse
 from cromss.predict.network import load_network
-from cromss.trainer.checkpoint_file import MovableCheckpoint, WholeCheckpoints, load_checkpoint
+from cromss.trainer.checkpoint_file import AtomicCheckpointIO, MovableCheckpoint, load_checkpoint
 from cromss.trainer.lightning_trainer import make_trainer
 from cromss.trainer.training_state import STATES, check_restorable, training_state
 from cromss.weights.saved import saved_network
@@ -373,7 +373,7 @@ def test_lightning_gets_nothing_but_what_is_known(content, tmp_path):
     content |= {"hyper_parameters": {"a": 1}, "hparams_name": "x", "datamodule_hyper_parameters": {}, "own": 1}
     content["callbacks"]["EarlyStopping"] = {"wait_count": 3}
     content["pytorch-lightning_version"] = "0.1.dev"
-    state = WholeCheckpoints().load_checkpoint(written(tmp_path / "a.ckpt", content))
+    state = AtomicCheckpointIO().load_checkpoint(written(tmp_path / "a.ckpt", content))
     known = {"epoch", "global_step", "pytorch-lightning_version", "state_dict", "loops", "callbacks"}
     assert set(state) == known | {"optimizer_states", "lr_schedulers", "epoch_sums", "processes"}
     assert all(name.startswith("MovableCheckpoint{") for name in state["callbacks"])

@@ -7,7 +7,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.precision import MixedPrecision
 
-from cromss.trainer.checkpoint_file import WholeCheckpoints
+from cromss.trainer.checkpoint_file import AtomicCheckpointIO
 from helpers.entrypoint import metrics
 from helpers.fits import KilledError, assert_same_run, fit
 
@@ -66,14 +66,14 @@ def test_two_processes_go_on_within_an_epoch(tmp_path, cache):
 
 @pytest.mark.parametrize("name", ["last.ckpt", pytest.param("best.ckpt", marks=pytest.mark.slow)])
 def test_a_kill_right_after_a_checkpoint_costs_no_row(tmp_path, cache, whole, name, monkeypatch):
-    class Last(WholeCheckpoints):
+    class Last(AtomicCheckpointIO):
         def save_checkpoint(self, checkpoint, path, storage_options=None):
             super().save_checkpoint(checkpoint, path)
             if str(path).endswith(name) and checkpoint["epoch"] == 1:
                 raise KilledError
 
     with monkeypatch.context() as patched:
-        patched.setattr("cromss.trainer.lightning_trainer.WholeCheckpoints", Last)
+        patched.setattr("cromss.trainer.lightning_trainer.AtomicCheckpointIO", Last)
         fit(tmp_path, cache, *SETTINGS, kill_after=-1)
     fit(tmp_path, cache, *SETTINGS)
     assert_same_run(whole, tmp_path)

@@ -80,7 +80,7 @@ def build(cfg: DictConfig) -> tuple[SegmentationModule, LocationDataModule]:
             f"backbone.decoder={cfg.backbone.decoder}, which needs {smallest} px: choose another decoder"
         )
     if not cfg.trainer.test_only and min(cfg.trainer.batch_size, len(data.train_locations)) == 1:
-        _check_lone_samples(cfg, net, data.crop)
+        _check_single_samples(cfg, net, data.crop)
     module = SegmentationModule(
         net,
         selection=instantiate(cfg.selection),
@@ -94,7 +94,7 @@ def build(cfg: DictConfig) -> tuple[SegmentationModule, LocationDataModule]:
     return module, data
 
 
-def _check_lone_samples(cfg: DictConfig, net: FusionNetwork, crop: int) -> None:
+def _check_single_samples(cfg: DictConfig, net: FusionNetwork, crop: int) -> None:
     """ValueError where batches of one sample leave a batch norm a single value a channel: it would have no variance."""
     # Nothing is computed there but shapes.
     copied = copy.deepcopy(net).to("meta").train()

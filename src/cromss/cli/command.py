@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cromss.config import UserError, check_given_once
-from cromss.config.hydra_words import sentence
+from cromss.config.hydra_errors import sentence
 from cromss.config.paths import is_sweep, literal_paths, typed_overrides, with_folder_of_lightning
 from cromss.config.program_effects import without_effect
 from cromss.config.programs import PROGRAMS
@@ -57,7 +57,7 @@ def run_command(
 
     @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)
     def composed(cfg: DictConfig) -> None:
-        with mistakes_shown():
+        with show_user_errors():
             try:
                 settings = checked_settings(name, OmegaConf.to_container(cfg, resolve=True))
                 if idle := without_effect(name, settings, typed_overrides()):
@@ -74,7 +74,7 @@ def run_command(
             return f"~{key} cannot be removed: leave it out"
         return f"There is no key {key}: {did_you_mean(key, known, f'see `cromss {name} --help`')}"
 
-    with interrupted_as(f"Interrupted: {interrupted}"), one_sentence(unknown_key):
+    with explain_interrupt(f"Interrupted: {interrupted}"), one_sentence(unknown_key):
         if not sweeps and is_sweep(sys.argv[1:]):
             raise UserError(f"-m starts a sweep, and cromss {name} does one thing at a time: leave it out")
         prepare_arguments(name)
@@ -156,7 +156,7 @@ def _name_user() -> None:
 
 
 @contextmanager
-def interrupted_as(words: str) -> Iterator[None]:
+def explain_interrupt(words: str) -> Iterator[None]:
     """Ends the program on Ctrl-C with a sentence."""
     try:
         yield
@@ -192,7 +192,7 @@ def _called(func: Callable[[], Value]) -> Value:
 
 
 @contextmanager
-def mistakes_shown() -> Iterator[None]:
+def show_user_errors() -> Iterator[None]:
     """Ends a single run with the message of a `UserError` alone, or with the stack trace of a bug.
 
     Within a sweep the launcher tells how each run ended, so that the others go on.

@@ -19,7 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cromss.config import UserError, check, check_given_once, suggest_keys
-from cromss.config.hydra_words import sentence
+from cromss.config.hydra_errors import sentence
 from cromss.config.paths import literal_paths, output_folder, typed_overrides
 from cromss.config.resolvers import register_resolvers
 from cromss.io.package_data import config_dir

@@ -55,7 +55,7 @@ def _check(config: Any, key: str) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Creates a folder and its parents, for `leaving_nothing`; OSError where that cannot be."""
+    """Creates a folder and its parents, for `remove_folders_on_failure`; OSError where that cannot be."""
     for path in reversed([folder, *folder.parents]):
         if path.is_dir():
             continue
@@ -67,7 +67,7 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def leaving_nothing() -> Iterator[None]:
+def remove_folders_on_failure() -> Iterator[None]:
     """Removes the folders that `make_folder` created, where what was to use them ends before it began.
 
     A run has begun once its settings are saved, a sweep once its runs are listed. What another program wrote there, and

@@ -152,17 +152,17 @@ def _plain_value(trained: Mapping[str, Any], key: str) -> Any:
             raise NotPlainError(f"its overrides name {shown(key)}, and its config has no such key")
         node = node[name]
     if key in path_keys("train"):
-        return _taken_literally(node)
+        return _escape_references(node)
     if isinstance(node, Mapping):
         node = {name: child for name, child in node.items() if kind_of(f"{key}.{name}").tested}
     return literal(node)
 
 
-def _taken_literally(value: Any) -> Any:
+def _escape_references(value: Any) -> Any:
     """A path, or paths by modality, in which a config resolves nothing."""
     if isinstance(value, Mapping):
         literal(list(value))
-        return {name: _taken_literally(path) for name, path in value.items()}
+        return {name: _escape_references(path) for name, path in value.items()}
     if not isinstance(value, str):
         return literal(value)
     return "./???" if value == "???" else uninterpolated(value)

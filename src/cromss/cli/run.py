@@ -19,11 +19,11 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from cromss.cli.compose import Composed
-from cromss.cli.folders import leaving_nothing, make_folder
+from cromss.cli.folders import make_folder, remove_folders_on_failure
 from cromss.config import UserError, check
 from cromss.io.redact import redact
 from cromss.runs.lock import hold
-from cromss.runs.record import check_free, finished
+from cromss.runs.record import check_free, finished_record
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +53,11 @@ def run(composed: Composed, folder: str | Path | None = None) -> float:
 
         composed = as_trained(composed)
     check(composed.cfg, devices=False, overrides=[] if composed.in_sweep else composed.overrides)
-    with leaving_nothing():
+    with remove_folders_on_failure():
         make_folder(folder)
         with hold(folder):
             resumes = composed.cfg.trainer.resume == "auto"
-            if resumes and (record := finished(folder, composed.resolved)) is not None:
+            if resumes and (record := finished_record(folder, composed.resolved)) is not None:
                 log.info("%s is finished: %s %s", folder, record.monitor, record.score)
                 return math.nan if record.score is None else record.score
             check_free(folder, composed.resolved)

@@ -10,9 +10,9 @@ from contextlib import nullcontext
 import hydra
 from omegaconf import DictConfig
 
-from cromss.cli.command import interrupted_as, mistakes_shown, one_sentence, prepare_arguments
+from cromss.cli.command import explain_interrupt, one_sentence, prepare_arguments, show_user_errors
 from cromss.cli.compose import of_this_process, unknown_key
-from cromss.cli.folders import leaving_nothing
+from cromss.cli.folders import remove_folders_on_failure
 from cromss.cli.run import run
 from cromss.config import UserError
 from cromss.config.resolvers import register_resolvers
@@ -30,9 +30,9 @@ def main() -> None:
     """Composes the config from the command line, then starts the run or the sweep."""
     with (
         # Within the training `train_or_test` says more.
-        interrupted_as("Stopped before the training began."),
+        explain_interrupt("Stopped before the training began."),
         one_sentence(lambda key: unknown_key(key, sys.argv[1:])),
-        leaving_nothing(),
+        remove_folders_on_failure(),
     ):
         prepare_arguments("train")
         _train()
@@ -41,7 +41,7 @@ def main() -> None:
 @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name="config")
 def _train(cfg: DictConfig) -> float:
     """One run; the return value is for sweepers."""
-    with mistakes_shown():
+    with show_user_errors():
         composed = of_this_process(cfg)
         single = as_single_run(composed.folder, composed.overrides) if composed.in_sweep else nullcontext()
         try:

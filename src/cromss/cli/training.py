@@ -25,7 +25,7 @@ from cromss.plotting import draw_confusion, save_figure
 from cromss.runs.config import save_settings
 from cromss.runs.job import rank
 from cromss.runs.names import BEST, CHECKPOINTS, LAST, METRICS, RESULTS, SUMMARY
-from cromss.runs.record import begin
+from cromss.runs.record import new_record
 from cromss.runs.recording import Recording, recorded
 from cromss.runs.results import MEANS
 from cromss.trainer.checkpoint_file import STEP, MovableCheckpoint, remove_partials
@@ -76,7 +76,7 @@ class Preempted(SystemExit):
 def train_or_test(composed: Composed, folder: Path) -> float:
     """Trains and tests, or tests a checkpoint, in a folder that this process holds; see `cromss.cli.run.run`."""
     run_log = folder / f"{composed.hydra.job.name}.log"
-    begun = begin(folder, composed.resolved, overrides=composed.stored_overrides, choices=composed.choices)
+    begun = new_record(folder, composed.resolved, overrides=composed.stored_overrides, choices=composed.choices)
     # W&B last: it may take its time, and a scheduler that ends a run may not wait for it.
     with closing_wandb(), recorded(begun, folder, lambda: open_run_log(run_log)) as recording:
         # Devices last, as a job of a sweep that has none of them is to be noted.
@@ -115,7 +115,7 @@ def _train(composed: Composed, folder: Path, recording: Recording) -> float:
 
     try:
         callbacks = [Provenance(config, composed.stored_overrides, weights), freeze, *training_callbacks(cfg, folder)]
-        recording.begins()
+        recording.mark_begun()
         if rank() == 0:
             remove_partials(folder)
         trainer = make_trainer(cfg, config, composed.choices, folder, callbacks)
@@ -169,7 +169,7 @@ def _test_only(composed: Composed, folder: Path, recording: Recording) -> float:
     data.load_state_dict(statistics(checkpoint.content).as_dict())
     weights, tested = checkpoint.weights(), {"checkpoint": str(path), "epochs": checkpoint.epoch + 1}
     try:
-        recording.begins()
+        recording.mark_begun()
         trainer = make_trainer(cfg, config, composed.choices, folder, [])
         if trainer.is_global_zero:
             _save_settings(composed, folder)

@@ -30,14 +30,14 @@ from cromss.io.own_files import open_own
 from cromss.io.signals import EndedBySignal
 from cromss.prepare.raw_files import AbsentError, spool_path
 
-_LOOK = 0.2  # seconds between two looks at the workers
+_POLL_S = 0.2  # seconds between two looks at the workers
 
 
 class Stopped(Exception):  # noqa: N818 - no error
     """The run ends before the shard does."""
 
 
-class _Fewer(Exception):  # noqa: N818 - no error
+class _FewerLocations(Exception):  # noqa: N818 - no error
     """No location of a shard could be read, or fewer than before."""
 
 
@@ -80,8 +80,8 @@ class ShardWriter:
                     with seen.get_lock():
                         seen.value += 1
                 if not writer.count or writer.count < before:
-                    raise _Fewer
-        except _Fewer:
+                    raise _FewerLocations
+        except _FewerLocations:
             if before:
                 # The source has lost what is stored already, so what is stored stays.
                 return
@@ -151,7 +151,7 @@ def write_all(writer: ShardWriter, shards: Sequence[int], workers: int) -> None:
         with tqdm(total=total, desc=f"writing {writer.folder.name}", unit="location") as bar:
             running: set[Future[None]] = {pool.submit(_work, shard) for shard in shards}
             while running:
-                done, running = wait(running, _LOOK, FIRST_EXCEPTION)
+                done, running = wait(running, _POLL_S, FIRST_EXCEPTION)
                 bar.update(seen.value - bar.n)
                 for future in done:
                     future.result()

@@ -108,7 +108,7 @@ def prepare(
         mine = range(part.number, plan.shards, part.of)
         _begin(folder, plan, overwrite)
         held.enter_context(hold(folder, mine))
-        to_do = [shard for shard in mine if _is_to_do(folder, shard, retry)]
+        to_do = [shard for shard in mine if _is_pending(folder, shard, retry)]
         if to_do:
             if isinstance(reader, Ssl4eoReader):
                 reader.spool(folder, {shard: plan.indices(shard) for shard in to_do}, plan.per_shard)
@@ -124,14 +124,14 @@ def prepare(
                 try:
                     move_into_place(folder, out)
                 finally:
-                    _settle(out)
+                    _finish_replacement(out)
     return outcome
 
 
 def _folder(out: Path, overwrite: bool) -> Path:
     """Where to write: a store that is to be replaced stands until its successor is complete."""
     remove_leftovers(out)
-    _settle(out)
+    _finish_replacement(out)
     if out.exists() and overwrite:
         if not (out.is_dir() and read_plan(out)):
             check_target(out, overwrite)
@@ -146,7 +146,7 @@ def _successor(out: Path) -> Path:
     return out.with_name(f".{out.name}.new")
 
 
-def _settle(out: Path) -> None:
+def _finish_replacement(out: Path) -> None:
     """Removes the store that was replaced, where a run ended when the two were exchanged and it still had a name."""
     if (out / _MOVING).exists():
         shutil.rmtree(_successor(out), ignore_errors=True)
@@ -190,7 +190,7 @@ def _begin(folder: Path, plan: Plan, overwrite: bool) -> None:
         )
 
 
-def _is_to_do(folder: Path, shard: int, retry: bool) -> bool:
+def _is_pending(folder: Path, shard: int, retry: bool) -> bool:
     entries = read_entries(folder, shard)
     return entries is None or (retry and any(entry.status != "done" for entry in entries))
 

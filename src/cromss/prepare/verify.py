@@ -60,7 +60,7 @@ def verify(path: str | Path, most: int) -> Damages:
     found = Damages(len(store), Messages(most), Messages(most))
     _check_description(store, found)
     stored = _check_manifest(Path(path), found)
-    seen = _Seen(store)
+    seen = _StoreCheck(store)
     for index in tqdm(range(len(store)), desc=f"verifying {Path(path).name}", unit="location"):
         for check in seen.checks(index):
             found.values += 1
@@ -111,7 +111,7 @@ def _check_description(store: Store, found: Damages) -> None:
 
 
 @dataclass
-class _Seen:
+class _StoreCheck:
     """Reads a store and counts what it reads, to compare the statistics that it keeps.
 
     Attributes:

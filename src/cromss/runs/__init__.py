@@ -1,1 +1,1 @@
-"""The one home of a run's folder: what its files are called, and how they are read."""
+"""Everything about the folder of a run: the names of its files, and how they are read and written."""

@@ -45,7 +45,7 @@ class _Trainer(Record):
 
 
 class _Config(Record):
-    """As much as every reader needs; the rest may be any plain values."""
+    """The keys that every reader needs; all others may hold any plain values."""
 
     seed: int
     row: dict[Text, Text] | None
@@ -112,11 +112,11 @@ def resolved(config: DictConfig) -> dict[str, Any]:
 def save_settings(
     folder: Path, config: Mapping[str, Any], composed: DictConfig, hydra: Any, overrides: Sequence[str]
 ) -> None:
-    """Writes `config.yaml`, and in `.hydra` what Hydra itself would write there before it is known that a run starts.
+    """Writes `config.yaml`, and in `.hydra` the files that Hydra itself would write before all checks have passed.
 
     Args:
-        folder: The run's.
-        config: Resolved.
+        folder: Folder of the run.
+        config: The resolved config.
         composed: The config with its references.
         hydra: The config of Hydra itself.
         overrides: From the command line.
@@ -132,11 +132,11 @@ def save_settings(
 
 
 def save_sweep_settings(folder: Path, config: DictConfig) -> None:
-    """Writes the config of a sweep where Hydra does, without the credentials that Hydra leaves in it.
+    """Writes the config of a sweep to the file that Hydra uses, without the credentials that Hydra would leave in it.
 
     Args:
-        folder: The sweep's.
-        config: With that of Hydra itself.
+        folder: Folder of the sweep.
+        config: Its config, with that of Hydra itself.
 
     Raises:
         OSError: It cannot be written.

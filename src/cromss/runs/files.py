@@ -10,17 +10,17 @@ from pydantic import AfterValidator, StringConstraints
 from cromss.io.plain import Limits, NotPlainError, Record, parse, printable, read_file, read_json, read_yaml, shown
 
 Text = Annotated[str, StringConstraints(max_length=4096), AfterValidator(printable)]
-"""Whatever people read; control characters are spelled out."""
+"""Text that people read; control characters are replaced by their escape codes."""
 
 PathText = Annotated[str, StringConstraints(min_length=1, max_length=4096, pattern=r"^[^\x00]*$")]
-"""A path as it was written, not for people."""
+"""A path exactly as it was written, not for display."""
 
 Word = Annotated[str, StringConstraints(pattern=r"^[\w.-]{1,64}$")]
-"""A name that stands in file names and between slashes."""
+"""A name that is safe as part of a file name or of a metric name."""
 
 
 def printable_values(value: Any) -> Any:
-    """Plain values with every text as `Text` has it, keys included."""
+    """Plain values in which every text, keys included, is safe to show, see `Text`."""
     if isinstance(value, dict):
         return {printable(key): printable_values(child) for key, child in value.items()}
     if isinstance(value, list):
@@ -31,7 +31,7 @@ def printable_values(value: Any) -> Any:
 RecordType = TypeVar("RecordType", bound=Record)
 
 LIMITS = Limits(size=2**20, values=50_000, text=2**16)
-"""Of one JSON or YAML file: about fifty times what a run writes, and read within a fraction of a second."""
+"""Limits of one JSON or YAML file: about fifty times what a run writes; reading takes a fraction of a second."""
 
 
 def read_json_record(
@@ -41,9 +41,9 @@ def read_json_record(
 
     Args:
         path: The file.
-        record: What it holds.
-        version: Of the layout, under the key ``format``; None where the layout has none.
-        limits: What the file holds at most.
+        record: Type of its content.
+        version: Version of the layout, stored under the key ``format``; None where the layout has none.
+        limits: Largest size and number of values.
 
     Raises:
         NotPlainError: It is damaged, or of another version; the message is the reason alone.

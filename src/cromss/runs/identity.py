@@ -1,4 +1,4 @@
-"""What makes two runs the same: one list of the kinds of settings, and the views of it that the project needs."""
+"""What makes two runs the same: one list of the kinds of settings, and what follows from it."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from cromss.io.plain import shown
 
 @dataclass(frozen=True)
 class Kind:
-    """What a kind of setting means for a run. Without a word, a setting is part of the method, and all are true.
+    """What a kind of setting means for a run. The defaults are those of a setting that is part of the method.
 
     Attributes:
-        named: The run's folder is named after it.
-        compared: Runs that are compared as one experiment agree in it.
-        scored: The score of a finished run answers only for the same value.
-        learned: A training resumes only with the same value.
-        tested: A test of a checkpoint takes the value that it was trained with.
-        restored: A checkpoint brings it along, as part of the optimiser's state.
+        named: Whether the folder of the run is named after it.
+        compared: Whether runs of one experiment have the same value.
+        scored: Whether the score of a finished run is valid only for the same value.
+        learned: Whether a training resumes only with the same value.
+        tested: Whether a test of a checkpoint takes the value that it was trained with.
+        restored: Whether a checkpoint restores it, as part of the optimiser's state.
     """
 
     named: bool = True
@@ -37,17 +37,17 @@ class Kind:
 _METHOD = Kind()
 
 _KEYS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
-    # Where a run writes what may be computed again.
+    # Folders of files that can be computed again.
     (Kind(compared=False, scored=False, learned=False, tested=False), ("*cache",)),
-    # Where something lies; what a training starts from stands in its results by its content.
+    # Paths; the results of a run name the weights that it started from by their content.
     (Kind(compared=False, scored=False, learned=False), ("*path", "*folder")),
     (Kind(compared=False), ("seed",)),
-    # Devices change the order of sums and the size of a batch, so that a training keeps them.
+    # Devices change the order of sums and the batch size, so a training resumes only with the same ones.
     (
         Kind(compared=False, scored=False, tested=False),
         ("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
     ),
-    # How one start resumes, what it shows, where it reports and which files it keeps.
+    # Whether a run resumes, what it shows, where it logs and which files it keeps.
     (
         Kind(named=False, compared=False, scored=False, learned=False, tested=False),
         (
@@ -59,19 +59,19 @@ _KEYS: tuple[tuple[Kind, tuple[str, ...]], ...] = (
             ),
         ),
     ),
-    # A test has the callbacks of its own command line.
+    # A test uses the callbacks of its own command line.
     (Kind(tested=False), ("callbacks",)),
-    # A test alone, and of what.
+    # Whether only a checkpoint is tested, and which.
     (Kind(compared=False, learned=False, tested=False), ("trainer.test_only", "trainer.checkpoint")),
     (Kind(scored=False, learned=False), ("trainer.epochs",)),
-    # Before the training, of which the state in a checkpoint is the outcome; after it; and what it is compared with.
+    # What is used before the training (its outcome is in the checkpoint), after it, or for comparison only.
     (
         Kind(learned=False),
         ("backbone.weights*", "backbone.start", "trainer.test", "dataset.test*", "dataset.evaluate", "row"),
     ),
     (Kind(restored=True), ("trainer.optimizer", "trainer.scheduler", "trainer.decoder_rate*")),
 )
-"""Kinds of settings and their keys: a dotted key stands for all below it, ``*`` for any text; the first counts."""
+"""Kinds of settings and their keys: a dotted key includes all keys below, ``*`` is any text; the first match counts."""
 
 
 @lru_cache(4096)
@@ -88,29 +88,29 @@ def kind_of(key: str) -> Kind:
 
 
 def experiment_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted key -> value of everything that runs of one experiment share: not seed, paths and hardware."""
-    return {key: value for key, value in _set(config) if kind_of(key).compared}
+    """Dotted key -> value of every setting that runs of one experiment share, i.e. without seed, paths and hardware."""
+    return {key: value for key, value in _set_keys(config) if kind_of(key).compared}
 
 
 def config_hash(config: Mapping[str, Any]) -> str:
-    """Sixteen digits that tell experiments apart: equal for runs that differ in seed, paths and hardware alone."""
-    return _digits(experiment_settings(config))
+    """Sixteen hexadecimal digits: equal for runs that differ only in seed, paths and hardware."""
+    return _hash(experiment_settings(config))
 
 
 def identity(config: Mapping[str, Any]) -> str:
-    """Sixteen digits, equal where the score of one run answers for the other, however many epochs each has.
+    """Sixteen hexadecimal digits: equal where the score of one run is valid for the other, whatever their epochs.
 
     Args:
-        config: Resolved.
+        config: The resolved config.
     """
-    return _digits({key: value for key, value in _set(config) if kind_of(key).scored})
+    return _hash({key: value for key, value in _set_keys(config) if kind_of(key).scored})
 
 
 def differing_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, str]:
-    """Finds settings that change what is learned.
+    """Finds differing settings that change what is learned.
 
     Args:
-        old: Resolved config of a checkpoint, by the names of this version.
+        old: Resolved config of a checkpoint, with the key names of this version.
         new: Resolved config of the run.
 
     Returns:
@@ -122,17 +122,17 @@ def differing_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[s
     }
 
 
-def listed(differing: Mapping[str, str], most: int = 8) -> str:
-    """The first few of what `differing_settings` found, and how many there are beside, for a message."""
+def listed_differences(differing: Mapping[str, str], most: int = 8) -> str:
+    """The first few results of `differing_settings`, and the number of the others, for a message."""
     more = f" and {len(differing) - most} more" if len(differing) > most else ""
     return ", ".join(list(differing.values())[:most]) + more
 
 
 def differing_network(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """Finds settings that make two networks different, by the names that users know them by.
+    """Finds settings in which two networks differ, by the names that users know.
 
     Args:
-        old: Config of a checkpoint: content of a file, of which nothing is certain.
+        old: Config of a checkpoint: content of a file, which may be anything.
         new: Resolved config of the run.
 
     Returns:
@@ -149,19 +149,19 @@ def leaves(node: Any, prefix: str = "") -> list[tuple[str, Any]]:
     return [(prefix, node)]
 
 
-def _set(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """All settings but what is left to Lightning's own default, as in all runs of the version without these keys."""
+def _set_keys(config: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """All settings except keys of Lightning that are null, as earlier versions do not have these keys."""
     return (leaf for leaf in leaves(config) if leaf[1] is not None or not leaf[0].startswith("trainer.lightning."))
 
 
-def _digits(settings: Mapping[str, Any]) -> str:
+def _hash(settings: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _differences(old: Any, new: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
     """Dotted key, old and new value wherever two configs differ."""
     if any(isinstance(side, Mapping) for side in (old, new)) and all(isinstance(s, Mapping | None) for s in (old, new)):
-        # A table that one of them does not have is an empty one.
+        # A table that is missing in one of them counts as empty.
         old, new = old or {}, new or {}
         for key in old.keys() | new.keys():
             yield from _differences(old.get(key), new.get(key), f"{prefix}.{key}".lstrip("."))

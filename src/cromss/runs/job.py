@@ -1,4 +1,4 @@
-"""Which job this process belongs to: the same name in all its processes, another one after every restart."""
+"""Which job this process belongs to: the name is the same in all its processes, and changes with every restart."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_OWNER = "CROMSS_RUN_OWNER"
-"""Set by the first process of a run for those that it starts."""
+_PARENT_JOB = "CROMSS_RUN_OWNER"
+"""Environment variable that the first process of a run sets for the processes that it starts."""
 
 
 def rank() -> int:
-    """This process's number among those that train together; known before torch is loaded."""
+    """The rank of this process among those that train together; known before torch is loaded."""
     for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
         if name in os.environ:
             return int(os.environ[name])
@@ -36,7 +36,7 @@ def slurm_job() -> str | None:
 
 
 def owner() -> str:
-    """What a lock calls this job, such as ``"Slurm job 17_3, start 2"`` or ``"process 4711 on node1"``."""
+    """Name of this job in locks, such as ``"Slurm job 17_3, start 2"`` or ``"process 4711 on node1"``."""
     job = slurm_job()
     if job is not None:
         return f"Slurm job {job}, start {int(os.environ.get('SLURM_RESTART_COUNT', '0')) + 1}"
@@ -45,13 +45,13 @@ def owner() -> str:
         return "torchrun " + " ".join(os.environ.get(name, "") for name in names)
     if "SUBMITIT_LOCAL_JOB_ID" in os.environ:
         return f"process {os.environ['SUBMITIT_LOCAL_JOB_ID']} on {platform.node()}"
-    if rank() and _OWNER in os.environ:
-        return os.environ[_OWNER]
+    if rank() and _PARENT_JOB in os.environ:
+        return os.environ[_PARENT_JOB]
     return f"process {os.getpid()} on {platform.node()}"
 
 
 def user() -> str:
-    """Who runs this process; by number where the system has no name for it, as in a container of another user's."""
+    """User of this process; by number where the system has no name for it, as in a container."""
     for name in ("LOGNAME", "USER"):
         if os.environ.get(name):
             return os.environ[name]
@@ -62,21 +62,21 @@ def user() -> str:
 
 
 @contextmanager
-def announced() -> Iterator[None]:
-    """Tells the processes that this one starts whose they are."""
-    os.environ[_OWNER] = owner()
+def mark_children() -> Iterator[None]:
+    """Marks the processes that this one starts, in their environment, as part of this job."""
+    os.environ[_PARENT_JOB] = owner()
     try:
         yield
     finally:
-        del os.environ[_OWNER]
+        del os.environ[_PARENT_JOB]
 
 
-def is_announced() -> bool:
+def is_child() -> bool:
     """Whether the first process of the run has started this one."""
-    return _OWNER in os.environ
+    return _PARENT_JOB in os.environ
 
 
 def slurm_job_of(name: str) -> str | None:
-    """The Slurm job in what `owner` returned, whichever start; None where it names none."""
+    """The Slurm job in a name that `owner` returned, without the number of its start; None without Slurm."""
     found = re.match(r"Slurm job (\S+), start ", name)
     return found[1] if found else None

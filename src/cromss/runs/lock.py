@@ -1,7 +1,7 @@
-"""One job per folder of a run: a lock that ends with the process that holds it, however it ends.
+"""A lock that allows one job per run folder, and is released whenever the process that holds it ends.
 
-The system keeps the lock, so a killed job leaves none behind, and no clock is asked. It is one of byte ranges, which
-network disks share between hosts and which processes that a run starts do not inherit. The file names who holds it.
+The operating system keeps it, so a killed job leaves no lock behind, and nothing depends on clocks. It locks a byte
+range: network disks share such locks between hosts, and child processes do not inherit them. The file names the holder.
 Hosts see each other's locks where their disk supports them; `cromss.runs.state` asks Slurm as well.
 """
 
@@ -21,7 +21,7 @@ from typing import IO
 from cromss.io.atomic import write_file
 from cromss.io.own_files import LinkError, open_own
 from cromss.io.plain import Limits, NotPlainError, printable, read_file
-from cromss.runs.job import announced, is_announced, owner, processes, rank, slurm_job, slurm_job_of, user
+from cromss.runs.job import is_child, mark_children, owner, processes, rank, slurm_job, slurm_job_of, user
 from cromss.runs.names import DECISION, LOCK, SUBMITTING, check_no_links
 from cromss.runs.record import read_record
 from cromss.runs.slurm import live_jobs
@@ -29,26 +29,26 @@ from cromss.runs.slurm import live_jobs
 log = logging.getLogger(__name__)
 
 _LONGEST_WAIT = 300.0
-"""Seconds that the other processes of a job wait for their first one to take the folder."""
+"""Seconds that the other processes of a job wait until their first one has locked the folder."""
 
 _LONGEST_END = 60.0
-"""Seconds that processes of one job may take to end one after the other, as may an earlier start of the job."""
+"""Seconds in which the processes of one job, or of its earlier start, may end one after the other."""
 
 _PROBING = 1.0
-"""Seconds in which the lock may seem to be taken by those who only look."""
+"""Seconds in which the lock may seem taken because another process only checks it."""
 
 _NAME = Limits(size=4096)
-"""Of what a lock's file says, and a decision."""
+"""Limits of the content of a lock file and of a decision."""
 
 _without_locks: set[Path] = set()
-"""Folders whose disk knows no locks, of which a warning has told."""
+"""Folders on disks without locks, for which a warning was logged."""
 
 _held: set[Path] = set()
-"""Folders that this process holds. To open a lock file once more and close it would give up the lock."""
+"""Folders that this process holds. Opening and closing a lock file again would release the lock."""
 
 
 class TakenError(ValueError):
-    """Another job works in this folder; the message names it."""
+    """Another job uses this folder; the message names the job."""
 
     def __init__(self, folder: Path, holder: str) -> None:
         self.holder = holder
@@ -60,62 +60,62 @@ class TakenError(ValueError):
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Holds a run's folder until the context ends; the further processes of a job do as their first one does.
+    """Locks a run's folder until the context ends; the other processes of a job follow the first one.
 
-    The first process alone decides whether the folder is free, and the others learn what it decided: two that each
-    looked for themselves could decide differently, and one of them would wait for the other in the process group.
+    Only the first process checks whether the folder is free, and the others read its decision: if each checked for
+    itself, they could disagree, and one of them would wait for the others in the process group.
 
     Args:
-        folder: It exists.
+        folder: An existing folder.
 
     Raises:
-        TakenError: Another job holds it, by its lock or by Slurm's list of jobs.
-        ValueError: This user may not write there, or the first process of the job never came.
-        SystemExit: In a further process that failed alone, with a code by which the scheduler ends the first one, too.
+        TakenError: Another job has it, according to the lock or to Slurm.
+        ValueError: This user may not write there, or the first process of the job did not start.
+        SystemExit: Only this process failed, and not the first one; the scheduler then ends that, too.
     """
     if rank():
-        with _following(folder):
+        with _follow_first_process(folder):
             yield
         return
     check_no_links(folder)
-    with _opened(folder) as file:
+    with _open_lock_file(folder) as file:
         try:
-            _take(file, folder)
+            _acquire(file, folder)
         except TakenError as taken:
-            _tell(folder, taken.holder)
+            _publish_decision(folder, taken.holder)
             raise
         _held.add(folder.resolve())
         _write(file, f"{owner()} of {user()}")
-        _tell(folder, "")
+        _publish_decision(folder, "")
         try:
-            with announced():
+            with mark_children():
                 yield
         finally:
             _write(file, "")
             _held.discard(folder.resolve())
 
 
-def _take(file: IO[str], folder: Path) -> None:
+def _acquire(file: IO[str], folder: Path) -> None:
     start, before = time.monotonic(), ""
-    while not _locked(file, folder):
-        before = _name(folder)
-        # `holder` takes a lock for a moment to see whether it is free. An earlier start of this job is being ended.
+    while not _try_lock(file, folder):
+        before = _holder_name(folder)
+        # `holder` takes the lock for a moment to check it, and an earlier start of this job may still be ending.
         is_own = slurm_job() is not None and slurm_job_of(before) == slurm_job()
         if time.monotonic() - start > (_LONGEST_END if is_own else _PROBING):
             raise TakenError(folder, before)
         time.sleep(0.1)
-    if (other := taken_by(folder)) is not None:
+    if (other := running_slurm_job(folder)) is not None:
         raise TakenError(folder, other)
 
 
-def _tell(folder: Path, taken: str) -> None:
-    """Tells the further processes of a job, which a scheduler has started, that it begins, or who has the folder."""
+def _publish_decision(folder: Path, taken: str) -> None:
+    """Writes for the other processes, which a scheduler started, that the job begins, or who has the folder."""
     if processes() > 1:
         write_file(folder / DECISION, f"{owner()}\n{taken}".encode())
 
 
-def taken_by(folder: Path) -> str | None:
-    """The Slurm job, not this one, that runs in a folder by its record, where the disk's locks cannot be relied on."""
+def running_slurm_job(folder: Path) -> str | None:
+    """Another Slurm job that runs in a folder according to its record, for disks without reliable locks."""
     record = read_record(folder)
     job = slurm_job_of(record.job) if record is not None and record.state == "running" else None
     if job is None or job == slurm_job() or record is None:
@@ -124,32 +124,32 @@ def taken_by(folder: Path) -> str | None:
 
 
 def holder(folder: Path) -> str | None:
-    """Who holds a run's folder, in words; None where nobody does, or where there is no such folder."""
+    """Name of the job that holds a run's folder; None if no job does, or if there is no such folder."""
     if folder.resolve() in _held:
         return owner()
     try:
         with open_own(folder / LOCK, "r+") as file:
-            # Taken for a moment, as Python cannot ask who holds it.
-            return None if _locked(file, folder) else _name(folder)
+            # Python cannot ask who holds a lock, so this takes it for a moment.
+            return None if _try_lock(file, folder) else _holder_name(folder)
     except (FileNotFoundError, NotADirectoryError, LinkError):
-        # Nobody holds a folder by a link: it is refused.
+        # A lock file that is a link is refused, so nobody holds it.
         return None
     except PermissionError:
-        # Of another user. The name is taken away at an orderly end, and says the truth but for killed jobs.
-        return _name(folder, "") or None
+        # It is another user's. The name is removed at a regular end, so it is wrong only for killed jobs.
+        return _holder_name(folder, "") or None
 
 
 @contextmanager
-def _following(folder: Path) -> Iterator[None]:
-    """Lets a further process of a job work as long as the first one holds the folder."""
-    if not is_announced():
+def _follow_first_process(folder: Path) -> Iterator[None]:
+    """Lets another process of a job work as long as the first one holds the folder."""
+    if not is_child():
         _wait_for_decision(folder)
     ended = threading.Event()
     threading.Thread(target=_watch, args=(folder, ended), daemon=True).start()
     try:
         yield
     except Exception as error:
-        if _first_stays(folder, True, threading.Event()):
+        if _wait_for_change(folder, True, threading.Event()):
             log.error("Process %d of %s failed alone: %s", rank(), owner(), error)
             raise SystemExit(1) from error
         raise
@@ -168,8 +168,8 @@ def _wait_for_decision(folder: Path) -> None:
             break
         if time.monotonic() > deadline:
             raise ValueError(
-                f"process {rank()} of {owner()} waited {_LONGEST_WAIT:.0f} s in {folder} for process 0, which never "
-                "came: see its log"
+                f"process {rank()} of {owner()} waited {_LONGEST_WAIT:.0f} s in {folder} for process 0, which did "
+                "not start: see its log"
             )
         time.sleep(0.2)
     if taken:
@@ -177,55 +177,55 @@ def _wait_for_decision(folder: Path) -> None:
 
 
 def _watch(folder: Path, ended: threading.Event) -> None:
-    """Ends this process where the first one has left, as it would wait for it in the process group for half an hour."""
+    """Ends this process when the first one has ended: it would wait half an hour for it in the process group."""
     while not ended.wait(1):
-        if not _first_is_there(folder) and not _first_stays(folder, False, ended):
-            log.error("Process %d of %s ends, since process 0 has left: see its log", rank(), owner())
-            # The main thread waits within torch, where no exception reaches it.
+        if not _first_holds_folder(folder) and not _wait_for_change(folder, False, ended):
+            log.error("Process %d of %s ends, since process 0 has ended: see its log", rank(), owner())
+            # The main thread is blocked inside torch, where no exception reaches it.
             os._exit(1)
 
 
-def _first_stays(folder: Path, is_there: bool, ended: threading.Event) -> bool:
-    """Whether the first process holds the folder, or not, as it does now until the time is up or an event comes."""
+def _wait_for_change(folder: Path, is_there: bool, ended: threading.Event) -> bool:
+    """Waits until the first process takes or leaves the folder, and returns whether it has it; or until `ended`."""
     deadline = time.monotonic() + _LONGEST_END
     while time.monotonic() < deadline:
-        if ended.wait(0.5) or _first_is_there(folder) != is_there:
+        if ended.wait(0.5) or _first_holds_folder(folder) != is_there:
             return not is_there
     return is_there
 
 
-def _first_is_there(folder: Path) -> bool:
-    """Whether this job's first process holds a folder; where the disk does not tell, it is taken to be there."""
+def _first_holds_folder(folder: Path) -> bool:
+    """Whether this job's first process holds a folder; where the disk has no locks, it is assumed to."""
     try:
-        if not _name(folder, "").startswith(f"{owner()} of "):
+        if not _holder_name(folder, "").startswith(f"{owner()} of "):
             return False
         with open_own(folder / LOCK, "r+") as file:
-            return not _locked(file, folder, without_locks=False)
+            return not _try_lock(file, folder, without_locks=False)
     except (OSError, LinkError):
         return True
 
 
-def _opened(folder: Path) -> IO[str]:
+def _open_lock_file(folder: Path) -> IO[str]:
     path = folder / LOCK
     try:
         return open_own(path, "a+")
     except PermissionError as error:
-        whose = f", which {_maker(path)} made," if path.exists() else ""
+        whose = f" (created by {_file_owner(path)})" if path.exists() else ""
         raise ValueError(
             f"{user()} may not write {path}{whose}: choose another folder (hydra.run.dir=…, of a sweep "
             "hydra.sweep.dir=…)"
         ) from error
 
 
-def _maker(path: Path) -> str:
+def _file_owner(path: Path) -> str:
     try:
         return path.owner()
     except KeyError:
         return f"user {path.stat().st_uid}"  # the system has no name for it
 
 
-def _locked(file: IO[str], folder: Path, without_locks: bool = True) -> bool:
-    """Whether the lock could be taken; `without_locks` where the disk knows none."""
+def _try_lock(file: IO[str], folder: Path, without_locks: bool = True) -> bool:
+    """Whether the lock could be taken; `without_locks` where the disk does not support locks."""
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except (BlockingIOError, PermissionError):
@@ -255,8 +255,8 @@ def _write(file: IO[str], text: str) -> None:
     file.flush()
 
 
-def _name(folder: Path, unknown: str = "another job") -> str:
-    # By a handle of its own: this process holds no lock here that closing it could give up.
+def _holder_name(folder: Path, unknown: str = "another job") -> str:
+    # This process holds no lock here that closing this handle could release.
     try:
         text = read_file(folder / LOCK, _NAME).decode(errors="replace").strip()
     except NotPlainError:
@@ -265,16 +265,16 @@ def _name(folder: Path, unknown: str = "another job") -> str:
 
 
 @contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Waits until no other launcher hands over jobs of a sweep, and keeps them waiting until the context ends.
+def submission_lock(folder: Path) -> Iterator[None]:
+    """Waits until no other launcher submits jobs of a sweep, and makes others wait until the context ends.
 
     Args:
-        folder: The sweep's; it exists.
+        folder: The existing folder of the sweep.
 
     Raises:
         OSError: It cannot be written.
     """
-    # Not by filelock, which refuses network disks without locks: there a sweep is submitted with a warning.
+    # filelock refuses network disks without locks; here, a sweep is submitted there, with a warning.
     with open_own(folder / SUBMITTING) as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX)

@@ -15,12 +15,12 @@ from cromss.io.plain import Limits, NotPlainError, read_file, shown
 from cromss.runs.files import printable_values
 
 LIMITS = Limits(size=32 * 2**20, values=2_000_000, text=200)
-"""Of the whole file, its cells, and the names of metrics. Ten thousand epochs of a hundred metrics are within."""
+"""Limits of the file, its cells and the names of metrics: ten thousand epochs of a hundred metrics fit."""
 
 _MOST_ROWS = 100_000
 _MOST_COLUMNS = 10_000
 _LARGEST = 1e100
-"""Of a value: what float32 can hold, with room for its square."""
+"""Largest value: what float32 can hold, with room for its square."""
 
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4})?|[+-]?(?:nan|inf)", re.ASCII)
 _WHOLE = re.compile(r"\d{1,9}", re.ASCII)
@@ -31,10 +31,10 @@ class MetricsTable:
     """The rows of a `metrics.csv`.
 
     Attributes:
-        names: Of the metrics, without ``epoch`` and ``step``; distinct.
+        names: Names of the metrics, without ``epoch`` and ``step``; distinct.
         epochs: One per row, rising, counted from 0.
         steps: One per row; None where a row has none.
-        rows: Metric -> value of each row, of those metrics that it has. NaN and infinity are values.
+        rows: Metric -> value, for each row; metrics without a value are left out. NaN and infinity are values.
     """
 
     names: Sequence[str]
@@ -51,7 +51,7 @@ def read_metrics_table(path: Path) -> MetricsTable:
         OSError: It cannot be read.
     """
     content = read_file(path, LIMITS)
-    # Before it is parsed, which takes longer than to count.
+    # Checked first, as parsing takes longer than counting.
     if content.count(b"\n") > _MOST_ROWS or content.count(b",") > LIMITS.values:
         raise NotPlainError(f"it has more than {_MOST_ROWS} rows, or more than {LIMITS.values} values")
     try:
@@ -71,8 +71,8 @@ def read_metrics_table(path: Path) -> MetricsTable:
     if any(later <= earlier for earlier, later in pairwise(epochs)):
         raise NotPlainError("its epochs do not rise")
     steps = [_whole("step", cell) if cell else None for cell in columns.get("step", [""] * len(lines))]
-    places = [(place, name) for place, name in enumerate(header) if name not in ("epoch", "step")]
-    rows = [{name: _number(name, line[place]) for place, name in places if line[place]} for line in lines]
+    columns = [(column, name) for column, name in enumerate(header) if name not in ("epoch", "step")]
+    rows = [{name: _number(name, line[column]) for column, name in columns if line[column]} for line in lines]
     return MetricsTable(names, epochs, steps, rows)
 
 

@@ -1,4 +1,4 @@
-"""What the files in the folder of a run, and of a sweep, are called; and that none of them is a link to elsewhere."""
+"""Names of the files in the folder of a run and of a sweep, and a check that none of them is a symbolic link."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from cromss.io.own_files import LinkError
 
 CHECKPOINTS = "checkpoints"
 LAST = "last.ckpt"
-"""Among the checkpoints, the one from which the run resumes."""
+"""The checkpoint from which the run resumes."""
 
 BEST = "best.ckpt"
-"""Among the checkpoints, that of the best epoch so far."""
+"""The checkpoint of the best epoch so far."""
 
 CONFIG = "config.yaml"
 """The resolved config."""
 
 DECISION = ".decision"
-"""What the first process of a job decided for all: whether they begin, or who has the folder."""
+"""The decision of the first process of a job for all: whether they begin, or who has the folder."""
 
 HYDRA = ".hydra"
 """The config as Hydra composed it."""
 
 LOCK = ".lock"
-"""Held and named by the job that writes the folder."""
+"""Lock file of the job that writes the folder, with the name of that job."""
 
 METRICS = "metrics.csv"
 """One row per epoch."""
@@ -32,47 +32,47 @@ PANELS = "panels"
 """Pictures of a few patches during the training."""
 
 PATCHES = "patches.npz"
-"""Among the pictures, the pixels of the last one."""
+"""The pixels of the last picture."""
 
 PREDICTIONS = "predictions"
 RECORD = "run.json"
-"""What became of the run."""
+"""The record of the run: its state and its score."""
 
 RESULTS = "results.json"
-"""What a test found."""
+"""The results of a test."""
 
 SUBMITTED = "submitted.json"
 """The job that a launcher handed the run to."""
 
 SEARCHING = ".searching"
-"""In the folder of a search, held by the process that is at work on it."""
+"""Lock file in the folder of a search."""
 
 SUBMITTING = ".submitting"
-"""In the folder of a sweep, held by the launcher that hands over its runs."""
+"""Lock file in the folder of a sweep, held while its runs are submitted."""
 
 SUMMARY = "summary.json"
-"""What a training reached, written when it is done."""
+"""The summary of a finished training."""
 
 SWEEP = "sweep.json"
-"""In the folder of a sweep, the runs that it consists of."""
+"""The list of runs, in the folder of a sweep."""
 
 SWEEP_CONFIG = "multirun.yaml"
-"""In the folder of a sweep, its config as Hydra composed it."""
+"""The config as Hydra composed it, in the folder of a sweep."""
 
 WANDB_ID = "wandb-id.txt"
 """The id of the run on W&B."""
 
 
 def check_no_links(folder: Path) -> None:
-    """Looks at everything in the folder of a run or sweep that a program writes by a name that is known before.
+    """Checks all files and folders of fixed names that a program writes in the folder of a run or sweep.
 
     The folder itself may be a link, as may what W&B keeps below a folder of its own.
 
     Args:
-        folder: It need not exist.
+        folder: A folder, which need not exist.
 
     Raises:
-        LinkError: A file or folder in it is a link.
+        LinkError: A file or folder in it is a symbolic link.
         OSError: It cannot be read.
     """
     for level in (folder, *(folder / name for name in (CHECKPOINTS, HYDRA, PANELS, PREDICTIONS))):

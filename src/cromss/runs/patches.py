@@ -28,13 +28,13 @@ FORMAT = 1
 _AXES = {"image": 4, "classes": 3, "weight": 3}
 
 _LIMITS = Limits(size=32 * 2**20)
-"""Of the file as it lies on the disk."""
+"""Largest size of the file, bytes."""
 
 _PIXELS = 96 * 2**20
 """Bytes of all arrays together: thirty patches of 512 x 512 pixels in a dozen columns."""
 
 _HEAD = 2**20
-"""Bytes of the description."""
+"""Most bytes of the description."""
 
 _MOST_ENTRIES = 64
 _END_OF_ARCHIVE = struct.Struct("<4s4H2IH")
@@ -66,12 +66,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Patches:
-    """The last picture of a run, in pixels.
+    """The pixels of the last picture of a run.
 
     Attributes:
         epoch: When it was drawn, counted from 0.
         locations: Name of each patch's location in its source.
-        columns: All with as many patches as `locations`, of one size.
+        columns: Each has as many patches as `locations`, all of one size.
     """
 
     epoch: int
@@ -104,7 +104,7 @@ def write_patches(folder: Path, patches: Patches) -> None:
 def read_patches(folder: Path) -> Patches | None:
     """Reads `PATCHES` of a folder; None where there is none.
 
-    The sizes that the archive claims are looked at before anything is decompressed, and no more than that is.
+    The sizes that the archive states are checked before anything is decompressed, and limit what is.
 
     Raises:
         ValueError: It is damaged, too large, or of another version.
@@ -138,7 +138,7 @@ def _patches(content: bytes) -> Patches:
 
 
 def _entries(content: bytes) -> dict[str, zipfile.ZipInfo]:
-    """Name without suffix -> entry of the archive, of which none has been read yet."""
+    """Name without suffix -> entry of the archive; no entry is read."""
     end = content[-_END_OF_ARCHIVE.size :]
     if len(end) < _END_OF_ARCHIVE.size or not end.startswith(b"PK\5\6"):
         raise NotPlainError("it is no archive as this program writes it")
@@ -165,7 +165,7 @@ def _decompressed(content: bytes, entries: dict[str, zipfile.ZipInfo], name: str
         raise NotPlainError(f"{name} has {entry.file_size} bytes, more than the {most} that are read")
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive, archive.open(entry) as file:
-            # No more than the size that it claims, of which zipfile makes sure.
+            # zipfile makes sure that this is no more than the size in the header.
             return file.read(entry.file_size)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError, OSError) as error:
         raise NotPlainError(f"{name} is damaged: {error}") from error
@@ -181,7 +181,7 @@ def _array(data: bytes, kind: bytes) -> tuple[int, tuple[int, ...], bytes]:
 
 
 def _text(data: bytes) -> bytes:
-    """The UTF-8 of a text that NumPy wrote as an array without axes."""
+    """The UTF-8 bytes of a text that NumPy wrote as an array without axes."""
     length, shape, values = _array(data, b"<U")
     if shape or len(values) != 4 * length:
         raise NotPlainError("its description is damaged")

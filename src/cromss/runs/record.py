@@ -1,4 +1,4 @@
-"""What a run says of itself in `run.json`, and when that answers for a run."""
+"""The record of a run, `run.json`, and whether a finished one makes a new run unnecessary."""
 
 from __future__ import annotations
 
@@ -30,26 +30,26 @@ FORMAT = 1
 
 
 class RunRecord(Record):
-    """What a run says of itself.
+    """The state and the score of a run.
 
     Attributes:
         state: ``"running"`` from its start; then ``"done"``, ``"failed"``, ``"preempted"`` by a scheduler, or
             ``"stopped"`` by Ctrl-C. A killed run leaves ``"running"`` behind.
-        name: Of the run, as on W&B.
-        overrides: From the command line, without credentials.
+        name: Name of the run, as on W&B.
+        overrides: Overrides of the command line, without credentials.
         choices: Group -> chosen option.
         config_hash: See `cromss.runs.identity.config_hash`.
         identity: See `cromss.runs.identity.identity`.
-        epochs: Asked for.
+        epochs: Epochs that were asked for.
         seed: The run's seed.
-        git_commit: Of the code.
-        job: Who ran it, see `cromss.runs.job.owner`.
-        host: Where.
-        user: Whose it is.
-        started: ISO 8601, in UTC; for people to read, nothing is decided by it.
+        git_commit: Commit of the code.
+        job: Job that ran it, see `cromss.runs.job.owner`.
+        host: Machine that ran it.
+        user: Its user.
+        started: ISO 8601, in UTC; only for people to read.
         monitor: The metric that the score is the best value of.
         ended: Like `started`; None before.
-        score: What a sweeper is told; None before the end, and where nothing was measured.
+        score: The score for a sweeper; None before the end, and where nothing was measured.
         error: Last line of the error that it failed with.
     """
 
@@ -72,11 +72,11 @@ class RunRecord(Record):
     error: Text | None = None
 
     def save(self, folder: Path) -> None:
-        """Writes it as a whole; OSError where it cannot be written."""
+        """Writes it atomically; OSError where it cannot be written."""
         write_file(folder / RECORD, json.dumps({"format": FORMAT, **self.model_dump()}, indent=1).encode())
 
     def ended_as(self, state: str, score: float | None = None, error: str | None = None) -> RunRecord:
-        """The record of the end; of an error its last line is kept, without credentials."""
+        """The record at the end, with the last line of the error, without credentials."""
         lines = redact(error or "").strip().splitlines()
         last = printable(lines[-1].strip())[:1000] if lines else None
         known = score if score is not None and math.isfinite(score) else None
@@ -99,7 +99,7 @@ def load_record(path: Path) -> RunRecord:
 
 
 def read_record(folder: Path) -> RunRecord | None:
-    """The record in a run's folder; None where there is none, or a damaged one, of which a warning tells."""
+    """The record in a run's folder; None where there is none, or, with a warning, a damaged one."""
     path = folder / RECORD
     try:
         return load_record(path)
@@ -110,15 +110,15 @@ def read_record(folder: Path) -> RunRecord | None:
         return None
 
 
-def begin(
+def new_record(
     folder: Path, config: Mapping[str, Any], *, overrides: Sequence[str], choices: Mapping[str, str]
 ) -> RunRecord:
     """The record of a run that begins now.
 
     Args:
-        folder: The run's.
-        config: Resolved.
-        overrides: What the command line said.
+        folder: Folder of the run.
+        config: The resolved config.
+        overrides: Overrides of the command line.
         choices: Group -> chosen option.
     """
     return RunRecord(
@@ -139,12 +139,12 @@ def begin(
     )
 
 
-def finished(folder: Path, config: Mapping[str, Any]) -> RunRecord | None:
-    """The record of a run that has done in this folder what is asked for; None where there is something to do.
+def finished_record(folder: Path, config: Mapping[str, Any]) -> RunRecord | None:
+    """The record of a finished run in this folder with the same settings; None where there is something to do.
 
     Args:
-        folder: The run's.
-        config: Resolved, what is asked for.
+        folder: Folder of the run.
+        config: The resolved config that is asked for.
     """
     record = read_record(folder)
     if record is None or record.state != "done" or not _is_same(folder, record, config):
@@ -153,23 +153,23 @@ def finished(folder: Path, config: Mapping[str, Any]) -> RunRecord | None:
 
 
 def _is_same(folder: Path, record: RunRecord, config: Mapping[str, Any]) -> bool:
-    """Whether a record is of a run like the one that is asked for."""
+    """Whether a record belongs to a run with the settings that are asked for."""
     asked = identity(config)
     if record.identity == asked:
         return True
     try:
-        # Another version computed the digits of other names.
+        # An earlier version computed the identity with other key names.
         return identity(read_config(folder / CONFIG)) == asked
     except (OSError, NotPlainError):
         return False
 
 
 def check_free(folder: Path, config: Mapping[str, Any]) -> None:
-    """Refuses a folder that holds what another run has found, as two would be mixed there.
+    """Refuses a folder that holds the results of another run, as the two would be mixed.
 
     Args:
-        folder: The run's.
-        config: Resolved, what is asked for.
+        folder: Folder of the run.
+        config: The resolved config that is asked for.
 
     Raises:
         ValueError: The message names the folder and the cure.

@@ -1,4 +1,4 @@
-"""Notes in a run's folder that the run begins, and how it ended."""
+"""Records in a run's folder that the run begins, and how it ended."""
 
 from __future__ import annotations
 
@@ -19,75 +19,75 @@ log = logging.getLogger(__name__)
 
 
 class Recording:
-    """What a run adds to its record.
+    """The record of a run under way.
 
     Args:
-        begun: The record of its beginning.
+        begun: The record of its start.
         save: Writes a record.
-        take: Called once it is known that what is in the folder from now on is of this run.
+        on_begin: Called as soon as the folder belongs to this run.
 
     Attributes:
-        score: What a sweeper is told; NaN before it is known.
-        has_begun: Whether the folder is of this run; before, a run that is refused leaves it as it was.
+        score: The score for a sweeper; NaN before it is known.
+        has_begun: Whether the folder belongs to this run; a run that is refused before leaves it unchanged.
     """
 
-    def __init__(self, begun: RunRecord, save: Callable[[RunRecord], None], take: Callable[[], None]) -> None:
+    def __init__(self, begun: RunRecord, save: Callable[[RunRecord], None], on_begin: Callable[[], None]) -> None:
         self.score = math.nan
         self.has_begun = False
-        self._begun, self._save, self._take = begun, save, take
+        self._begun, self._save, self._on_begin = begun, save, on_begin
 
-    def begins(self) -> None:
-        """Notes that all checks have passed, and that what was in the folder before will change."""
+    def mark_begun(self) -> None:
+        """Records that all checks have passed, and that this run changes the folder from now on."""
         self.has_begun = True
         self._save(self._begun)
-        self._take()
+        self._on_begin()
 
 
 @contextmanager
-def recorded(begun: RunRecord, folder: Path, take: Callable[[], None] = lambda: None) -> Iterator[Recording]:
-    """Notes that a run begins, and how it ends; the first process of a job does so for all.
+def recorded(begun: RunRecord, folder: Path, on_begin: Callable[[], None] = lambda: None) -> Iterator[Recording]:
+    """Records that a run begins, and how it ends; the first process of a job does so for all.
 
-    A run that is refused leaves the record of a finished run, and that of any other one, as it was.
+    A run that is refused leaves the record of a finished run, or of another run, unchanged.
 
     Args:
-        begun: See `begin`.
-        folder: The run's.
-        take: See `Recording`.
+        begun: See `new_record`.
+        folder: Folder of the run.
+        on_begin: See `Recording`.
 
     Raises:
-        OSError: Its folder cannot be written, before anything else is done.
+        OSError: The folder cannot be written; nothing else has been done by then.
     """
     save: Callable[[RunRecord], None] = (lambda record: None) if rank() else (lambda record: record.save(folder))
-    recording = Recording(begun, save, take)
-    if not _is_of_another(folder, begun):
+    recording = Recording(begun, save, on_begin)
+    if not _holds_other_run(folder, begun):
         save(begun)
-        take()
+        on_begin()
         recording.has_begun = True
     try:
         yield recording
     except BaseException as error:
         if not recording.has_begun:
             raise
-        state, said = ending(error)
+        state, said = end_state(error)
         try:
             save(begun.ended_as(state, error=said))
         except OSError as unwritten:
-            # What ended the run matters more, and a run that says nothing counts as interrupted.
-            log.warning("How the run ended could not be noted: %s", unwritten)
+            # The first error matters more, and a run without a record of its end counts as interrupted.
+            log.warning("The end of the run could not be recorded: %s", unwritten)
         raise
     save(begun.ended_as("done", recording.score))
 
 
-def _is_of_another(folder: Path, begun: RunRecord) -> bool:
-    """Whether what lies in a folder says more than that an earlier start of this run came to nothing."""
+def _holds_other_run(folder: Path, begun: RunRecord) -> bool:
+    """Whether a folder holds a finished run, or another run, and not just a failed start of this one."""
     record = read_record(folder)
     if record is not None:
         return record.state == "done" or record.identity != begun.identity
     return (folder / RECORD).exists() or (folder / CONFIG).exists()
 
 
-def ending(error: BaseException) -> tuple[str, str | None]:
-    """The state that an exception ends a run in, and what there is to say."""
+def end_state(error: BaseException) -> tuple[str, str | None]:
+    """The state of a run that an exception ended, and the error message, if any."""
     if isinstance(error, KeyboardInterrupt) or (isinstance(error, SystemExit) and error.code == 128 + signal.SIGINT):
         return "stopped", None
     if isinstance(error, SystemExit):

@@ -1,4 +1,4 @@
-"""The one reader of `results.json`, in which a test leaves what it found; `cromss.trainer.results` writes it."""
+"""The one reader of `results.json`, the results of a test; `cromss.trainer.results` writes it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FORMAT = 1
 """Version of the layout of `results.json`."""
 
 LIMITS = Limits(size=2**22, values=250_000, text=2**16)
-"""Enough for the confusion matrices of three branches of 255 classes."""
+"""Limits: enough for the confusion matrices of three branches with 255 classes."""
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
@@ -78,7 +78,7 @@ class BranchScores(Record):
 
 
 class RunSettings(Record):
-    """What was run, in the few settings that people compare runs by; see `settings_of`."""
+    """The few settings by which people compare runs; see `settings_of`."""
 
     row: RepeatedRow | None
     dataset: Text

@@ -1,4 +1,4 @@
-"""What Slurm knows of jobs, by the commands that every cluster has; accounting is not needed."""
+"""The state of Slurm jobs, from the commands that every cluster has; accounting is not needed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 COMMANDS = ("sbatch", "srun", "squeue", "scontrol", "sinfo")
 
 _COLUMNS = 3
-"""Of what `live_jobs` asks for."""
+"""Columns that `live_jobs` asks for."""
 
-_PATIENCE = 60
+_TIMEOUT_S = 60
 """Seconds that a command may take: a busy controller answers late."""
 
 
@@ -33,13 +33,13 @@ def live_jobs(jobs: Collection[str]) -> dict[str, str] | None:
         jobs: Ids such as ``"17"``, or of an array ``"17_3"``.
 
     Returns:
-        Id -> Slurm's words for its state, as ``"RUNNING"`` or ``"PENDING (Resources)"``, of those that have not ended;
+        Id -> its state in Slurm, such as ``"RUNNING"`` or ``"PENDING (Resources)"``, of those that have not ended;
         None where Slurm does not answer.
     """
     if not jobs:
         return {}
-    # All and not these alone: asked for a job that it has forgotten, squeue ends with an error.
-    said = _said(["squeue", "--noheader", "--array", "--format=%i|%T|%r"])
+    # This lists all jobs: squeue fails if it is asked for a job that it does not know any more.
+    said = _output_of(["squeue", "--noheader", "--array", "--format=%i|%T|%r"])
     if said is None:
         return None
     rows = (line.strip().split("|", 2) for line in said.splitlines() if line.count("|") >= _COLUMNS - 1)
@@ -48,7 +48,7 @@ def live_jobs(jobs: Collection[str]) -> dict[str, str] | None:
 
 def partitions() -> dict[str, float] | None:
     """The partitions, each with its time limit in minutes; None where Slurm does not answer."""
-    said = _said(["sinfo", "--noheader", "--format=%R|%l"])
+    said = _output_of(["sinfo", "--noheader", "--format=%R|%l"])
     if said is None:
         return None
     return {name: minutes(limit) for name, _, limit in (line.strip().partition("|") for line in said.splitlines())}
@@ -57,13 +57,13 @@ def partitions() -> dict[str, float] | None:
 def default_partition() -> str | None:
     """The partition that jobs go to where none is named; None where there is none, or Slurm does not answer."""
     starred = [
-        name.strip() for name in (_said(["sinfo", "--noheader", "--format=%P"]) or "").split() if name[-1] == "*"
+        name.strip() for name in (_output_of(["sinfo", "--noheader", "--format=%P"]) or "").split() if name[-1] == "*"
     ]
     return starred[0].rstrip("*") if starred else None
 
 
 def minutes(limit: str) -> float:
-    """A time limit as Slurm shows it, ``[days-]hours:minutes:seconds`` or less of it, in minutes; else infinity."""
+    """A time limit in minutes, from ``[days-]hours:minutes:seconds`` or its shorter forms; else infinity."""
     found = re.fullmatch(r"(?:(?P<d>\d+)-)?(?:(?P<h>\d+):)?(?P<m>\d+):(?P<s>\d+)", limit.strip())
     if not found:
         return math.inf
@@ -72,20 +72,20 @@ def minutes(limit: str) -> float:
 
 
 def rename(job: str, name: str) -> None:
-    """Shows a job by another name in the queue; one that has ended by now keeps its own."""
-    _said(["scontrol", "update", f"JobId={job}", f"JobName={name}"])
+    """Renames a job in the queue; a job that has already ended keeps its name."""
+    _output_of(["scontrol", "update", f"JobId={job}", f"JobName={name}"])
 
 
 @cache
-def _is_there(command: str) -> bool:
+def _is_installed(command: str) -> bool:
     return shutil.which(command) is not None
 
 
-def _said(command: Sequence[str]) -> str | None:
-    if not _is_there(command[0]):
+def _output_of(command: Sequence[str]) -> str | None:
+    if not _is_installed(command[0]):
         return None
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_PATIENCE)
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=_TIMEOUT_S)
     except (subprocess.SubprocessError, OSError) as error:
         log.debug("%s: %s %s", " ".join(command), error, getattr(error, "stderr", ""))
         return None

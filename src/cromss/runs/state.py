@@ -1,4 +1,4 @@
-"""What became of the runs of a sweep, from their folders and from Slurm."""
+"""The state of the runs of a sweep, from their folders and from Slurm."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from cromss.runs.submitted import Submitted, read_submitted
 
 @dataclass(frozen=True)
 class RunState:
-    """What became of a run.
+    """The state of a run.
 
     Attributes:
         state: ``"done"``, ``"running"``, ``"queued"``, ``"failed"``, ``"interrupted"`` (killed, preempted or stopped,
             and no job resumes it), ``"unknown"`` (Slurm has it and does not answer) or ``"missing"``.
-        detail: Score, job or last error line, in words.
-        record: What the run says of itself.
+        detail: Score, job or last error line, as text.
+        record: The record of the run.
     """
 
     state: str
@@ -33,15 +33,15 @@ class RunState:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether a second job would come in its way."""
+        """Whether a second job must not start in its folder."""
         return self.state in ("running", "queued", "unknown")
 
 
 def states_of(folders: Sequence[Path]) -> list[RunState]:
-    """What became of runs; Slurm is asked once for all of them.
+    """The states of runs; Slurm is asked once for all of them.
 
     Args:
-        folders: Those of the runs; one that does not exist is missing.
+        folders: Folders of the runs; a run without a folder is missing.
     """
     submitted = {folder: read_submitted(folder) for folder in folders}
     records = {folder: read_record(folder) for folder in folders}
@@ -68,13 +68,13 @@ def _state(
     if submitted is not None and not submitted.is_slurm and _is_starting(submitted):
         return RunState("queued", f"process {submitted.job}", record)
     if record is None:
-        words = None if submitted is None else submitted.last_words()
-        # Handed over and gone without a word of its own: out of memory, cancelled, its node lost.
-        return RunState("missing" if submitted is None else "interrupted", words or "", None)
+        last_line = None if submitted is None else submitted.last_log_line()
+        # It was submitted and ended without a record: out of memory, cancelled, or its node was lost.
+        return RunState("missing" if submitted is None else "interrupted", last_line or "", None)
     if record.state == "failed":
         return RunState("failed", record.error or "", record)
-    words = submitted.last_words() if submitted is not None and record.state == "running" else None
-    return RunState("interrupted", words or {"running": "killed"}.get(record.state, record.state), record)
+    last_line = submitted.last_log_line() if submitted is not None and record.state == "running" else None
+    return RunState("interrupted", last_line or {"running": "killed"}.get(record.state, record.state), record)
 
 
 def _slurm_id(submitted: Submitted | None) -> str | None:
@@ -82,13 +82,13 @@ def _slurm_id(submitted: Submitted | None) -> str | None:
 
 
 def _is_starting(submitted: Submitted) -> bool:
-    """Whether the process that a local launcher started is there, and has not taken its folder yet."""
+    """Whether the process of a local launcher is running, and has not locked its folder yet."""
     if submitted.host != platform.node():
         return False
     try:
         os.kill(int(submitted.job), 0)
         command = Path(f"/proc/{submitted.job}/cmdline")
-        # The number may have gone to another program.
+        # Another program may have got the number in the meantime.
         return b"submitit" in command.read_bytes() if command.exists() else True
     except (ProcessLookupError, PermissionError, OverflowError, ValueError):
         return False  # also a number that no process can have

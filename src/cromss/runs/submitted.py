@@ -1,4 +1,4 @@
-"""The job that a launcher handed a run to, in `submitted.json`."""
+"""The job to which a launcher submitted a run, in `submitted.json`."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from cromss.runs.names import SUBMITTED
 log = logging.getLogger(__name__)
 
 _TAIL = 2**16
-"""Bytes of a job's log that are looked at for its last line."""
+"""Bytes at the end of a job's log that are searched for its last line."""
 
 
 class Submitted(Record):
-    """A job that was handed over.
+    """A job that was submitted.
 
     Attributes:
-        job: Of Slurm, its id, such as ``"17"`` or ``"17_3"``; of a local launcher the number of the process.
-        host: From which it was handed over.
-        is_slurm: Whether Slurm has it.
+        job: Slurm id, such as ``"17"`` or ``"17_3"``; for a local launcher the process id.
+        host: Machine that submitted it.
+        is_slurm: Whether it is a job of Slurm.
         log: File of the job's standard error.
     """
 
@@ -37,31 +37,31 @@ class Submitted(Record):
     log: PathText
 
     def save(self, folder: Path) -> None:
-        """Writes it into a run's folder, which is made."""
+        """Writes it into a run's folder, which is created."""
         folder.mkdir(parents=True, exist_ok=True)
         write_file(folder / SUBMITTED, json.dumps(self.model_dump()).encode())
 
-    def last_words(self) -> str | None:
-        """The last line of its log, as Slurm's on why it was ended; None where there is none."""
+    def last_log_line(self) -> str | None:
+        """The last line of its log, e.g. Slurm's reason for ending it; None where there is none."""
         return last_line(Path(self.log))
 
 
 def read_submitted(folder: Path) -> Submitted | None:
-    """The job that a run was handed to; None where there is none, or a damaged note, of which a warning tells."""
+    """The job of a run; None where there is none, or, with a warning, where the file is damaged."""
     path = folder / SUBMITTED
     try:
         return read_json_record(path, Submitted)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        log.warning("%s cannot be read (%s): taken for a run that was never handed over", path, error)
+        log.warning("%s cannot be read (%s): taken for a run that was never submitted", path, error)
         return None
 
 
 def last_line(path: Path) -> str | None:
     """The last line of a log that is not blank, printable; None where there is none.
 
-    Of a long log the end alone is read; a file that is not regular counts as none.
+    Only the end of a long log is read; None, too, where the file is not a regular file.
     """
     if not path.is_file():
         return None

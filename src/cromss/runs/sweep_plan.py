@@ -24,8 +24,8 @@ class PlannedEntry(Record):
     """One run of a sweep.
 
     Attributes:
-        folder: Relative to the sweep's, or elsewhere.
-        overrides: Of the run, without credentials.
+        folder: Path relative to the folder of the sweep, or an absolute one.
+        overrides: Overrides of the run, without credentials.
     """
 
     folder: PathText

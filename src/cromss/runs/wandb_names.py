@@ -1,4 +1,4 @@
-"""What W&B is told of a run: names of a length that it takes, and whether there is a key for it."""
+"""Names of runs that are short enough for W&B, and whether there is an API key for it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from urllib.parse import urlparse
 
 
 def has_api_key() -> bool:
-    """Whether W&B finds a key where `wandb login` puts it, or in the environment; nobody is asked for one.
+    """Whether there is an API key where `wandb login` stores it, or in the environment; the user is not asked for one.
 
     Raises:
-        ValueError: The file of keys is damaged.
+        ValueError: The netrc file is damaged.
     """
     if os.environ.get("WANDB_API_KEY"):
         return True
@@ -26,5 +26,5 @@ def has_api_key() -> bool:
 
 
 def shortened(name: str) -> str:
-    """A name of a run or group as W&B takes it, of 128 characters at most; longer ones end in a hash of the whole."""
+    """A name of a run or group with at most 128 characters, as W&B needs; a longer one is cut and ends in a hash."""
     return name if len(name) <= 128 else f"{name[:119]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -1,1 +1,1 @@
-"""Searches for settings: Optuna proposes, runs answer, and a study on disk remembers."""
+"""Searches for settings: Optuna proposes them, runs return scores, and a study on disk stores both."""

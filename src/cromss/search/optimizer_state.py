@@ -1,4 +1,4 @@
-"""What the sampler cmaes remembers in a study: Optuna keeps it as a pickle, which may run code where it is loaded."""
+"""The state of the sampler cmaes in a study: Optuna stores it as a pickle, which can run code when it is loaded."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ _STATE = {
     ("numpy", "ndarray"),
     *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
 }
-"""All that the state of an optimiser consists of beside plain values."""
+"""The only classes and functions in the state of an optimiser."""
 
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _STATE:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is refused, since it may run anything")
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is refused, as it could run any code")
         return super().find_class(module, name)
 
 
 def check_state(content: bytes) -> None:
-    """Makes sure that a pickle holds the state of an optimiser alone, before Optuna loads it.
+    """Checks that a pickle holds nothing but the state of an optimiser, before Optuna loads it.
 
     Raises:
         ValueError: It names something else, or is damaged.

@@ -1,7 +1,7 @@
-"""A search that can be killed at any time: the same command does what is left of it.
+"""A search that can be killed at any time: the same command runs the trials that are left.
 
-All that it knows is in the study. A trial that was under way then comes first, with the same settings, so that its run
-resumes in its folder; and what is proposed next depends on the trials so far alone, not on how often the search began.
+Its whole state is in the study. A trial that was under way is then run first, with the same settings, so that its run
+resumes in its folder; and the next proposals depend only on the trials so far, not on how often the search was started.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from cromss.config.instantiation import instantiate
 from cromss.io.atomic import write_file
 from cromss.runs.state import states_of
 from cromss.search.space import Space
-from cromss.search.study import alone, open_study, told
+from cromss.search.study import ended_trials, open_study, search_lock
 from cromss.sweep.plan import plan
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ RESULTS = "optimization_results.yaml"
 
 @dataclass(frozen=True)
 class _Proposal:
-    """A trial: its number in the study, and key of a setting -> value."""
+    """A proposed trial: its number in the study, and its settings as key -> value."""
 
     number: int
     params: Mapping[str, Any]
@@ -45,17 +45,17 @@ class OptunaSearch:
     """Proposes settings and learns from their scores.
 
     Args:
-        launcher: Hydra's, set up; it runs a batch.
+        launcher: Hydra's launcher, set up; it runs a batch.
         sampler: Config of an Optuna sampler that takes a ``seed``.
         direction: ``"minimize"`` or ``"maximize"`` the score.
-        storage: URL of the database that the study is in.
-        study_name: Its name there.
-        n_trials: Trials in all, those of earlier starts among them, and those that failed.
+        storage: URL of the database of the study.
+        study_name: Name of the study there.
+        n_trials: Trials in all, including those of earlier starts and those that failed.
         n_jobs: Trials of a batch, which are proposed together and may run at once.
-        failures_in_a_row: So many failed trials end the search.
-        poll_s: Seconds between two looks at runs that others are at work on.
+        failures_in_a_row: Number of failed trials in a row that ends the search.
+        poll_s: Seconds between two checks of runs that other jobs work on.
 
-    `cromss.config.launcher.check_sweeper` has looked at all of these.
+    `cromss.config.launcher.check_sweeper` has checked all of these.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class OptunaSearch:
         self.poll_s = poll_s
 
     def run(self, space: Space, shared: Sequence[str], folder: Path) -> None:
-        """Runs the trials that are missing, and writes down the best.
+        """Runs the missing trials, and saves the best.
 
         Args:
             space: See `read_space`.
@@ -88,16 +88,16 @@ class OptunaSearch:
                 all did.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        with alone(folder):
+        with search_lock(folder):
             study = open_study(self.storage, self.study_name, self.direction, space)
-            log.info("%d of %d trials are done (%s)", len(told(study)), self.n_trials, self.storage)
-            cut_off = _cut_off(study, space)
-            if cut_off:
-                log.info("%d trials were under way when the search ended: they come first", len(cut_off))
+            log.info("%d of %d trials are done (%s)", len(ended_trials(study)), self.n_trials, self.storage)
+            unfinished = _unfinished_trials(study, space)
+            if unfinished:
+                log.info("%d trials were under way when the search ended: they are run first", len(unfinished))
             failures = 0
-            while (left := self.n_trials - len(told(study))) > 0:
+            while (left := self.n_trials - len(ended_trials(study))) > 0:
                 size = min(left, self.n_jobs)
-                batch, cut_off = cut_off[:size], cut_off[size:]
+                batch, unfinished = unfinished[:size], unfinished[size:]
                 study.sampler = self._sampler(study)
                 again = len(batch)
                 asked = (study.ask(space) for _ in range(size - again))
@@ -109,35 +109,35 @@ class OptunaSearch:
                     if failures == self.failures_in_a_row:
                         raise UserError(
                             f"{failures} trials failed in a row, the last one with: {result._return_value}. See their "
-                            f"logs in {folder}; where that is as it should be, raise hydra.sweeper.failures_in_a_row"
+                            f"logs in {folder}; if failures are expected, raise hydra.sweeper.failures_in_a_row"
                         )
             self._conclude(study, folder)
 
     def _sampler(self, study: optuna.Study) -> optuna.samplers.BaseSampler:
-        """With a seed of its own for every batch: one for all would propose the same again after every start."""
+        """A sampler with a different seed per batch: with one seed each start would propose the same settings again."""
         seed = self.sampler.seed
         return instantiate(self.sampler, seed=None if seed is None else seed + len(study.get_trials(deepcopy=False)))
 
     def _wait_for(self, jobs: Sequence[Sequence[str]]) -> None:
-        """Jobs outlive the search that handed them over; started beside them, their runs would be left alone."""
+        """Waits for jobs of an earlier start: as long as they run, a launcher would skip their runs."""
         if not jobs:
             return
         runs = plan(self.launcher.hydra_context.config_loader, self.launcher.config, jobs, 0)
         said = False
         while busy := [state.detail for state in states_of([run.folder for run in runs]) if state.is_under_way]:
             if not said:
-                log.info("Waits for %s", ", ".join(busy))
+                log.info("Waiting for %s", ", ".join(busy))
             said = True
             time.sleep(self.poll_s)
 
     def _launch(self, jobs: Sequence[tuple[str, ...]], first: int) -> list[JobReturn]:
-        """Of settings that are proposed twice there is one run."""
+        """Settings that are proposed twice are run once."""
         unique = list(dict.fromkeys(jobs))
         results = dict(zip(unique, self.launcher.launch(unique, initial_job_idx=first), strict=True))
         return [results[job] for job in jobs]
 
     def _tell(self, study: optuna.Study, trial: _Proposal, result: JobReturn) -> bool:
-        """Whether a trial has a score."""
+        """Reports a result to the study; returns whether the trial has a score."""
         score = result._return_value if result.status == JobStatus.COMPLETED else None
         if not isinstance(score, int | float) or not math.isfinite(score):
             log.warning("Trial %d failed (%s), and counts as one: %s", trial.number, result._return_value, trial.params)
@@ -157,11 +157,11 @@ class OptunaSearch:
         log.info("Best of %d trials, number %d: %.5g with %s", self.n_trials, best.number, best.value, settings)
 
 
-def _cut_off(study: optuna.Study, space: Space) -> list[_Proposal]:
-    """Trials that were proposed and did not end."""
+def _unfinished_trials(study: optuna.Study, space: Space) -> list[_Proposal]:
+    """Trials that were proposed and have not ended."""
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
     for trial in running:
         if trial.params.keys() != space.keys():
-            # The search was killed while it was proposed.
+            # The search was killed while this trial was proposed.
             study.tell(trial.number, state=TrialState.FAIL)
     return [_Proposal(trial.number, trial.params) for trial in running if trial.params.keys() == space.keys()]

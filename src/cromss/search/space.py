@@ -1,4 +1,4 @@
-"""What a search may choose from, read from overrides."""
+"""The search space, read from overrides."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from cromss.config import UserError
 
 Space = dict[str, BaseDistribution]
-"""Key of a setting, or name of a group -> what it may be."""
+"""Key of a setting, or name of a group -> its possible values."""
 
 
 def read_space(params: Mapping[str, Any], arguments: Sequence[str]) -> tuple[Space, list[str]]:
@@ -23,10 +23,10 @@ def read_space(params: Mapping[str, Any], arguments: Sequence[str]) -> tuple[Spa
         arguments: As typed, such as ``"selection.prop=interval(0.2, 0.8)"`` or ``"seed=2"``. They win over `params`.
 
     Returns:
-        The space, and the shared overrides as they came.
+        The space, and the shared overrides unchanged.
 
     Raises:
-        UserError: Nothing varies, or in a way that Optuna does not know.
+        UserError: Nothing varies, or in a way that Optuna does not support.
     """
     overrides = [*(f"{key}={value}" for key, value in params.items()), *arguments]
     space: Space = {}
@@ -54,7 +54,7 @@ def read_space(params: Mapping[str, Any], arguments: Sequence[str]) -> tuple[Spa
 
 
 def _distribution(override: Override) -> BaseDistribution:
-    """What Optuna chooses from; ValueError where it knows no such choice."""
+    """The distribution of a setting for Optuna; ValueError where it has none like it."""
     sweep, limits = override.value(), cast(Any, override.value())
     if isinstance(sweep, IntervalSweep):
         low, high, is_log = limits.start, limits.end, "log" in sweep.tags

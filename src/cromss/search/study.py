@@ -1,4 +1,4 @@
-"""The study of a search: all that it remembers, in a database."""
+"""The study of a search: its whole state, in a database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from cromss.search.optimizer_state import check_state
 from cromss.search.space import Space
 
 _DAMAGED = (OptunaError, SQLAlchemyError, KeyError, TypeError, AttributeError, AssertionError, IndexError)
-"""What Optuna raises for a database whose content is not what it wrote."""
+"""Errors that Optuna raises for a damaged database."""
 
 
 def open_study(storage: str, name: str, direction: str, space: Space) -> optuna.Study:
@@ -30,14 +30,14 @@ def open_study(storage: str, name: str, direction: str, space: Space) -> optuna.
 
     Args:
         storage: URL of its database.
-        name: Its name there.
+        name: Name of the study there.
         direction: ``"minimize"`` or ``"maximize"`` the score.
-        space: What it searches in.
+        space: The search space.
 
     Raises:
         UserError: The study that is there is damaged, of an earlier Optuna, or has another direction or space.
     """
-    # Optuna's own words would come past the log that the search has.
+    # Optuna's own log lines would bypass the log of the search.
     optuna.logging.disable_default_handler()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     cure = f"choose another folder (hydra.sweep.dir=…), or give up {storage}"
@@ -46,7 +46,7 @@ def open_study(storage: str, name: str, direction: str, space: Space) -> optuna.
             storage=storage, study_name=name, direction=StudyDirection[direction.upper()], load_if_exists=True
         )
     except RuntimeError as error:
-        # Of another layout, as of Optuna 2.
+        # The database has another layout, such as that of Optuna 2.
         raise UserError(
             f"The study in {storage} was written by another version of Optuna: `optuna storage upgrade --storage "
             f"{storage}` makes it one of Optuna {optuna.__version__} (keep a copy); or {cure}"
@@ -69,10 +69,10 @@ def open_study(storage: str, name: str, direction: str, space: Space) -> optuna.
 
 
 def _check_states(trials: list[FrozenTrial]) -> None:
-    """Looks at what Optuna would unpickle: the state of an optimiser, in pieces below `system_attrs`.
+    """Checks what Optuna would unpickle: the state of an optimiser, split over several `system_attrs`.
 
     Raises:
-        ValueError: It is more than data.
+        ValueError: It holds more than data.
         KeyError: Pieces are missing.
     """
     for trial in trials:
@@ -84,24 +84,24 @@ def _check_states(trials: list[FrozenTrial]) -> None:
             check_state(bytes.fromhex("".join(parts[f"{prefix}:{number}"] for number in range(len(parts)))))
 
 
-def told(study: optuna.Study) -> list[FrozenTrial]:
-    """Trials that have ended, well or not."""
+def ended_trials(study: optuna.Study) -> list[FrozenTrial]:
+    """Trials that have ended, with a score or failed."""
     return study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.FAIL))
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Keeps other processes from the search of a folder; the system keeps the lock, so a killed one leaves none behind.
+def search_lock(folder: Path) -> Iterator[None]:
+    """Locks the search of a folder against other processes; a killed process leaves no lock behind.
 
     Raises:
-        UserError: Another one is at work there.
+        UserError: Another process runs this search.
     """
-    # Refuses a link, which the lock would follow.
+    # This refuses a symbolic link, which the lock would follow.
     open_own(folder / SEARCHING).close()
     try:
         with FileLock(folder / SEARCHING, timeout=0):
             yield
     except Timeout as error:
         raise UserError(
-            f"A search is at work in {folder}: wait for it or stop it; set hydra.sweeper.n_jobs for more trials at once"
+            f"A search is running in {folder}: wait for it or stop it; set hydra.sweeper.n_jobs for more trials at once"
         ) from error

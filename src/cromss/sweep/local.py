@@ -14,7 +14,7 @@ from hydra.core.utils import JobReturn
 from cromss.config import UserError
 from cromss.runs.state import states_of
 from cromss.runs.submitted import Submitted
-from cromss.sweep.launch import Results, settle, task_arguments
+from cromss.sweep.launch import Results, earlier_result, task_arguments
 from cromss.sweep.plan import PlannedRun
 from cromss.sweep.submit import result
 
@@ -30,10 +30,10 @@ def start_processes(launcher: Any, params: Mapping[str, Any], runs: Sequence[Pla
         runs: To start.
 
     Returns:
-        What starts them and waits for all of them.
+        A function that starts them and waits for all of them.
 
     Raises:
-        UserError: None would ever start.
+        UserError: ``parallel`` is below 1.
     """
     if not isinstance(params["parallel"], int) or params["parallel"] < 1:
         raise UserError(f"hydra.launcher.parallel={params['parallel']} must be a whole number of at least 1")
@@ -45,8 +45,8 @@ def start_processes(launcher: Any, params: Mapping[str, Any], runs: Sequence[Pla
         while waiting or under_way:
             while waiting and free:
                 run = waiting.pop(0)
-                # Another launcher may have come to it by now.
-                if (settled := settle(run, *states_of([run.folder]))) is not None:
+                # Another launcher may have started it in the meantime.
+                if (settled := earlier_result(run, *states_of([run.folder]))) is not None:
                     results[run.number] = settled
                     continue
                 slot = free.pop(0)
@@ -67,7 +67,7 @@ def start_processes(launcher: Any, params: Mapping[str, Any], runs: Sequence[Pla
 
 
 def _local_executor(params: Mapping[str, Any], slot: int) -> submitit.LocalExecutor:
-    """For one of the processes that run side by side, with GPUs of its own."""
+    """The executor of one of the parallel processes, with GPUs of its own."""
     executor = submitit.LocalExecutor(params["submitit_folder"], max_num_timeout=params["max_num_timeout"])
     gpus = params["gpus_per_node"] or 0
     executor.update_parameters(

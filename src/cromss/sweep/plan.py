@@ -32,10 +32,10 @@ class PlannedRun:
     """One run of a sweep.
 
     Attributes:
-        number: In the sweep, from 0.
-        overrides: As Hydra hands them over.
-        folder: Where it will lie.
-        text: What tells it from the other runs of its sweep, as typed.
+        number: Its number in the sweep, from 0.
+        overrides: As Hydra passes them.
+        folder: Its folder.
+        text: The overrides in which it differs from the other runs of its sweep, as typed.
         config: Resolved, where it is a training or a test; None for another program's.
     """
 
@@ -47,7 +47,7 @@ class PlannedRun:
 
 
 def plan(config_loader: Any, config: DictConfig, jobs: Sequence[Overrides], first: int) -> list[PlannedRun]:
-    """Composes the configs of jobs, and looks whether they can start.
+    """Composes the configs of jobs, and checks whether they can start.
 
     Args:
         config_loader: Hydra's.
@@ -56,7 +56,7 @@ def plan(config_loader: Any, config: DictConfig, jobs: Sequence[Overrides], firs
         first: Number of the first one.
 
     Raises:
-        UserError: One message with every problem of every job; two jobs that share a folder are one, too.
+        UserError: One message with every problem of every job; two jobs that share a folder are a problem, too.
     """
     runs: list[PlannedRun] = []
     cfgs: list[DictConfig] = []
@@ -65,7 +65,7 @@ def plan(config_loader: Any, config: DictConfig, jobs: Sequence[Overrides], firs
     common = set(typed[0]).intersection(*typed) if len(typed) > 1 else set()
     for number, (overrides, said) in enumerate(zip(jobs, typed, strict=True), first):
         cfg = config_loader.load_sweep_config(config, list(overrides))
-        with_number(cfg, number)
+        set_job_number(cfg, number)
         folder = Path(str(cfg.hydra.sweep.dir)) / str(cfg.hydra.sweep.subdir)
         text = redact(" ".join(override for override in said if override not in common))
         own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
@@ -74,9 +74,9 @@ def plan(config_loader: Any, config: DictConfig, jobs: Sequence[Overrides], firs
         cfgs.append(own)
         runs.append(PlannedRun(number, list(overrides), folder, text, settings))
         for problem in found:
-            # Most are those of all jobs.
+            # Most problems are common to all jobs, and listed once.
             problems.setdefault(problem, runs[-1].text)
-    problems |= dict.fromkeys(_shared(runs), "")
+    problems |= dict.fromkeys(_shared_folders(runs), "")
     if not problems:
         problems |= {f"  - {sentence}": "" for sentence in _inert(cfgs, typed, config)}
     if problems:
@@ -85,15 +85,15 @@ def plan(config_loader: Any, config: DictConfig, jobs: Sequence[Overrides], firs
     return runs
 
 
-def with_number(cfg: DictConfig, number: int) -> None:
-    """Names that may depend on the number of a job do so."""
+def set_job_number(cfg: DictConfig, number: int) -> None:
+    """Sets the number of a job, on which names may depend."""
     OmegaConf.set_readonly(cfg.hydra, False)
     OmegaConf.update(cfg, "hydra.job.num", number, force_add=True)
     OmegaConf.update(cfg, "hydra.job.id", str(number), force_add=True)
 
 
 def save_plan(folder: Path, runs: Sequence[PlannedRun]) -> None:
-    """Notes the runs of a sweep beside those that it has already, as a search adds some at a time."""
+    """Saves the runs of a sweep together with those it already has, as a search adds some at a time."""
     known = {entry.folder: entry for entry in planned_runs(folder)} if (folder / SWEEP).exists() else {}
     for run in runs:
         name = run.folder.relative_to(folder).as_posix() if run.folder.is_relative_to(folder) else str(run.folder)
@@ -109,7 +109,7 @@ def _problems(cfg: DictConfig) -> Iterator[str]:
     if "trainer" not in cfg:
         return  # another program's sweep, such as that of `cromss.prepare`, which checks its own settings
     try:
-        # Where jobs are handed over there need not be the devices that they will have.
+        # The machine that submits jobs need not have the devices that the jobs will have.
         check(cfg, devices=False)
     except UserError as error:
         yield "\n".join(str(error).splitlines()[1:])
@@ -118,17 +118,17 @@ def _problems(cfg: DictConfig) -> Iterator[str]:
 
 
 def _inert(cfgs: Sequence[DictConfig], typed: Sequence[Overrides], sweep: DictConfig) -> list[str]:
-    """What the user set and has no effect in the sweep; sentences."""
+    """Sentences about settings of the user that have no effect in the sweep."""
     if not all("trainer" in cfg for cfg in cfgs):
         return []
-    # A search chooses settings itself, and may come to one that has no effect beside another.
+    # A search chooses settings itself, and may choose one that has no effect in combination with another.
     is_search = str(sweep.hydra.sweeper._target_) in SWEEPERS
     shared = set(sweep.hydra.overrides.task)
     said = [[text for text in texts if not is_search or text in shared] for texts in typed]
     return without_effect_in_sweep([(Reading.of(cfg), texts) for cfg, texts in zip(cfgs, said, strict=True)])
 
 
-def _shared(runs: Sequence[PlannedRun]) -> Iterator[str]:
+def _shared_folders(runs: Sequence[PlannedRun]) -> Iterator[str]:
     seen: dict[Path, PlannedRun] = {}
     for run in runs:
         other = seen.setdefault(run.folder, run)

@@ -1,4 +1,4 @@
-"""How the further processes of a training find their run, where a sweep starts it on this machine."""
+"""How the other processes of a training find their run when a sweep starts it on this machine."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from omegaconf import read_write
 from cromss.config.paths import uninterpolated
 
 _OF_A_GROUP = ("LOCAL_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
-"""Variables that Lightning sets for the processes of a training, and in the first of them, too."""
+"""Environment variables that Lightning sets for all processes of a training, including the first."""
 
 _PORTS = range(20_000, 32_000)
-"""Below those that systems give to outgoing connections."""
+"""Ports below the range that systems use for outgoing connections."""
 
 
 @contextmanager
 def as_single_run(folder: Path, overrides: Sequence[str]) -> Iterator[None]:
-    """Makes a run of a sweep look as if it had been typed by itself.
+    """Changes the command line of this process to that of a single run of a sweep.
 
     Lightning starts the other processes of a training by this one's command line: within a sweep each of them would
     start the whole sweep.
 
     Args:
         folder: The run's.
-        overrides: The run's own.
+        overrides: Those of the run.
     """
     run: Any = HydraConfig.get().run
     typed, before = sys.argv, {name: os.environ.get(name) for name in _OF_A_GROUP}
@@ -41,7 +41,7 @@ def as_single_run(folder: Path, overrides: Sequence[str]) -> Iterator[None]:
         yield
     finally:
         sys.argv = typed
-        # What stays behind of a training would make the next one of this process part of its group.
+        # Otherwise the next training in this process would join the process group of this one.
         for name, value in before.items():
             os.environ.pop(name, None) if value is None else os.environ.update({name: value})
         _leave_group()
@@ -57,7 +57,7 @@ def _leave_group() -> None:
 
 
 def join_local_job() -> None:
-    """Tells Lightning its place among the processes that submitit started on this machine for one training."""
+    """Sets the rank for Lightning where submitit started several processes on this machine for one training."""
     environment = os.environ
     if environment.get("SUBMITIT_EXECUTOR") != "local" or int(environment["SUBMITIT_LOCAL_NTASKS"]) == 1:
         return
@@ -67,6 +67,6 @@ def join_local_job() -> None:
         "NODE_RANK": "0",
         "WORLD_SIZE": environment["SUBMITIT_LOCAL_NTASKS"],
         "MASTER_ADDR": "127.0.0.1",
-        # All of them have to come to the same without a word.
+        # All processes have to compute the same port without communication.
         "MASTER_PORT": str(_PORTS[job % len(_PORTS)]),
     }

@@ -1,4 +1,4 @@
-"""Submits the runs of a sweep to Slurm by submitit, and waits for them; a job that has died is not waited for."""
+"""Submits the runs of a sweep to Slurm by submitit, and waits for them; a job that died counts as failed."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ _COMMON = (
 """Parameters that submitit takes for every kind of executor."""
 
 _APART = ("submitit_folder", "max_num_timeout", "poll_s")
-"""Parameters that are not those of a job."""
+"""Parameters of the launcher itself, not of a job."""
 
 _UNBIND = "unset SLURM_CPU_BIND SLURM_CPU_BIND_LIST SLURM_CPU_BIND_TYPE SLURM_CPU_BIND_VERBOSE"
-"""A job that is submitted from within another job inherits the cores that the other one may run on."""
+"""A job that is submitted from within another job would otherwise inherit the core binding of that job."""
 
 _GONE = 2
-"""Looks at the queue in a row that miss a job before it counts as gone: its result may come late over the network."""
+"""Checks of the queue in a row without a job before it counts as gone: its result may be delayed by the network."""
 
 
 def start_slurm_jobs(launcher: Any, params: Mapping[str, Any], runs: Sequence[PlannedRun]) -> Callable[[], Results]:
@@ -54,7 +54,7 @@ def start_slurm_jobs(launcher: Any, params: Mapping[str, Any], runs: Sequence[Pl
         runs: To submit.
 
     Returns:
-        What waits for all of them.
+        A function that waits for all of them.
 
     Raises:
         UserError: There is no Slurm here, or it refuses the jobs; nothing was submitted.
@@ -64,7 +64,7 @@ def start_slurm_jobs(launcher: Any, params: Mapping[str, Any], runs: Sequence[Pl
     executor = submitit.AutoExecutor(
         cluster="slurm", folder=params["submitit_folder"], slurm_max_num_timeout=params["max_num_timeout"]
     )
-    # A process that fails alone ends with this code; the others would wait for it.
+    # If one process fails, Slurm has to end the others, which would wait for it.
     executor.update_parameters(slurm_srun_args=["--kill-on-bad-exit=1"])
     executor.update_parameters(**_for_slurm({**params, "setup": setup}))
     try:
@@ -101,7 +101,7 @@ def _check_slurm(partition: str | None, timeout_min: float) -> None:
         )
     longest = max((known[name] for name in asked), default=math.inf)
     if timeout_min > longest:
-        # Slurm would take the jobs, and never start them.
+        # Slurm would accept the jobs and never start them.
         raise UserError(
             f"hydra.launcher.timeout_min={timeout_min} is more than the {longest:.0f} minutes that the partition "
             f"{', '.join(asked)} allows: set hydra.launcher.timeout_min={longest:.0f}, as jobs that reach it queue "
@@ -110,13 +110,13 @@ def _check_slurm(partition: str | None, timeout_min: float) -> None:
 
 
 def _for_slurm(params: Mapping[str, Any]) -> dict[str, Any]:
-    """As submitit names them; Slurm's own default counts where nothing is said."""
+    """The parameters by submitit's names; those that are null are left to Slurm's defaults."""
     said = {name: value for name, value in params.items() if name not in _APART and value is not None}
     return {name if name in _COMMON else f"slurm_{name}": value for name, value in said.items()}
 
 
 def _wait(runs: Sequence[PlannedRun], jobs: Sequence[Any], poll_s: float) -> Results:
-    """Waits for results; a job that left the queue without one has died."""
+    """Waits for results; a job that left the queue without a result has died."""
     results: dict[int, JobReturn] = {}
     missed: Counter[str] = Counter()
     next_look = time.monotonic() + poll_s
@@ -130,7 +130,7 @@ def _wait(runs: Sequence[PlannedRun], jobs: Sequence[Any], poll_s: float) -> Res
             if time.monotonic() >= next_look:
                 next_look = time.monotonic() + poll_s
                 live = live_jobs([job.job_id for _, job in open_jobs])
-                # Where Slurm does not answer, nothing is known of anybody.
+                # Without an answer from Slurm, no job is known to be gone.
                 for _, job in open_jobs if live is not None else []:
                     missed[job.job_id] = 0 if job.job_id in (live or {}) else missed[job.job_id] + 1
             time.sleep(1)
@@ -141,11 +141,11 @@ def _wait(runs: Sequence[PlannedRun], jobs: Sequence[Any], poll_s: float) -> Res
 
 
 def result(run: PlannedRun, job: Any) -> JobReturn:
-    """What came of a job of submitit that has ended; without a result it has died, and its log says of what.
+    """The result of an ended submitit job; without one the job has died, and its log says why.
 
     Args:
-        run: What it ran.
-        job: Of submitit.
+        run: The run of the job.
+        job: The submitit job.
     """
     path = job.task(0).paths.result_pickle
     if not path.exists():
@@ -160,6 +160,6 @@ def result(run: PlannedRun, job: Any) -> JobReturn:
 
 
 def _named(jobs: Sequence[Any]) -> tuple[str, str]:
-    """Jobs in words, and as scancel takes them."""
+    """Jobs as text for a message, and as arguments of scancel."""
     arrays = sorted({job.job_id.partition("_")[0] for job in jobs})
     return f"{len(jobs)} job{'s' * (len(jobs) > 1)} as {', '.join(arrays)}", " ".join(arrays)

@@ -24,7 +24,7 @@ STEP = "step.ckpt"
 """Beside the checkpoints of whole epochs, the last one that was written within an epoch."""
 
 
-class WholeCheckpoints(TorchCheckpointIO):
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Replaces a checkpoint only by a whole one, and reads it as data, whatever Lightning or its caller ask for.
 
     Lightning's own way builds the file in the system's folder for temporary files: moving it from there to another

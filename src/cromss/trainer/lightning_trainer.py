@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 
 from cromss.config.resolvers import better
 from cromss.runs.names import BEST, CHECKPOINTS, LAST, METRICS, PANELS, PREDICTIONS
-from cromss.trainer.checkpoint_file import STEP, MovableCheckpoint, WholeCheckpoints
+from cromss.trainer.checkpoint_file import STEP, AtomicCheckpointIO, MovableCheckpoint
 from cromss.trainer.loggers import RunInfo, build_parts
 from cromss.trainer.metrics_file import MetricsFile
 from cromss.trainer.mid_epoch import MetricsBeforeCheckpoint, MidEpochState, SeedEveryStep, StepCheckpoint
@@ -145,7 +145,7 @@ def make_trainer(
         limit_val_batches=settings.limit_batches if cfg.dataset.val_fraction else 0,
         logger=loggers,
         callbacks=callbacks,
-        plugins=[WholeCheckpoints(), *_cluster()],
+        plugins=[AtomicCheckpointIO(), *_cluster()],
         # Under Slurm, Lightning resumes from any hpc_ckpt_*.ckpt in this folder, unasked and before `trainer.resume`.
         # This one never holds a file and need not be made; all else that Lightning writes has a folder of its own.
         default_root_dir=os.devnull,

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from cromss.dataset.own_statistics import PUBLISHED
 from cromss.io.checkpoint import Checkpoint
 from cromss.io.plain import NotPlainError, shown
-from cromss.runs.identity import differing_network, differing_settings, kind_of, listed
+from cromss.runs.identity import differing_network, differing_settings, kind_of, listed_differences
 from cromss.runs.names import BEST, CHECKPOINTS, LAST
 from cromss.trainer.checkpoint_file import STEP, load_checkpoint
 from cromss.trainer.training_state import fit_loop, progress
@@ -120,7 +120,7 @@ def check_checkpoint(path: Path, module: nn.Module, config: Mapping[str, Any], o
     if differing and reached.ready != reached.processed:
         raise ValueError(
             f"{path} was written within an epoch, which cannot be half trained with other settings: "
-            f"{listed(differing)}. Give a checkpoint of a whole epoch, such as {LAST} beside it"
+            f"{listed_differences(differing)}. Give a checkpoint of a whole epoch, such as {LAST} beside it"
         )
     _check_epochs(path, reached.processed, config["trainer"]["epochs"], own)
     if differing:
@@ -139,7 +139,7 @@ def _refuse_differing(path: Path, differing: Mapping[str, str]) -> None:
         cures += f"; trainer.resume={whole} resumes from it nevertheless, with the new settings"
     raise ValueError(
         f"{path.parent.parent} holds a run with other settings, and resuming there would mix the two: "
-        f"{listed(differing)}. {cures}"
+        f"{listed_differences(differing)}. {cures}"
     )
 
 

@@ -15,7 +15,7 @@ from cromss.io.atomic import write_file
 from cromss.io.plain import Limits, NotPlainError, read_file, shown
 from cromss.io.redact import redact
 from cromss.runs.names import SWEEP, WANDB_ID
-from cromss.runs.recording import ending
+from cromss.runs.recording import end_state
 from cromss.runs.wandb_names import has_api_key, shortened
 from cromss.trainer.loggers import RunInfo
 from cromss.trainer.wandb_logger import RunLogger
@@ -102,7 +102,7 @@ def closing_wandb() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        finish_wandb(ending(error)[0])
+        finish_wandb(end_state(error)[0])
         raise
     finish_wandb("done")
 

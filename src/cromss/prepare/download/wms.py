@@ -29,7 +29,7 @@ _MOST_VALUES = 4 * 10**8
 """Of all bands of a picture; the largest tile that may be asked for has 10,000 x 10,000 px."""
 
 
-class _LookedAt(AuthBase):
+class _CheckedAnswers(AuthBase):
     """Makes errors of answers that OWSLib would take for content (429), strip of their headers, or read without end."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -55,7 +55,7 @@ class MapService:
         self._network, self._url, self._layer = network, url, layer
 
         def opened() -> Any:
-            login = Authentication(auth_delegate=_LookedAt())
+            login = Authentication(auth_delegate=_CheckedAnswers())
             try:
                 return WebMapService(url, version="1.1.1", timeout=network.timeout_seconds, auth=login)
             # Some pages are XML in which OWSLib does not find what it expects.
@@ -112,7 +112,7 @@ class MapService:
         url = next((style["legend"] for style in styles if "legend" in style), built)
 
         def fetched() -> bytes:
-            response = requests.get(url, timeout=self._network.timeout_seconds, auth=_LookedAt())
+            response = requests.get(url, timeout=self._network.timeout_seconds, auth=_CheckedAnswers())
             response.raise_for_status()
             return response.content
 
