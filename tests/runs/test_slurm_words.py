@@ -12,7 +12,7 @@ from cromss.runs.slurm import default_partition, live_jobs, minutes, missing_com
 @pytest.fixture
 def command(tmp_path, monkeypatch):
     """Makes a command that prints a text and ends with a code."""
-    slurm._is_there.cache_clear()
+    slurm._is_installed.cache_clear()
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}/usr/bin{os.pathsep}/bin")
 
     def make(name, text, code=0):
@@ -21,7 +21,7 @@ def command(tmp_path, monkeypatch):
         path.chmod(0o755)
 
     yield make
-    slurm._is_there.cache_clear()
+    slurm._is_installed.cache_clear()
 
 
 def test_jobs_that_have_not_ended_are_told_with_their_state(command):
