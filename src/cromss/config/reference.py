@@ -12,7 +12,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from cromss.config.backbone import BackboneGroup
 from cromss.config.errors import UserError
+from cromss.config.launcher import LAUNCHERS, SWEEPERS
+from cromss.config.settings import Settings, fields_of, keys_of
+from cromss.config.trainer import Trainer
+from cromss.config.whole import PARTS, Run, dataset_model
 from cromss.config.words import allowed, as_typed
 from cromss.io.atomic import write_file
 from cromss.io.package_data import config_dir, option_files
@@ -63,84 +68,44 @@ def help_text(group: str, text: str | None = None) -> str:
 
 
 def _sections() -> Iterator[tuple[str, str]]:
-    """Title and text of each part; the schema is imported here, as it brings torch along."""
-    from cromss.config import backbone, dataset, launcher, parts, trainer, whole
-
+    """Title and text of each part."""
     top = OmegaConf.load(config_dir() / "config.yaml")
-    groups = set(_fields(whole.Run)) - set(top)
-    yield _TOP, _lines("", whole.Run, {"config": top}, groups)
-    view = set(_fields(dataset.View))
-    options = _options("dataset")
-    yield (
-        "dataset",
-        "\n".join(
-            (
-                _lines("dataset", dataset.View, options, set()),
-                *(
-                    f"**dataset={title}**\n\n"
-                    + _lines("dataset", model, {name: options[name] for name in title.split(", ")}, view | skipped)
-                    for title, model, skipped in (
-                        ("synthetic, synthetic_exact", dataset.Synthetic, set()),
-                        ("synthetic_exact", dataset.SyntheticExact, set(_fields(dataset.Synthetic))),
-                        ("nol", dataset.Nol, set()),
-                        ("dw, dfc2020, osm", dataset.Downstream, set()),
-                        ("folder", dataset.Folder, set()),
-                    )
-                ),
-            )
-        ),
-    )
-    yield "backbone", _lines("backbone", backbone.BackboneGroup, _options("backbone"), set())
-    yield "fusion", _several("fusion", {"mid, late": parts.Pair, "single, early": parts.Single})
-    yield "loss", _lines("loss", parts.Loss, _options("loss"), set())
-    yield "selection", _several("selection", {"cromss": parts.CrossModal, "none": parts.Nothing})
-    yield (
-        "smoothing",
-        _several(
-            "smoothing",
-            {"spatiotemporal, spatial, temporal": parts.Smoothing, "uniform": parts.Uniform, "none": parts.Nothing},
-        ),
-    )
+    yield _TOP, _lines("", Run, {"config": top}, set(fields_of(Run)) - set(top))
+    for group in ("dataset", "backbone", "fusion", "loss", "selection", "smoothing"):
+        yield group, _group(group)
     hardware = _options("trainer/hardware")
     trainings = {name: OmegaConf.merge(hardware["auto"], option) for name, option in _options("trainer").items()}
-    yield "trainer", _lines("trainer", trainer.Trainer, trainings, set())
-    yield "trainer/optimizer", _several("trainer/optimizer", {"adam": trainer.Adam, "sgd": trainer.SGD})
-    yield (
-        "trainer/scheduler",
-        _several(
-            "trainer/scheduler",
-            {
-                "plateau": trainer.Plateau,
-                "cosine": trainer.Cosine,
-                "exponential, demo": trainer.Exponential,
-                "step": trainer.Step,
-                "none": trainer.Constant,
-            },
-        ),
-    )
-    names = ("accelerator", "devices", "num_nodes", "precision", "strategy")
-    yield "trainer/hardware", _lines("trainer", trainer.Trainer, hardware, set(_fields(trainer.Trainer)) - set(names))
+    yield "trainer", _lines("trainer", Trainer, trainings, set())
+    for group in ("trainer/optimizer", "trainer/scheduler"):
+        yield group, _group(group)
+    yield "trainer/hardware", _lines("trainer", Trainer, hardware, set(fields_of(Trainer)) - set(hardware["auto"]))
     for group in ("callbacks", "logger"):
         yield group, "\n".join(_written_keys(group, option) for option in option_files(group))
-    yield (
-        "hydra/launcher",
-        _several("hydra/launcher", {"slurm_local": launcher.LocalProcesses, "slurm": launcher.Slurm}),
-    )
-    yield "hydra/sweeper", _several("hydra/sweeper", {"optuna": launcher.Search})
+    for group in ("hydra/launcher", "hydra/sweeper"):
+        yield group, _group(group)
 
 
-def _fields(model: Any) -> list[str]:
-    return [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _several(group: str, models: Mapping[str, Any]) -> str:
-    """The keys of the options of a group that differ in their keys."""
+def _group(group: str) -> str:
+    """The keys of a group: first those of all options, then those of some, by the classes that describe them."""
     options = _options(group)
-    parts, none = [], "No keys.\n"
-    for title, model in models.items():
-        keys = _lines(group.replace("/", "."), model, {name: options[name] for name in title.split(", ")}, set())
-        parts.append(f"**{group}={title}**\n\n{keys or none}")
+    models = {option: _model(group, values) for option, values in options.items()}
+    bases = (base for model in models.values() for base in reversed(model.__mro__))
+    parts = []
+    for one in dict.fromkeys(base for base in bases if issubclass(base, Settings) and base is not Settings):
+        chosen = {option: options[option] for option, model in models.items() if issubclass(model, one)}
+        inherited = set(fields_of(one.__mro__[1]))
+        keys = _lines(group.replace("/", "."), one, chosen, inherited) or "No keys.\n"
+        parts.append(keys if len(chosen) == len(models) else f"**{group}={', '.join(chosen)}**\n\n{keys}")
     return "\n".join(parts)
+
+
+def _model(group: str, values: DictConfig) -> type[Settings]:
+    """The class that describes an option."""
+    if group == "dataset":
+        return dataset_model({"dataset": OmegaConf.to_container(values)})
+    if group == "backbone":
+        return BackboneGroup
+    return {**PARTS.get(group.replace("/", "."), {}), **LAUNCHERS, **SWEEPERS}[values._target_]
 
 
 def _written_keys(group: str, option: str) -> str:
@@ -156,8 +121,6 @@ def _written_keys(group: str, option: str) -> str:
 
 def _lines(prefix: str, model: Any, options: Mapping[str, Any], skipped: Any) -> str:
     """One line per key: name, default, what it may be, description."""
-    from cromss.config.settings import keys_of
-
     lines = []
     for key, hint, description in keys_of(model, prefix):
         name = key[len(prefix) + 1 :] if prefix else key
