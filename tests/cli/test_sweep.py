@@ -117,7 +117,7 @@ MISTAKES = [
     (["seed=1,2", "hydra.sweep.subdir=all"], "seed=1 and seed=2 share the folder"),
     (
         ["seed=1,2", "hydra/launcher=slurm_local", "trainer.devices=2", "hydra.launcher.tasks_per_node=1"],
-        "trainer.devices=2 needs hydra.launcher.tasks_per_node=2, one process a device, and it is 1",
+        "trainer.devices=2 needs hydra.launcher.tasks_per_node=2",
     ),
     (["seed=1,2", "hydra/launcher=slurm_local", "trainer.devices=-1"], "trainer.devices=-1 names GPUs"),
     (

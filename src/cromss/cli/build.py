@@ -1,4 +1,4 @@
-"""From the config to what a run trains, and what it trains on."""
+"""Builds the module and the data of a run from its config."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ VIEW = (
 
 
 def build(cfg: DictConfig) -> tuple[SegmentationModule, LocationDataModule]:
-    """Makes what a run trains and what it trains on.
+    """Builds the module and the data of a run.
 
     Args:
         cfg: The composed config, checked.
@@ -50,7 +50,7 @@ def build(cfg: DictConfig) -> tuple[SegmentationModule, LocationDataModule]:
     Raises:
         ValueError: The data do not fit the settings.
     """
-    # Convolutions are faster in this layout: by a quarter on CPUs, and tensor cores want it.
+    # Convolutions are faster in this layout: by a quarter on CPUs, and tensor cores need it.
     net = instantiate(cfg.fusion).to(memory_format=torch.channels_last)
     freeze_unused(net)
     data = LocationDataModule(
@@ -95,8 +95,8 @@ def build(cfg: DictConfig) -> tuple[SegmentationModule, LocationDataModule]:
 
 
 def _check_single_samples(cfg: DictConfig, net: FusionNetwork, crop: int) -> None:
-    """ValueError where batches of one sample leave a batch norm a single value a channel: it would have no variance."""
-    # Nothing is computed there but shapes.
+    """ValueError where a batch norm gets one value per channel, from batches of one sample: it has no variance."""
+    # On the device "meta" only shapes are computed.
     copied = copy.deepcopy(net).to("meta").train()
     for encoder in copied.encoders():
         encoder.train(cfg.backbone.freeze != "frozen" or cfg.backbone.freeze_epochs is not None)
@@ -112,7 +112,7 @@ def _check_single_samples(cfg: DictConfig, net: FusionNetwork, crop: int) -> Non
 
 
 def _test_reader(cfg: DictConfig) -> LocationReader | None:
-    """The reader of the test set: that of the training but for some settings; None where these are not given."""
+    """The reader of the test set: that of the training with some settings replaced; None without such settings."""
     changes = cfg.dataset.test
     if changes is None or None in changes.values():
         return None
@@ -127,7 +127,7 @@ def _optimizer(cfg: DictConfig, net: FusionNetwork) -> Callable[[Any], torch.opt
 
 
 def check_monitors(cfg: DictConfig, logged: list[str]) -> None:
-    """ValueError where the config watches a metric that nobody measures."""
+    """ValueError where the config monitors a metric that is never logged."""
     logged = [*logged, "train/loss"]
     own = [f"callbacks.{name}.monitor" for name in cfg.callbacks]
     for key in ("trainer.monitor", "trainer.scheduler.monitor", *own):

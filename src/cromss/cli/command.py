@@ -1,4 +1,4 @@
-"""What the command lines share: composed by Hydra, with each mistake and Ctrl-C in one sentence."""
+"""What the command lines share: Hydra composes the settings, and mistakes and Ctrl-C are reported in one sentence."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ def run_command(
     """Composes the settings from the command line, checks them, and does the work.
 
     Args:
-        name: Of the program, of the file in ``conf/`` that holds its settings and help, and of its model in `PROGRAMS`.
+        name: Name of the program, of its file in ``conf/`` with settings and help, and of its model in `PROGRAMS`.
         work: Takes the settings as a plain dict. Its ValueErrors and OSErrors are shown as their message alone.
-        interrupted: What Ctrl-C, SIGTERM or SIGHUP leave behind, a sentence.
+        interrupted: A sentence on what is left after Ctrl-C, SIGTERM or SIGHUP.
         sweeps: Whether it takes ``-m``.
     """
     register_resolvers()
@@ -87,14 +87,14 @@ def run_command(
 
 
 def checked_settings(name: str, settings: Any) -> Any:
-    """The settings of a program, all of which may have their values.
+    """Checks the settings of a program, and returns them.
 
     Args:
         name: Key of `PROGRAMS`.
         settings: Composed, as a plain dict.
 
     Raises:
-        UserError: One sentence for each setting that is missing, unknown, or of another kind or range.
+        UserError: One sentence for each setting that is missing, unknown, or has a wrong type or range.
     """
     model = PROGRAMS[name]
     missing = [
@@ -127,31 +127,31 @@ def check_exist(settings: Mapping[str, Any], keys: Sequence[str]) -> None:
     for key in keys:
         value = settings[key]
         for path in value.values() if isinstance(value, Mapping) else [value]:
-            # Addresses, and files in archives, are left to what opens them.
+            # URLs, and files in archives, are checked by the code that opens them.
             elsewhere = path is None or "://" in str(path) or str(path).startswith("/vsi")
             if not elsewhere and not as_path(path).exists():
                 raise ValueError(f"{key}={path} does not exist: give the path of what is to be read")
 
 
 def prepare_arguments(program: str) -> None:
-    """Makes the command line of this process what Hydra is to read.
+    """Changes the command line of this process to what Hydra reads.
 
     Raises:
         UserError: A key is set twice, or a path cannot be taken.
     """
     _name_user()
-    # Lightning starts the further processes of a training with keys of its own behind what was typed.
+    # Lightning starts the other processes of a training with keys of its own after those that were typed.
     if not rank():
         check_given_once(sys.argv[1:])
     sys.argv[1:] = literal_paths(with_folder_of_lightning(sys.argv[1:]), program)
 
 
 def _name_user() -> None:
-    """Gives a name to a user that the system has none for, as of a container that runs with a number for a user."""
+    """Sets a user name where the system has none, as in a container that runs with a numeric user."""
     try:
         getpass.getuser()
     except (KeyError, OSError):
-        # The first variable that Python, W&B and torch look at.
+        # The first variable that Python, W&B and torch read.
         os.environ["LOGNAME"] = f"uid-{os.getuid()}"
 
 
@@ -167,12 +167,12 @@ def explain_interrupt(words: str) -> Iterator[None]:
 
 @contextmanager
 def one_sentence(unknown_key: Callable[[str], str]) -> Iterator[None]:
-    """Shows a mistake in a command line as one sentence, where Hydra has several lines or a stack trace.
+    """Shows a mistake in a command line as one sentence, where Hydra shows several lines or a stack trace.
 
-    What is no mistake of the user is a bug, and raised with its stack trace.
+    All other errors are bugs, and are raised with their stack trace.
 
     Args:
-        unknown_key: Says what to type instead of a key that does not exist.
+        unknown_key: Returns what to type instead of a key that does not exist.
     """
     as_hydra_does = hydra_utils.run_and_report
     # Hydra would add lines of its own; without this, its callers below have nothing to catch.
@@ -195,7 +195,7 @@ def _called(func: Callable[[], Value]) -> Value:
 def show_user_errors() -> Iterator[None]:
     """Ends a single run with the message of a `UserError` alone, or with the stack trace of a bug.
 
-    Within a sweep the launcher tells how each run ended, so that the others go on.
+    Within a sweep the launcher reports how each run ended, so that the others continue.
     """
     try:
         yield
@@ -206,16 +206,16 @@ def show_user_errors() -> Iterator[None]:
             traceback.print_exception(error)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             raise
-        # No Exception, as Hydra would add lines of its own.
+        # SystemExit is no Exception: Hydra would add lines of its own to one.
         _end(str(error) if isinstance(error, UserError) else "")
 
 
 _LONGEST_LINE = 2000
-"""Characters of a line of a message."""
+"""Most characters of a line of a message."""
 
 
 def _end(message: str) -> NoReturn:
-    """Ends the program with a message that steers no terminal and shows no credentials."""
+    """Ends the program with a message, without control characters and credentials."""
     lines = printable(redact(message), keep="\n\t").splitlines()
     cut = [line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…" for line in lines]
     sys.stderr.write("".join(f"{line}\n" for line in cut))

@@ -1,4 +1,4 @@
-"""The config of a run with what it was composed of: from a command line, or from Python."""
+"""Composes the config of a run, from a command line or from Python."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from cromss.runs.config import resolved
 
 @dataclass(frozen=True)
 class Composed:
-    """A config and where it comes from.
+    """A config and what it was composed from.
 
     Attributes:
         cfg: The config.
         choices: Group -> chosen option.
-        overrides: What the command line said.
+        overrides: Overrides of the command line.
         hydra: The config of Hydra itself.
-        folder: The run's.
-        in_sweep: Whether it is one run of a sweep, which was checked as a whole.
+        folder: Folder of the run.
+        in_sweep: Whether it is a run of a sweep, all of whose runs were checked before.
     """
 
     cfg: DictConfig
@@ -65,7 +65,7 @@ def compose_config(overrides: Sequence[str] = ()) -> Composed:
         overrides: ``group=option`` and ``key=value``, e.g. ``["trainer=smoke", "fusion=late"]``.
 
     Returns:
-        What `cromss.cli.run.run` takes.
+        The argument of `cromss.cli.run.run`.
 
     Raises:
         UserError: One message with every problem that was found, each with its cure; a `ValueError`.
@@ -83,7 +83,7 @@ def compose_config(overrides: Sequence[str] = ()) -> Composed:
 
 
 def compose_whole(overrides: Sequence[str]) -> DictConfig:
-    """The config with that of Hydra itself, by the command line's own Hydra where there is one."""
+    """The config with that of Hydra itself; uses the Hydra of the command line where there is one."""
     with _hydra():
         return compose("config", list(overrides), return_hydra_config=True)
 
@@ -99,10 +99,10 @@ def choices_of(whole: DictConfig) -> dict[str, str]:
 
 
 def of_this_process(cfg: DictConfig) -> Composed:
-    """What Hydra composed from the command line of this process.
+    """The config that Hydra composed from the command line of this process.
 
     Args:
-        cfg: As Hydra hands it over.
+        cfg: The config as Hydra passes it.
     """
     hydra = HydraConfig.get()
     in_sweep = hydra.mode == RunMode.MULTIRUN
@@ -114,7 +114,7 @@ def unknown_key(key: str, arguments: Sequence[str]) -> str:
 
     Args:
         key: As typed.
-        arguments: Of the command line.
+        arguments: Those of the command line.
     """
     overrides = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
     GlobalHydra.instance().clear()

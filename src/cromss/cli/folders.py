@@ -26,11 +26,11 @@ class WritableFolder(Callback):
     """Ends the program with one sentence where a run's or a sweep's folder cannot be created or written."""
 
     def on_run_start(self, config: Any, **kwargs: Any) -> None:
-        """Looks at the folder of a run."""
+        """Checks the folder of a run."""
         _check(config, "hydra.run.dir")
 
     def on_multirun_start(self, config: Any, **kwargs: Any) -> None:
-        """Looks at the folder of a sweep."""
+        """Checks the folder of a sweep."""
         _check(config, "hydra.sweep.dir")
 
 
@@ -47,7 +47,7 @@ def _check(config: Any, key: str) -> None:
     except LinkError as error:
         raise SystemExit(str(error)) from error
     except OSError as error:
-        # Hydra turns any error in a callback into a warning, and continues.
+        # Hydra would turn an error in a callback into a warning and continue.
         raise SystemExit(
             f"{folder} cannot be written ({error.strerror}): free space, start from a folder that can be written, or "
             f"set {key}=FOLDER"
@@ -59,7 +59,7 @@ def make_folder(folder: Path) -> None:
     for path in reversed([folder, *folder.parents]):
         if path.is_dir():
             continue
-        # Another process may be as fast: the folder is then not this one's to remove.
+        # Another process may have created it in the meantime: then this one must not remove it.
         with suppress(FileExistsError):
             path.mkdir()
             _created.append(path.absolute())
@@ -68,10 +68,10 @@ def make_folder(folder: Path) -> None:
 
 @contextmanager
 def remove_folders_on_failure() -> Iterator[None]:
-    """Removes the folders that `make_folder` created, where what was to use them ends before it began.
+    """Removes the folders that `make_folder` created if the run or sweep ends before it has begun.
 
-    A run has begun once its settings are saved, a sweep once its runs are listed. What another program wrote there, and
-    what was there before, stays.
+    A run has begun once its settings are saved, a sweep once its runs are listed. Files of other
+    programs, and folders that existed before, stay.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""The help of the programs, from the YAML as it is written: nothing is composed, so that it comes at once."""
+"""The help of the programs, from the YAML as it is written: nothing is composed, so it is shown at once."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def help_of(program: str, arguments: Sequence[str]) -> str:
     """
     if program != "train":
         return _of_settings(config_dir() / f"{program}.yaml")
-    # Late: the other programs need not wait for it.
+    # Imported late: the other programs do not need it.
     from cromss.config.reference import help_text
 
     groups = [word for word in arguments if not word.startswith("-") and "=" not in word]
@@ -79,7 +79,7 @@ def help_of(program: str, arguments: Sequence[str]) -> str:
 
 
 def _groups(root: Path) -> str:
-    """One line per group. Hydra's own list would show the files that options share as if they could be chosen."""
+    """One line per group. Hydra's own list would include files that options share, which are no options."""
     entries = [entry for entry in _loaded(root / "config.yaml")["defaults"] if entry != "_self_"]
     defaults = {key: value for entry in entries for key, value in entry.items()}
     lines = []
@@ -91,7 +91,7 @@ def _groups(root: Path) -> str:
 
 
 def _of_settings(file: Path) -> str:
-    """The template in a program's YAML, with the settings as they are written there, comments included."""
+    """The help template in a program's YAML, filled with its settings as written there, comments included."""
     content = _loaded(file)
     settings = file.read_text(encoding="utf-8").partition("\n\n")[2].partition("\nhydra:")[0].strip()
     included = [settings, *_included(file.parent, content["defaults"])]

@@ -30,7 +30,7 @@ def run(settings: Any) -> None:
     """Does what `conf/predict.yaml`, as a plain dict that fits `cromss.config.programs.Predict`, says.
 
     Raises:
-        ValueError: A scene is missing, or checkpoint and scene do not go together; nothing has been
+        ValueError: A scene is missing, or checkpoint and scene do not fit; nothing has been
             written by then.
         OSError: The disk is full or cannot be written.
     """
@@ -38,7 +38,7 @@ def run(settings: Any) -> None:
         raise ValueError("a scene is missing: set s1=FILE, s2=FILE or both")
     check_exist(settings, ("checkpoint", "s1", "s2", "truth"))
     targets = _targets(settings)
-    # Late: they take seconds to load.
+    # Imported late: they take seconds to load.
     import rasterio
     import torch
 
@@ -60,13 +60,13 @@ def run(settings: Any) -> None:
         )
         read = [as_path(settings[key]) for key in ("checkpoint", "truth") if settings[key] is not None]
         _check_unread(targets.values(), [*read, *paths.values(), *scene.files])
-        # No larger than the scene needs: padding is computed for nothing.
+        # No larger than the scene needs: computing padding is a waste.
         needed = max(network.smallest, math.ceil(max(scene.size) / HALVINGS) * HALVINGS)
         trained = network.crop if network.crop and network.crop % HALVINGS == 0 else USUAL_WINDOW
         window = min(settings["window"] or trained, needed)
         if window < network.smallest:
             raise ValueError(f"window={window} is too small for this network, which needs {network.smallest} px")
-        # GDAL asks once, before it decodes the first block.
+        # GDAL reads this once, before it decodes the first block.
         rasterio.env.setenv(GDAL_CACHEMAX=settings["cache_mb"] or cache_for(scene.layers, window))
         check_values(scene)
         height, width = scene.size
@@ -93,12 +93,12 @@ def run(settings: Any) -> None:
 
 
 def _targets(settings: Mapping[str, Any]) -> dict[str, Path]:
-    """What is to be written, by name; ValueError where that cannot be."""
+    """Name -> file to write; ValueError where one cannot be written."""
     out = as_path(settings["out"])
     if out.suffix.lower() not in (".tif", ".tiff"):
         raise ValueError(f"out={out}: maps are GeoTIFFs: let it end in .tif")
     if out.is_symlink():
-        # The map takes the place of what the link points to, not of the link.
+        # The map replaces the file that a link points to, not the link.
         out = out.resolve()
     targets = {"classes": out}
     for name in ("confidence", "probabilities"):
@@ -114,10 +114,10 @@ def _targets(settings: Mapping[str, Any]) -> dict[str, Path]:
 
 
 def _check_unread(targets: Iterable[Path], read: Iterable[Path]) -> None:
-    """ValueError where a target is one of the files that are read, by whatever name."""
+    """ValueError where a target is one of the input files, even under another name."""
     files = list(read)
     for target in targets:
-        # A link counts as the file, and so does another name of it.
+        # Links, soft or hard, count as the file.
         if target.exists() and any(file.exists() and target.samefile(file) for file in files):
             raise ValueError(f"out=… would write over {target}, which is read: choose another out=…")
 
@@ -126,5 +126,5 @@ def _device(name: str, gpus: int) -> str:
     if name == "auto":
         return "cuda" if gpus else "cpu"
     if name.startswith("cuda") and int(name.partition(":")[2] or 0) >= gpus:
-        raise ValueError(f"device={name}: torch sees {gpus} GPU(s): set device=cpu, or look at nvidia-smi")
+        raise ValueError(f"device={name}: torch sees {gpus} GPU(s): set device=cpu, or check nvidia-smi")
     return name

@@ -17,11 +17,11 @@ def run(settings: Any) -> None:
     """Does what `conf/prepare.yaml`, as a plain dict that fits `cromss.config.programs.Prepare`, says.
 
     Raises:
-        ValueError: Settings do not go together, the source cannot be read, or `verify` found damage.
+        ValueError: Settings contradict each other, the source cannot be read, or `verify` found damage.
         OSError: The disk is full, or a path cannot be written.
     """
     check_exist(settings, ("path",))
-    # Late: it loads torch.
+    # Imported late: it loads torch.
     from cromss.prepare.actions import ACTIONS
 
     ACTIONS[settings["action"]](settings)

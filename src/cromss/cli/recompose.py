@@ -22,11 +22,10 @@ from cromss.trainer.checkpoint_file import load_checkpoint
 
 
 def as_trained(asked: Composed) -> Composed:
-    """Composes the config of a test anew: as the checkpoint was trained, and on top of that what was asked for.
+    """Composes the config of a test again: the settings of the checkpoint, then those of the command line.
 
-    Of the checkpoint, which is content of a file, nothing is composed: its overrides tell which options and keys were
-    set, by their names. Options are looked up in this project's own ``conf``; values of keys are the plain ones of its
-    config.
+    The checkpoint is not trusted, so nothing of it is composed: only the names of options and keys are read from its
+    overrides. The options are those of this project's own ``conf``; the values of keys are plain ones of its config.
 
     Args:
         asked: Composed for `trainer.test_only`, with a `trainer.checkpoint`.
@@ -44,7 +43,7 @@ def as_trained(asked: Composed) -> Composed:
         options, keys = _trained_with(checkpoint.provenance.overrides, asked.choices, said)
         whole = compose_whole([*options, *asked.overrides])
         choices, own = choices_of(whole), without_hydra(whole)
-        # Options that were asked for have other keys, such as the size of synthetic patches: those are left out.
+        # Options of the command line may have other keys, e.g. the size of synthetic patches: the rest is left out.
         set_trained(own, checkpoint.config, keys, optional={group for group in said if group in choices})
         _set_again(own, whole, [key for key in said if key not in choices])
     except NotPlainError as error:
@@ -60,19 +59,19 @@ def as_trained(asked: Composed) -> Composed:
 
 
 _OVERRIDE = re.compile(r"(?P<added>\+{0,2})(?P<key>[A-Za-z]\w*(?:[./][A-Za-z]\w*)*)=(?P<value>.*)", re.DOTALL)
-"""An override as far as it is understood here: no deletions, no packages, no names that begin with an underscore."""
+"""The overrides that are accepted: no deletions, no packages, no names that begin with an underscore."""
 
 _TEST = "dataset.test"
-"""A part of the config that is open: it takes any setting of the reader."""
+"""A part of the config that accepts any setting of the reader."""
 
 
 def _trained_with(
     overrides: Sequence[str], groups: Collection[str], said: Collection[str]
 ) -> tuple[list[str], list[str]]:
-    """Which options, as overrides, and which keys a run was trained with, without what was asked for now.
+    """The options, as overrides, and the keys that a run was trained with, except those of the command line.
 
     Raises:
-        NotPlainError: An override is none of an option of this project or of a key.
+        NotPlainError: An override names neither an option of this project nor a key.
     """
     options, keys = [], []
     for override in overrides:
@@ -95,26 +94,26 @@ def _trained_with(
 
 
 def _options(group: str) -> list[str]:
-    """The options of a group of this project's own configs, by their files; none where it is no such group."""
+    """The options of a group of this project, from its files; none where there is no such group."""
     files = option_files(group)
     return ["null", *files] if files else []
 
 
 def set_trained(cfg: DictConfig, trained: Mapping[str, Any], keys: Sequence[str], optional: Collection[str]) -> None:
-    """Gives keys of a config the values that they have in a saved one.
+    """Sets keys of a config to their values in a saved one.
 
     Args:
         cfg: The composed config, which knows these keys. Changed in place.
         trained: The resolved config of a checkpoint.
-        keys: Dotted, and well-formed; those that a run was started with.
-        optional: Groups whose keys may be unknown; those are left out.
+        keys: Well-formed dotted keys that a run was started with.
+        optional: Groups whose unknown keys are left out.
 
     Raises:
-        NotPlainError: A key that `cfg` does not know, a value of another kind or one that would be resolved.
+        NotPlainError: `cfg` does not have a key, or a value is of another type or would be resolved.
     """
     for key in keys:
         group, _, name = key.rpartition(".")
-        # The settings of the reader for the test set are those of the reader.
+        # The settings of the test reader are checked against those of the reader.
         known = _node(cfg, "dataset.reader" if group == _TEST else group)
         if not isinstance(known, DictConfig) or name not in known.keys():  # noqa: SIM118, a missing value is in no node
             if key.split(".")[0] in optional:
@@ -159,7 +158,7 @@ def _plain_value(trained: Mapping[str, Any], key: str) -> Any:
 
 
 def _escape_references(value: Any) -> Any:
-    """A path, or paths by modality, in which a config resolves nothing."""
+    """A path, or paths by modality, escaped so that a config resolves nothing in it."""
     if isinstance(value, Mapping):
         literal(list(value))
         return {name: _escape_references(path) for name, path in value.items()}
@@ -169,7 +168,7 @@ def _escape_references(value: Any) -> Any:
 
 
 def _check_fits(key: str, value: Any, there: Any) -> None:
-    """NotPlainError unless a value has the form of the node that it is for, without keys that Hydra would act on."""
+    """NotPlainError unless a value has the form of its node, without keys that Hydra would act on."""
     # A reference may stand for anything, as null may.
     is_open = there is None or there._is_none() or there._is_interpolation() or there._is_missing()
     if value is None and isinstance(there, DictConfig) and not is_open and "_target_" in there:
@@ -186,7 +185,7 @@ def _check_fits(key: str, value: Any, there: Any) -> None:
                 raise _UnknownKeyError(
                     f"its config has {shown(f'{key}.{name}')}, a key that this version does not have"
                 )
-            # Such as `_target_`: it says what is called, and stays as this version has it.
+            # `_target_` and its like decide what is called, so they must be those of this version.
             if name.startswith("_") and inner._value() != child:
                 raise NotPlainError(f"its config has {shown(f'{key}.{name}={child}')}, which no file may ask for")
             _check_fits(f"{key}.{name}", child, inner)
@@ -196,13 +195,13 @@ def _check_fits(key: str, value: Any, there: Any) -> None:
 
 
 def _set_again(cfg: DictConfig, asked: DictConfig, keys: Sequence[str]) -> None:
-    """What the command line says wins over what a checkpoint says of a part of it, or of the whole."""
+    """Sets the keys of the command line again, as they override values of a checkpoint."""
     for key in keys:
         group, _, name = key.rpartition(".")
         node = _node(asked, key)
-        # It may have been removed by a `~`, and lie in what a checkpoint replaced.
+        # A `~` may have removed the key from a node that a checkpoint replaced.
         if node is not None and isinstance(_node(cfg, group), DictConfig):
-            # As it is written, with its references.
+            # The node as written, with its references.
             with open_dict(cfg):
                 _node(cfg, group)[name] = copy.deepcopy(node)
 

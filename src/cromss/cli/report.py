@@ -25,7 +25,7 @@ def run(settings: Any) -> None:
     """Does what `conf/report.yaml`, as a plain dict, says.
 
     Raises:
-        ValueError: A setting is missing or unknown, settings do not go together, or `out` exists.
+        ValueError: A setting is missing or unknown, settings contradict each other, or `out` exists.
         OSError: `out` cannot be written.
     """
     asked = [key for key in ("table", "status", "wandb") if settings[key] is not None]
@@ -45,14 +45,14 @@ def run(settings: Any) -> None:
 
 
 def _table(settings: Any) -> None:
-    # Each way of reporting imports its own: none waits for another's libraries.
+    # Each kind of report imports only the libraries that it needs.
     from cromss.report.formats import FORMATS
     from cromss.report.listing import beside_paper, overview
     from cromss.report.paper import TABLES
 
     out = _new_file(settings)
     table = _compared(settings)
-    if settings["format"] == "csv":  # which has no place for notes
+    if settings["format"] == "csv":  # CSV has no comments
         for problem in table.problems:
             log.warning("Left out: %s", problem)
     shown = overview(table) if settings["table"] is None else beside_paper(TABLES[settings["table"]], table)
@@ -97,7 +97,7 @@ def _wandb(settings: Any) -> None:
 
 
 def _new_file(settings: Any) -> Path | None:
-    """A file to write, looked at before any work; None for the terminal."""
+    """The file to write, checked before any work; None for the terminal."""
     if settings["out"] is None:
         return None
     out = as_path(settings["out"])

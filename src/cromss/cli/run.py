@@ -1,4 +1,4 @@
-"""One run: its config is checked, its folder taken, and then the slow libraries are loaded.
+"""One run: its config is checked, its folder is locked, and then the slow libraries are loaded.
 
 From Python, e.g. in a notebook::
 
@@ -33,22 +33,22 @@ def run(composed: Composed, folder: str | Path | None = None) -> float:
 
     Args:
         composed: See `cromss.cli.compose.compose_config`.
-        folder: Of the run; None takes that of the config, below ``outputs/``.
+        folder: Folder of the run; None takes that of the config, below ``outputs/``.
 
     Returns:
         For a sweeper, the best value of the monitored metric; of a test alone, the mean IoU. NaN where nothing was
         measured.
 
     Raises:
-        UserError: Settings, data, weights or a checkpoint that do not fit, a `ValueError`; the folder is then as it
-            was before, and one that did not exist is not there.
+        UserError: Settings, data, weights or a checkpoint do not fit, a `ValueError`; the folder is then unchanged,
+            and a new one is removed.
         TakenError: Another process writes the folder.
     """
     folder = composed.folder if folder is None else Path(folder)
     if missing := list(_missing_paths(composed)):
         raise UserError("\n".join(missing))
     if composed.cfg.trainer.test_only is True and composed.cfg.trainer.checkpoint is not None:
-        # Late: it loads torch.
+        # Imported late: it loads torch.
         from cromss.cli.recompose import as_trained
 
         composed = as_trained(composed)
@@ -71,13 +71,13 @@ def run(composed: Composed, folder: str | Path | None = None) -> float:
 
 
 def _missing_paths(composed: Composed) -> Iterator[str]:
-    """What is to be read and is not there, a sentence for each; the rest is checked by what reads it."""
+    """One sentence for each input path that does not exist; the code that reads them checks the rest."""
     keys = {
         "trainer.checkpoint": "give the path of a checkpoint",
         "trainer.resume": "give the path of a checkpoint, or auto",
         "backbone.weights_path": "give the path of a file with weights, or its address",
     }
-    # What a reader of the user's own makes of its settings is not known.
+    # The settings of a custom reader may mean anything.
     if str(OmegaConf.select(composed.cfg, "dataset.reader._target_")).startswith("cromss."):
         cure = "give what `cromss prepare` wrote, or the data as published"
         keys |= {f"dataset.{name}": cure for name in ("path", "train_path", "test_path")}

@@ -22,14 +22,14 @@ from cromss.sweep.processes import as_single_run
 
 log = logging.getLogger(__name__)
 
-# At import: a job of a sweep that starts in another process resolves the folders' names there.
+# At import, as a job of a sweep in another process resolves the names of folders without calling `main`.
 register_resolvers()
 
 
 def main() -> None:
     """Composes the config from the command line, then starts the run or the sweep."""
     with (
-        # Within the training `train_or_test` says more.
+        # During the training, `train_or_test` says more.
         explain_interrupt("Stopped before the training began."),
         one_sentence(lambda key: unknown_key(key, sys.argv[1:])),
         remove_folders_on_failure(),
@@ -49,7 +49,7 @@ def _train(cfg: DictConfig) -> float:
                 return run(composed)
         except TakenError as taken:
             if composed.in_sweep:
-                log.info("Left alone: %s", taken)
+                log.info("Skipped: %s", taken)
                 return math.nan
             raise UserError(str(taken)) from taken
         except (ValueError, OSError) as error:

@@ -42,13 +42,13 @@ from cromss.trainer.wandb_run import closing_wandb, wandb_folder
 
 log = logging.getLogger(__name__)
 
-# Which devices there are, and tips: `_announce` says what matters.
+# Lightning logs devices and tips; `_announce` logs what matters.
 for _name in ("lightning.pytorch", "lightning.fabric", "matplotlib"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 MISTAKES = (ValueError, OSError, MisconfigurationException, wandb.Error)
-"""What a user can cause, and reads as a message without a stack trace."""
+"""Errors that a user can cause, which are shown as a message without a stack trace."""
 
 
 class Interrupted(SystemExit):
@@ -77,9 +77,9 @@ def train_or_test(composed: Composed, folder: Path) -> float:
     """Trains and tests, or tests a checkpoint, in a folder that this process holds; see `cromss.cli.run.run`."""
     run_log = folder / f"{composed.hydra.job.name}.log"
     begun = new_record(folder, composed.resolved, overrides=composed.stored_overrides, choices=composed.choices)
-    # W&B last: it may take its time, and a scheduler that ends a run may not wait for it.
+    # W&B last: it can be slow, and a scheduler that ends a run may not wait for it.
     with closing_wandb(), recorded(begun, folder, lambda: open_run_log(run_log)) as recording:
-        # Devices last, as a job of a sweep that has none of them is to be noted.
+        # Devices last, so that a job of a sweep without them is recorded as failed.
         check(composed.cfg)
         L.seed_everything(composed.cfg.seed, workers=True, verbose=False)
         recording.score = (_test_only if composed.cfg.trainer.test_only else _train)(composed, folder, recording)
@@ -87,10 +87,10 @@ def train_or_test(composed: Composed, folder: Path) -> float:
 
 
 def _named(end: SystemExit, folder: Path) -> SystemExit:
-    """By what a run was ended; everything but the epoch under way is saved by then."""
+    """The exception that names why a run was ended; all but the current epoch is saved by then."""
     if isinstance(end, SIGTERMException):
         return Preempted()
-    # Lightning turns Ctrl-C into an exit of its own.
+    # Lightning turns Ctrl-C into an exit code of its own.
     return Interrupted(folder) if isinstance(end.__context__, KeyboardInterrupt) else end
 
 
@@ -104,7 +104,7 @@ def _train(composed: Composed, folder: Path, recording: Recording) -> float:
         reports = instantiate(cfg.backbone.start)(module.net, cfg.dataset.bands)
         weights = [report.summary() for report in reports]
     else:
-        # It holds all weights: the file that training started from need not be there any more.
+        # The checkpoint has all weights, so the file that the training started from may be gone.
         reports = []
         resumed = check_checkpoint(checkpoint, module, config, own=cfg.trainer.resume == "auto")
         check_restorable(checkpoint, resumed, module)
@@ -127,8 +127,8 @@ def _train(composed: Composed, folder: Path, recording: Recording) -> float:
                 for key, seen in (("normalisation", report.normalisation), ("statistics", report.statistics)):
                     if seen not in (None, cfg.dataset[key]):
                         log.warning(
-                            "These weights saw images of dataset.%s=%s, and now see %s: a frozen encoder cannot get "
-                            "used to that",
+                            "These weights saw images of dataset.%s=%s, and now see %s: a frozen encoder cannot adapt "
+                            "to that",
                             key,
                             seen,
                             cfg.dataset[key],
@@ -190,9 +190,9 @@ def _test(
     tested: Mapping[str, Any],
     folder: Path,
 ) -> dict[str, Any]:
-    """Tests what the module holds, and writes down what was found."""
+    """Tests the module as it is, and saves the results."""
     trainer.test(module, data, verbose=False)
-    # On every process, as confusion matrices are added up over all.
+    # On every process, as confusion matrices are summed over all.
     scores = {branch: scores_of(score, module.classes) for branch, score in module.test_scores.items()}
     if not trainer.is_global_zero:
         return scores

@@ -1,4 +1,4 @@
-"""The settings of the programs: what they may be, checks of a whole config, and the words of a command line."""
+"""The settings of the programs: their types and ranges, checks of a whole config, and the command line."""
 
 from cromss.config.check import check
 from cromss.config.errors import UserError

@@ -1,4 +1,4 @@
-"""What the keys of the backbone group may be: the network's parts, the weights that they start from, freezing."""
+"""The keys of the backbone group: the parts of the network, the weights that they start from, freezing."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ class Network(Settings):
 
 
 class BackboneGroup(Network):
-    """The network's parts, and where they start."""
+    """The parts of the network, and the weights that they start from."""
 
     weights: Origin
-    """Whose weights training starts from; ``none`` for random ones."""
+    """The weights that training starts from; ``none`` for random ones."""
 
     weights_path: WeightsPath
     """File, URL or hf://ORG/REPO/FILE of these weights, or one per branch; null for random or published ones."""
@@ -88,13 +88,13 @@ class BackboneGroup(Network):
     """Folder of downloads."""
 
     weights_modality: Branch | None
-    """Which encoder of the file is taken; null for that of the branch it goes to."""
+    """Which encoder of the file is loaded; null for that of the branch that it is loaded into."""
 
     load: Amount
     """What is loaded: the encoder, with the first N decoder blocks, with the decoder, or all with the head."""
 
     adapt_bands: bool
-    """Whether weights for other bands are fitted by the names of the bands."""
+    """Whether weights for other bands are matched by the names of the bands."""
 
     freeze: Annotated[str, OneOf(FREEZE_MODES)]
     """The encoder: trained, frozen, or frozen with batch-norm statistics that follow the data as published."""
@@ -106,7 +106,7 @@ class BackboneGroup(Network):
     """Builds the network; its keys refer to those of the group."""
 
     start: Part
-    """Fills it with weights; its keys refer to those of the group."""
+    """Loads its weights; its keys refer to those of the group."""
 
     freezing: Part
     """Freezes it; its keys refer to those of the group."""

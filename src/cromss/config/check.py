@@ -1,4 +1,4 @@
-"""Checks of a whole config before any work: the schema, and what spans several groups."""
+"""Checks a whole config before any work: the schema, and rules over several groups."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from cromss.io.plain import shown
 
 
 def check(cfg: DictConfig, devices: bool = True, overrides: Collection[str] = ()) -> None:
-    """Looks for unknown keys, for values out of range, and for settings that contradict each other.
+    """Checks for unknown keys, values out of range, and settings that contradict each other.
 
-    Nothing is built but small parts, and nothing on disk is looked at.
+    Only small parts are built, and no file is read.
 
     Args:
         cfg: The whole config.
-        devices: Whether the devices are to be those of this machine.
-        overrides: What the user set, ``key=value``: what of it has no effect in this config is refused.
+        devices: Whether this machine must have the devices.
+        overrides: What the user set, ``key=value``; overrides without effect in this config are refused.
 
     Raises:
         UserError: One message with every problem found, each with its cure.
@@ -36,7 +36,7 @@ def check(cfg: DictConfig, devices: bool = True, overrides: Collection[str] = ()
     own = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"]) if "hydra" in cfg else cfg
     problems: list[str] = []
     if "torch" not in sys.modules:
-        # Most mistakes are found before torch is loaded, which takes seconds.
+        # Most mistakes are found before torch is imported, which takes seconds.
         with without_torch():
             problems = _problems_of_keys(Reading.of(own), own_parts=False)
             problems = problems or [problem for rule in RULES_WITHOUT_TORCH for problem in rule(own)]
@@ -45,7 +45,7 @@ def check(cfg: DictConfig, devices: bool = True, overrides: Collection[str] = ()
         problems = _problems_of_keys(reading)
         problems = problems or [f"{key} cannot be computed: {reason}" for key, reason in reading.unreadable.items()]
     if not problems:
-        # Ranges of values that are missing or of another type are not worth a look.
+        # Rules assume that all values exist and have the right type.
         rules = (*RULES, *HERE) if devices else RULES
         problems = [problem for rule in rules for problem in rule(own)]
         problems += [inert.sentence for inert in without_effect(reading, overrides) if inert.is_ablation]
@@ -70,7 +70,7 @@ def _check_modalities(cfg: DictConfig) -> Iterator[str]:
 
 
 def _check_parts(cfg: DictConfig) -> Iterator[str]:
-    """Small parts check their own settings; building them costs nothing."""
+    """Builds the small parts, which check their own settings."""
     for key in ("selection", "smoothing", "loss", "backbone.network", "backbone.start", "backbone.freezing"):
         try:
             instantiate(OmegaConf.select(cfg, key))
@@ -79,7 +79,7 @@ def _check_parts(cfg: DictConfig) -> Iterator[str]:
 
 
 def _by_key(cfg: DictConfig, node: str, message: str) -> str:
-    """What a part says of an argument, by the key that the argument is set by."""
+    """The error message of a part, with the key of the setting instead of the argument."""
     group, argument = node.split(".")[0], re.match(r"(\w+)=", message)
     written = OmegaConf.to_container(OmegaConf.select(cfg, node), resolve=False)
     if argument is None or not isinstance(written, dict) or argument[1] not in written:
@@ -89,7 +89,7 @@ def _by_key(cfg: DictConfig, node: str, message: str) -> str:
 
 
 def _check_optimizer(cfg: DictConfig) -> Iterator[str]:
-    """An optimiser of one weight, and its schedule: the two check their own settings."""
+    """Builds an optimiser of one weight and its schedule, which check their own settings."""
     import torch
 
     key = "trainer.optimizer"
@@ -102,7 +102,7 @@ def _check_optimizer(cfg: DictConfig) -> Iterator[str]:
 
 
 def _check_derived(cfg: DictConfig) -> Iterator[str]:
-    """What follows from other keys and is still a key, as other groups refer to it."""
+    """Checks keys whose values follow from other keys, and which exist because other groups refer to them."""
     from cromss.dataset.bands import band_positions
 
     dataset = cfg.dataset
@@ -133,7 +133,7 @@ def _check_devices(cfg: DictConfig) -> Iterator[str]:
     if wanted == "cpu":
         return
     if not there:
-        yield f"trainer.accelerator={wanted} and torch sees no GPU: set trainer/hardware=cpu, or look at nvidia-smi"
+        yield f"trainer.accelerator={wanted} and torch sees no GPU: set trainer/hardware=cpu, or check nvidia-smi"
     elif isinstance(cfg.trainer.devices, int) and cfg.trainer.devices > there:
         yield f"trainer.devices={cfg.trainer.devices} and torch sees {there} GPU(s): lower trainer.devices"
 
@@ -160,7 +160,7 @@ def _check_test(cfg: DictConfig) -> Iterator[str]:
     elif cfg.trainer.checkpoint is not None and not cfg.trainer.test_only:
         yield (
             f"trainer.checkpoint={shown(cfg.trainer.checkpoint)} is for trainer.test_only=true: to start from its "
-            "weights set backbone.weights=cromss backbone.weights_path=PATH, to train on trainer.resume=PATH"
+            "weights set backbone.weights=cromss backbone.weights_path=PATH, to continue it set trainer.resume=PATH"
         )
 
 
@@ -205,4 +205,4 @@ RULES: tuple[Rule, ...] = (
     _check_packages,
 )
 HERE: tuple[Rule, ...] = (_check_devices, _check_batch_norm, check_tasks)
-"""Rules on the machine that trains."""
+"""Rules about the machine that trains."""

@@ -1,7 +1,7 @@
-"""The names that settings may have where the tables with these names hold functions.
+"""The allowed names of settings whose tables of functions are in other packages.
 
-The tables are in the rooms whose functions they hold, and importing those loads torch, which takes seconds: a mistyped
-value is reported before that. A test holds these names equal to the tables'.
+Importing those packages loads torch, which takes seconds; a mistyped value is reported before that. A test makes sure
+that these names equal those of the tables.
 """
 
 from __future__ import annotations

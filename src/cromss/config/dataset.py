@@ -1,4 +1,4 @@
-"""What the keys of the dataset group may be; each source of locations has its own, beside those of the view."""
+"""The keys of the dataset group: each source of locations has its own, beside those that all share."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ Classes = Annotated[Any, AfterValidator(_class_names), Means(f"a list of 2 to {M
 def _colour(text: str) -> str:
     if re.fullmatch(r"#[0-9a-fA-F]{6}", text):
         return text
-    # Late: it takes long to load.
+    # Imported late: it takes long to load.
     from matplotlib.colors import is_color_like
 
     if not is_color_like(text):
@@ -80,10 +80,10 @@ class View(Settings):
     """How patches become batches, the same for every source."""
 
     reader: Annotated[dict[str, Any], Means("keys with values, among them _target_")]
-    """What opens the data; its keys refer to those of the group."""
+    """Opens the data; its keys refer to those of the group."""
 
     modality: Modality
-    """What the network sees under ``fusion=single``."""
+    """The modality that ``fusion=single`` uses."""
 
     bands: Bands
     """Subset of the Sentinel-2 bands."""
@@ -98,19 +98,19 @@ class View(Settings):
     """Season of validation and test."""
 
     normalisation: Annotated[str, OneOf(NORMALISATIONS)]
-    """What the network sees: uint8 / 255, standardised values, or reflectance, which is for Sentinel-2 alone."""
+    """Input of the network: uint8 / 255, standardised values, or reflectance (Sentinel-2 only)."""
 
     statistics: Annotated[str, OneOf(STATISTICS)]
-    """Whose mean and standard deviation per band scale the images."""
+    """Source of the mean and standard deviation per band that scale the images."""
 
     crop: Literal["auto"] | Count
     """Side of the crop, random in training, px; ``auto`` takes the largest multiple of 32 that fits."""
 
     validate_: Literal["centre", "whole"] = Field(alias="validate")
-    """What the validation looks at: the crop in the middle of a patch, as in training, or all of it."""
+    """Part of each patch that is validated: the crop in the middle, of the size in training, or the whole patch."""
 
     evaluate: Literal["centre", "whole"]
-    """What the test looks at: the crop in the middle of a patch, or all of it: each labelled pixel is scored."""
+    """Part of each patch that is tested: the crop in the middle, or the whole patch, with each labelled pixel."""
 
     flip: Share
     """Probability of a flip: horizontal, vertical or both."""
@@ -119,7 +119,7 @@ class View(Settings):
     """Probability of a rotation."""
 
     degrees: Annotated[float, Field(ge=0, le=180)]
-    """Largest angle of a rotation, either way."""
+    """Largest angle of a rotation, in both directions, degrees."""
 
     val_fraction: Annotated[float, Field(ge=0, le=0.99)]
     """Share of the locations that are held out for validation; 0 for no validation."""
@@ -198,10 +198,10 @@ class Units(Settings):
     """Units of the images per modality."""
 
     s1: Annotated[str, OneOf(UNITS["s1"])]
-    """Units of Sentinel-1; ``auto`` judges the values."""
+    """Units of Sentinel-1; ``auto`` infers them from the values."""
 
     s2: Annotated[str, OneOf(UNITS["s2"])]
-    """Units of Sentinel-2; ``auto`` judges the values."""
+    """Units of Sentinel-2; ``auto`` infers them from the values."""
 
 
 class Folder(View):
@@ -211,7 +211,7 @@ class Folder(View):
     """The folder of the locations."""
 
     test_path: PathText | None
-    """A folder alike, of locations to test on; null tests on the validation split."""
+    """A folder of the same layout with locations to test on; null tests on the validation split."""
 
     files: Files
     """File name per modality."""
@@ -223,7 +223,7 @@ class Folder(View):
     """File of exact labels; null where there are none."""
 
     s2_offset: CountOrZero | None
-    """What is subtracted from the Sentinel-2 values, e.g. 1000; null for what tags and names of the files say."""
+    """What is subtracted from the Sentinel-2 values, e.g. 1000; null reads it from tags and names of the files."""
 
     units: Units
     """Units of the images."""

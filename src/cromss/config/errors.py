@@ -1,4 +1,4 @@
-"""Mistakes of the user, which are shown as their message alone."""
+"""The error class for mistakes of the user, which are shown without a stack trace."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cromss.io.redact import redact
 
 
 class UserError(CompactHydraException, ValueError):
-    """A mistake in what the user asked for: shown as its message alone, without a stack trace.
+    """A mistake of the user: only its message is shown, without a stack trace.
 
     Args:
         message: One sentence, or a short list; credentials in it are hidden.

@@ -1,4 +1,4 @@
-"""Errors of Hydra and OmegaConf about a command line, in one sentence: what is wrong, and the cure."""
+"""Turns errors of Hydra and OmegaConf about a command line into one sentence: the mistake and the cure."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _NOISE = re.compile(
 
 
 def sentence(error: Exception, arguments: Sequence[str], unknown_key: Callable[[str], str]) -> str:
-    """What a user reads of an error before the work begins.
+    """The message for an error before the work begins.
 
     Args:
         error: Raised while the command line was read and the settings were composed.
         arguments: The command line.
-        unknown_key: Says what to type instead of a key that does not exist.
+        unknown_key: Returns what to type instead of a key that does not exist.
     """
     text = str(error)
     if isinstance(error, UserError):

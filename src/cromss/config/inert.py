@@ -1,4 +1,4 @@
-"""Settings that cannot have an effect in a combination: two runs that differ in one of them would be the same run."""
+"""Settings without effect in a combination: two runs that differ only in one of them would be the same run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Inert(NamedTuple):
 
     Attributes:
         key: Dotted.
-        sentence: Names the setting, what makes it inert, and the cure.
-        is_ablation: Whether it is refused wherever it is set; else only where runs of a sweep differ in it.
+        sentence: Names the setting, why it has no effect, and the cure.
+        is_ablation: Whether it is always refused; else only where runs of a sweep differ in it.
     """
 
     key: str
@@ -32,7 +32,7 @@ class Rule(NamedTuple):
     """Some keys, and when they have no effect.
 
     Attributes:
-        keys: Dotted; the keys below them are meant, too.
+        keys: Dotted; they include the keys below them.
         holds: When they have no effect.
         reason: Completes "... has no effect: ".
         is_ablation: See `Inert`.
@@ -45,17 +45,17 @@ class Rule(NamedTuple):
 
 
 def without_effect(reading: Reading, overrides: Collection[str]) -> list[Inert]:
-    """What a user set for a training and has no effect, see `inert`."""
+    """Settings of a training without effect, see `inert`."""
     return inert(RULES, reading, overrides)
 
 
 def inert(rules: Sequence[Rule], reading: Reading, overrides: Collection[str]) -> list[Inert]:
-    """What a user set and has no effect.
+    """Settings of the user without effect.
 
     Args:
-        rules: Of a program.
+        rules: Rules of a program.
         reading: The config, which fits the schema.
-        overrides: ``key=value`` as typed; what else the config holds may be inert.
+        overrides: ``key=value`` as typed; only these are checked.
     """
     found: dict[str, Inert] = {}
     for text in overrides:
@@ -68,7 +68,7 @@ def inert(rules: Sequence[Rule], reading: Reading, overrides: Collection[str]) -
 
 
 def without_effect_in_sweep(runs: Sequence[tuple[Reading, Collection[str]]]) -> list[str]:
-    """What has no effect in a sweep: sentences.
+    """Sentences about settings without effect in a sweep.
 
     A key that all runs share is refused where it has no effect in any of them; one that they differ in, where it has
     none in one of them, as then two runs are the same.
@@ -259,14 +259,14 @@ RULES: tuple[Rule, ...] = (
         is_one_of("trainer.decoder_rates", "equal"),
         "trainer.decoder_rates=equal has one rate; set rising or falling",
     ),
-    # Turned off for once in a longer command: harmless, unless it is what runs differ in.
+    # Switching it off in a longer command is harmless, unless runs differ only in it.
     Rule(
         ("dataset.evaluate", "dataset.test_world", "dataset.test_locations", "dataset.test_path"),
         _TESTS_NOTHING,
         "trainer.test=null tests nothing; set trainer.test=last",
         is_ablation=False,
     ),
-    # On one device a command for several is tried out: harmless, unless it is what runs differ in.
+    # Trying a command for several devices on one is harmless, unless runs differ only in it.
     Rule(
         ("selection.scope", "loss.scope", "trainer.sync_batchnorm"),
         _IS_ONE_PROCESS,

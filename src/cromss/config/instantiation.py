@@ -15,12 +15,12 @@ from omegaconf import DictConfig, OmegaConf
 def instantiate(node: DictConfig | Mapping[str, Any], **keywords: Any) -> Any:
     """Builds a part, and the parts that it is made of, from plain keywords.
 
-    Unlike `hydra.utils.instantiate`, it resolves references once: a path that holds the text ``${x}`` stays that path.
+    Unlike `hydra.utils.instantiate`, it resolves references once: a path that contains ``${x}`` stays unchanged.
 
     Args:
-        node: ``_target_`` is the dotted name of what is called, ``_partial_: true`` leaves the call to the caller, and
-            the other keys are keywords.
-        **keywords: Win over those of the node.
+        node: ``_target_`` is the dotted name of a class or function, ``_partial_: true`` leaves the call to the
+            caller, and the other keys are keywords.
+        **keywords: Override those of the node.
 
     Raises:
         ImportError: There is no such target.

@@ -9,21 +9,21 @@ from omegaconf import DictConfig
 
 
 def check_shape(cfg: DictConfig) -> Iterator[str]:
-    """What does not fit between the launcher and the trainer, before anything is submitted; sentences.
+    """Sentences about settings of launcher and trainer that do not fit, before anything is submitted.
 
     Args:
-        cfg: Config of one run, with that of Hydra.
+        cfg: Config of one run, with that of Hydra itself.
     """
     launcher = cfg.hydra.launcher
     if "tasks_per_node" not in launcher or "nodes" not in launcher:
-        return  # the launcher that stays in this process
+        return  # the launcher that runs jobs in this process
     devices, nodes = cfg.trainer.devices, cfg.trainer.num_nodes
     tasks, hosts = launcher.tasks_per_node, launcher.nodes
     if not isinstance(devices, int) or devices < 1:
         yield f"trainer.devices={devices} must be a whole number of at least 1: a launcher starts one process each"
     elif tasks != devices:
         yield (
-            f"trainer.devices={devices} needs hydra.launcher.tasks_per_node={devices}, one process a device, and it is "
+            f"trainer.devices={devices} needs hydra.launcher.tasks_per_node={devices}, one process per device, not "
             f"{tasks}"
         )
     if hosts != nodes:
@@ -34,9 +34,9 @@ def check_shape(cfg: DictConfig) -> Iterator[str]:
 
 
 def check_tasks(cfg: DictConfig) -> Iterator[str]:
-    """Whether Slurm started as many processes as a training has devices, asked within the job; sentences.
+    """Sentences where Slurm did not start one process per device; called within the job.
 
-    Lightning refuses too few. Of too many, each would train for itself in the same folder.
+    Lightning refuses too few. With too many, each would train on its own in the same folder.
 
     Args:
         cfg: Config of one run.

@@ -1,4 +1,4 @@
-"""What the settings of Hydra's launchers and of its search may be, where this project reads them."""
+"""Types of the settings of Hydra's launchers and of the search, as far as this project reads them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class OneByOne(Settings):
 
 class _Jobs(Settings):
     submitit_folder: Text
-    """Where jobs write what they print."""
+    """Folder of the output of the jobs."""
 
     name: Text
     """Name of the jobs."""
@@ -52,7 +52,7 @@ class _Jobs(Settings):
     """Time limit of a job, minutes."""
 
     signal_delay_s: CountOrZero
-    """Seconds before the time limit at which a job is told to stop."""
+    """Seconds before the time limit at which a job gets the signal to stop."""
 
     max_num_timeout: CountOrZero
     """How often a job resumes after its time limit."""
@@ -75,7 +75,7 @@ class Slurm(_Jobs):
     """Jobs at a time."""
 
     poll_s: Seconds
-    """Seconds between two looks at the queue."""
+    """Seconds between two checks of the queue."""
 
     partition: Text | None
     """Partition; null for the cluster's default."""
@@ -114,7 +114,7 @@ class Sampler(Settings):
     """Seed of the proposals; null for another search every time."""
 
     n_startup_trials: CountOrZero = OPTIONAL
-    """Random trials before the first that is modelled."""
+    """Random trials before the first that is proposed by a model."""
 
     n_ei_candidates: Count = OPTIONAL
     """Candidates per proposal."""
@@ -142,7 +142,7 @@ class Search(Settings):
     """Sampler: an option of the group hydra/sweeper/sampler, one of tpe, random, cmaes, nsgaii."""
 
     direction: Literal["minimize", "maximize"]
-    """Whether a low score is better, or a high one."""
+    """Whether the score is minimised or maximised."""
 
     storage: Text
     """URL of the database of the study."""
@@ -160,10 +160,10 @@ class Search(Settings):
     """Failed trials in a row after which the search stops."""
 
     poll_s: Seconds
-    """Seconds between two looks at runs of an earlier start."""
+    """Seconds between two checks of runs of an earlier start."""
 
-    params: Annotated[dict[str, Any], Means("keys with what they may be")]
-    """Key -> what the search may choose from."""
+    params: Annotated[dict[str, Any], Means("keys with their possible values")]
+    """Key -> its possible values."""
 
 
 LAUNCHERS: Mapping[str, type[Settings]] = {
@@ -181,19 +181,19 @@ SAMPLERS = tuple(f"optuna.samplers.{name}Sampler" for name in ("TPE", "Random", 
 
 
 def launcher_problems(values: Mapping[str, Any]) -> list[Problem]:
-    """What is wrong with the settings of a launcher.
+    """Finds mistakes in the settings of a launcher.
 
     Args:
-        values: Of ``hydra.launcher``, plain.
+        values: The plain values of ``hydra.launcher``.
     """
     return _problems(LAUNCHERS, values, "hydra.launcher")
 
 
 def check_sweeper(values: Mapping[str, Any]) -> None:
-    """Looks at the settings of a sweeper before any run starts.
+    """Checks the settings of a sweeper before any run starts.
 
     Args:
-        values: Of ``hydra.sweeper``, plain.
+        values: The plain values of ``hydra.sweeper``.
 
     Raises:
         UserError: One message with every problem, each with its cure.

@@ -1,4 +1,4 @@
-"""The words of a command line: keys given twice, and keys that do not exist."""
+"""Checks the overrides of a command line: keys given twice, and unknown keys."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ _WITH_VALUE = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "
 
 
 def key_of(override: str) -> str:
-    """The key or group of an override, without what says that it is added or taken away."""
+    """The key or group of an override, without the signs ``+`` and ``~``."""
     return override.partition("=")[0].lstrip("+~")
 
 
 def check_given_once(arguments: Sequence[str]) -> None:
-    """Refuses a key that a command line sets twice, as the last one would win without a word.
+    """Refuses a key that a command line sets twice, as the last one would silently win.
 
     Args:
-        arguments: Of the command line, overrides and options.
+        arguments: Overrides and options of the command line.
 
     Raises:
         UserError: One sentence for each key that is given more than once.
@@ -40,7 +40,7 @@ def check_given_once(arguments: Sequence[str]) -> None:
 
 
 def suggest_keys(cfg: DictConfig, overrides: Sequence[str]) -> list[str]:
-    """For each override whose key does not exist, says which keys come close.
+    """Suggests similar keys for each override with an unknown key.
 
     Args:
         cfg: The config without the overrides.

@@ -1,4 +1,4 @@
-"""What the keys of the groups fusion, loss, selection and smoothing may be."""
+"""The keys of the groups fusion, loss, selection and smoothing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Nothing(Settings):
 
 
 class Fusion(Settings):
-    """What all fusions have."""
+    """The keys that all fusions have."""
 
     backbone: Annotated[dict[str, Any], Means("keys with values, among them _target_")]
     """Encoder and decoder; that of the backbone group."""
@@ -56,14 +56,14 @@ class Single(Fusion):
     """One branch: arguments of `cromss.fusion.SingleFusion`."""
 
     modality: Annotated[str, OneOf(BRANCHES)]
-    """What the branch sees; ``common`` is both modalities stacked."""
+    """Input of the branch; ``common`` is both modalities stacked."""
 
 
 class Loss(Settings):
     """Arguments of `cromss.loss.Objective`."""
 
     segmentation: Annotated[str, AfterValidator(_joined), Means(f"any of {', '.join(SEGMENTATION_LOSSES)} joined by _")]
-    """Losses of a branch against the labels, which are added up."""
+    """Losses of a branch against the labels, which are summed."""
 
     consistency: Annotated[str, OneOf((*CONSISTENCIES, "none"))]
     """Loss of the modalities against each other."""
@@ -75,7 +75,7 @@ class Loss(Settings):
     """Number of classes; that of the dataset."""
 
     scope: Annotated[str, OneOf(SCOPES)]
-    """Whose pixels a loss is the loss of where several processes train: those of all, or of each process its own."""
+    """Pixels over which several processes average a loss: those of all processes, or of each process its own."""
 
 
 class CrossModal(Settings):
@@ -100,7 +100,7 @@ class CrossModal(Settings):
     """Whether each class has a threshold of its own."""
 
     scope: Annotated[str, OneOf(SCOPES)]
-    """Whose pixels decide on a threshold where several processes train: those of all, or of each process its own."""
+    """Pixels from which several processes compute a threshold: those of all processes, or of each process its own."""
 
 
 class Smoothing(Settings):

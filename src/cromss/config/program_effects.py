@@ -1,4 +1,4 @@
-"""Settings of the programs beside training that have no effect with the others that were chosen."""
+"""Settings of the other programs that have no effect in combination with the others."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from cromss.config.reading import Reading
 
 
 def without_effect(program: str, settings: Mapping[str, Any], overrides: Sequence[str]) -> list[str]:
-    """What a user set and has no effect: one sentence for each such setting.
+    """One sentence for each setting of the user without effect.
 
     Args:
         program: Key of `cromss.config.programs.PROGRAMS`.
-        settings: Composed, each of the type that it may be.
+        settings: The composed settings, of valid types.
         overrides: ``key=value`` as typed.
     """
     reading = Reading(settings, (), {}, {}, {}, frozenset())
@@ -84,7 +84,7 @@ _HAS_NO_S2 = negated(is_set("s2"))
 _PREDICT = (
     Rule(("units.s1",), negated(is_set("s1")), "there is no Sentinel-1 scene; set s1"),
     Rule(("units.s2",), _HAS_NO_S2, "there is no Sentinel-2 scene; set s2"),
-    # That nothing is subtracted, or resampled, is true of any scene.
+    # Values that switch these off are harmless for any scene.
     Rule(
         ("s2_offset",),
         all_of(_HAS_NO_S2, negated(is_one_of("s2_offset", None, 0))),

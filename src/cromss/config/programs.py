@@ -1,4 +1,4 @@
-"""Settings of the programs beside training: what each key of ``conf/{predict,prepare,report,export}.yaml`` may be.
+"""Settings of the other programs: the types of the keys of ``conf/{predict,prepare,report,export}.yaml``.
 
 What a key means, and the reason for its default, is written beside it in that file.
 """
@@ -60,7 +60,7 @@ HttpUrl = Annotated[
 
 
 class Predict(Settings):
-    """Settings of ``python -m cromss.predict``."""
+    """Settings of ``cromss predict``."""
 
     checkpoint: PathText
     s1: PathOrNone
@@ -165,7 +165,7 @@ class Dfc2020(Settings):
 
 
 class Network(Settings):
-    """How servers are asked."""
+    """Options of requests to servers."""
 
     attempts: Count
     wait_seconds: NonNegative
@@ -277,4 +277,4 @@ class Prepare(Settings):
 
 
 PROGRAMS: Mapping[str, type[Settings]] = {"predict": Predict, "prepare": Prepare, "report": Report, "export": Export}
-"""Name of the file in ``conf/`` -> what its settings may be."""
+"""Name of the file in ``conf/`` -> the class of its settings."""

@@ -1,4 +1,4 @@
-"""A composed config as plain values, with what refers to what, and what cannot be read."""
+"""A composed config as plain values, with its references and the values that cannot be read."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _REFERENCE = re.compile(r"\$\{(?:oc\.select:)?([\w.]+)(?:,[^{}]*)?\}")
 
 @dataclass(frozen=True)
 class Reading:
-    """What a config says.
+    """The content of a config.
 
     Attributes:
-        values: Plain dictionaries, lists and scalars, without what is missing or cannot be read.
+        values: Plain dictionaries, lists and scalars, without missing and unreadable values.
         missing: Dotted keys without a value (``???``).
-        unreadable: Dotted key -> why its value cannot be computed; those that refer to missing ones are among them.
+        unreadable: Dotted key -> why its value cannot be computed; including references to missing keys.
         expressions: Dotted key -> its value as written, where that is computed (holds ``${``).
-        references: Dotted key -> the key that it refers to, where its value is nothing but ``${...}``.
+        references: Dotted key -> the key that it refers to, where its value is only ``${...}``.
         mentioned: Keys that some interpolation names.
     """
 
@@ -42,13 +42,13 @@ class Reading:
         written = _texts(OmegaConf.to_container(cfg, resolve=False))
         texts = {key: text for key, text in written if "${" in text}
         found = {key: match[1] for key, text in texts.items() if (match := _REFERENCE.fullmatch(text))}
-        # `oc.select` has a value of its own where there is no such key.
+        # `oc.select` has a default for a missing key.
         references = {key: target for key, target in found.items() if _is_there(values, target) or target in missing}
         mentioned = {key for text in texts.values() for key in re.findall(r"[\w.]+", text)}
         return cls(values, tuple(missing), unreadable, texts, references, frozenset(mentioned))
 
     def origin(self, key: str) -> str:
-        """The key that holds what a key, or one above it, refers to; the key itself where it refers to none."""
+        """The key that a key, or one above it, refers to; the key itself where it is no reference."""
         for _ in range(len(self.references) + 1):
             parts = key.split(".")
             for end in range(len(parts), 0, -1):
@@ -60,7 +60,7 @@ class Reading:
         return key  # they refer to each other
 
     def is_referred_to(self, key: str) -> bool:
-        """Whether some other value is made of that of a key, or of one below it."""
+        """Whether another value refers to a key, or to one below it."""
         return any(other == key or other.startswith(f"{key}.") for other in self.mentioned)
 
 
@@ -84,7 +84,7 @@ def _plain(
     unreadable: dict[str, str],
     known: dict[int, tuple[DictConfig, dict[str, Any]]],
 ) -> dict[str, Any]:
-    """The values of a node. What several keys refer to is read once, unless something is wrong with it."""
+    """The values of a node. A node that several keys refer to is read once, unless it has mistakes."""
     if id(node) in known:
         return known[id(node)][1]
     values: dict[str, Any] = {}
@@ -104,12 +104,12 @@ def _plain(
         is_node = isinstance(value, DictConfig)
         values[str(name)] = _plain(value, f"{key}.", missing, unreadable, known) if is_node else value
     if len(missing) + len(unreadable) == wrong:
-        known[id(node)] = (node, values)  # with the node, as another could get its id otherwise
+        known[id(node)] = (node, values)  # the node is kept, as another could get its id otherwise
     return values
 
 
 def _texts(node: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Dotted key and text of all that a nested config holds; of a list under its own key."""
+    """Dotted key and text of all values of a nested config; those of a list have the key of the list."""
     if isinstance(node, Mapping):
         for name, child in node.items():
             yield from _texts(child, f"{prefix}.{name}".lstrip("."))

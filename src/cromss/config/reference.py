@@ -1,6 +1,6 @@
-"""The reference page of all keys of `train.py`, made from the schema: ``python -m cromss.config.reference``.
+"""The reference page of all keys of `cromss train`, made from the schema: ``python -m cromss.config.reference``.
 
-``cromss train --help GROUP`` prints a part of the page as it is committed, which needs no import of the schema.
+``cromss train --help GROUP`` prints a part of the committed page, so that help does not import the schema.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TOP = "top level"
 _INTRODUCTION = """\
 # All settings
 
-Every key of `cromss train`: its default, what it may be, what it means. This page is made from the schema that
+Every key of `cromss train`: its default, allowed values and meaning. This page is made from the schema that
 checks each run, by `make reference`; `cromss train --help GROUP` prints a part of it. Where the options of a group
 have different defaults, each is named. The reasons for the defaults are in `conf/`.
 """
@@ -46,10 +46,10 @@ def page() -> str:
 
 
 def help_text(group: str, text: str | None = None) -> str:
-    """What the page says of a group, for a terminal.
+    """The part of the page about a group, for a terminal.
 
     Args:
-        group: ``"trainer"``, ``"trainer/optimizer"`` ...; ``"row"``, ``"seed"`` and their like are on the top level.
+        group: ``"trainer"``, ``"trainer/optimizer"`` ...; or a key of the top level, such as ``"seed"``.
         text: The page; None reads the committed one.
 
     Raises:
@@ -109,7 +109,7 @@ def _model(group: str, values: DictConfig) -> type[Settings]:
 
 
 def _written_keys(group: str, option: str) -> str:
-    """The keys of an option that no class describes, as it is a part of Lightning."""
+    """The keys of an option that has no class here, as it is a part of Lightning."""
     (entries,) = _written(group, option).items()
     name, settings = str(entries[0]), OmegaConf.to_container(entries[1])
     assert isinstance(settings, dict)
@@ -120,7 +120,7 @@ def _written_keys(group: str, option: str) -> str:
 
 
 def _lines(prefix: str, model: Any, options: Mapping[str, Any], skipped: Any) -> str:
-    """One line per key: name, default, what it may be, description."""
+    """One line per key: name, default, allowed values, description."""
     lines = []
     for key, hint, description in keys_of(model, prefix):
         name = key[len(prefix) + 1 :] if prefix else key
@@ -144,7 +144,7 @@ def _default(name: str, options: Mapping[str, Any]) -> str:
 
 
 def _value(values: Any, name: str) -> str:
-    """A default as written; empty for a table and for what has none."""
+    """A default as written; empty for a table and without a default."""
     for part in name.split("."):
         if not isinstance(values, DictConfig) or part not in values:
             return ""

@@ -1,4 +1,4 @@
-"""What the YAML files compute: names of runs, and facts about bands and classes that code holds."""
+"""Functions that the YAML files call: names of runs, and facts about bands and classes from the code."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from cromss.runs.names import CHECKPOINTS, LAST, RECORD
 from cromss.runs.record import read_record
 
 _NEXT_KEY = r",(?=[+~]{{0,2}}(?:{top}|[A-Za-z]\w*[./@][\w./@]*)=)"
-"""What separates overrides, a template for the keys and groups at the top: values, such as addresses, may hold commas
-and ``name=``, too."""
+"""Separator of overrides, a template for the keys and groups at the top level; values, such as URLs, may also contain
+commas and ``name=``."""
 
 LONGEST_NAME = 120
 """Bytes of a run's name; file systems allow 255 for a folder."""
 
 
 def register_resolvers() -> None:
-    """Makes the functions known that the YAML files call."""
+    """Registers the functions that the YAML files call."""
     resolvers: dict[str, Callable[..., Any]] = {
         "cromss.run_name": run_name,
         "cromss.sweep_name": run_name,
@@ -45,7 +45,7 @@ def register_resolvers() -> None:
         "cromss.better": better,
     }
     for name, function in resolvers.items():
-        # Cached: a run's folder, once named, must not change when it comes to exist; and jobs of a sweep are to take
+        # Cached: the name of a run's folder must not change when the folder is created; and jobs of a sweep must take
         # its name from it, as the overrides that they see are their own.
         cached = name in ("cromss.run_folder", "cromss.sweep_name")
         OmegaConf.register_new_resolver(name, function, replace=True, use_cache=cached)
@@ -53,7 +53,7 @@ def register_resolvers() -> None:
 
 @contextmanager
 def without_torch() -> Iterator[None]:
-    """Gives what only torch can compute a value that it may have, so that the other settings can be read at once."""
+    """Replaces values that need torch by placeholders, so that the other settings can be read at once."""
     for name, value in {"cromss.accelerator": "cpu", "cromss.band_count": 1}.items():
         OmegaConf.register_new_resolver(name, lambda *_, value=value: value, replace=True)
     try:
@@ -72,14 +72,14 @@ def run_name(overrides: str) -> str:
         A file name, the same for the same overrides: ``"defaults"`` without any. Of paths only the last part is kept,
         and a long name is cut and ends in a hash of the whole.
     """
-    # Addresses may have credentials: two runs that differ in those alone are the same.
+    # URLs may have credentials: two runs that differ only in those are the same.
     typed = re.split(_NEXT_KEY.format(top="|".join(_top_keys())), overrides)
     overrides = ",".join(redact(part) for part in typed if kind_of(_key(part)).named)
-    # Paths last: what an experiment is called must not be cut off behind them.
+    # Paths last, so that the name of an experiment is not cut off after them.
     parts = sorted(overrides.split(","), key=lambda part: "/" in part)
     shortened = ",".join(_without_folders(part) for part in parts)
     name = re.sub(r"[^\w.,=+-]", "_", shortened) or "defaults"
-    # The name drops folders and signs, so whatever it dropped must tell runs apart by other means.
+    # The name leaves out folders and signs, so a hash distinguishes runs that differ in them.
     lossless = name in (overrides, "defaults") and len(name.encode()) <= LONGEST_NAME
     digest = hashlib.sha256(overrides.encode()).hexdigest()[:8]
     return name if lossless else f"{_cut(name)}-{digest}"
@@ -91,7 +91,7 @@ def _key(override: str) -> str:
 
 
 def _cut(name: str) -> str:
-    """The beginning of a name, of whole characters."""
+    """The beginning of a name, without a partial character."""
     return name.encode()[:LONGEST_NAME].decode(errors="ignore")
 
 
@@ -107,7 +107,7 @@ def run_folder(root: str, overrides: str, resume: str | None) -> str:
     """Folder name of a single run below `root`, which never overwrites another run.
 
     Args:
-        root: Where runs lie.
+        root: Folder of the runs.
         overrides: See `run_name`.
         resume: ``"auto"`` resumes in the newest folder of this name whose run is neither finished nor under way;
             anything else, or where there is none, takes the first unused one.
@@ -125,7 +125,7 @@ def run_folder(root: str, overrides: str, resume: str | None) -> str:
 
 
 def _is_resumable(folder: Path) -> bool:
-    # What holds neither a record nor a checkpoint may be another program's.
+    # A folder with neither a record nor a checkpoint may belong to another program.
     if not (folder / RECORD).exists() and not (folder / CHECKPOINTS / LAST).exists():
         return False
     record = read_record(folder)
@@ -155,13 +155,13 @@ def _watched(val_fraction: float) -> str:
     return "val/loss" if val_fraction else "train/loss"
 
 
-# These import late: the dataset room brings torch along, which help and mistyped keys need not wait for.
+# These import late: `cromss.dataset` imports torch, which help and mistyped keys do not need.
 
 
 def _classes(table: str) -> ListConfig:
     from cromss.dataset.classes import CLASSES
 
-    # A plain list is no value that a config may hold once it is resolved.
+    # OmegaConf accepts no plain list from a resolver.
     return ListConfig(list(CLASSES[table]))
 
 

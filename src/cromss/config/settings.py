@@ -1,4 +1,4 @@
-"""Typed settings: what the value of each key may be, from which checks, help and the reference page are made.
+"""Typed settings: the allowed values of each key, for checks, help and the reference page.
 
 A program's settings are a class over `Settings`, one field per key with its type, range and docstring. The classes hold
 no defaults: these are in the YAML files of ``conf/``.
@@ -23,7 +23,7 @@ from cromss.io.redact import redact
 
 
 class Problem(NamedTuple):
-    """What is wrong with one key.
+    """A mistake in one key.
 
     Attributes:
         key: Dotted.
@@ -35,10 +35,10 @@ class Problem(NamedTuple):
 
 
 class Settings(BaseModel):
-    """Base of all settings: no value is converted to another type, numbers are finite, unknown keys are refused.
+    """Base of all settings: values are not converted to other types, numbers are finite, unknown keys are refused.
 
-    The docstring below a field is the description of its key. Whole numbers are taken for numbers with a fraction, but
-    neither ``true`` nor text is taken for a number.
+    The docstring below a field is the description of its key. A field for a float accepts integers, but no
+    field for a number accepts ``true`` or text.
     """
 
     model_config = ConfigDict(
@@ -52,7 +52,7 @@ class Settings(BaseModel):
 
 
 def part_of(model: type[BaseModel], *names: str, **renamed: str) -> type[Settings]:
-    """The settings of something that is built from settings of a group, so that what each may be is written once.
+    """The settings of an object that is built from settings of a group, so that each type is written once.
 
     Args:
         model: Describes the group.
@@ -103,8 +103,8 @@ CountOrZero = Annotated[int, Field(ge=0, le=LARGEST)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST)]
 """Start of a random sequence."""
 
-Text = Annotated[str, Field(min_length=1), AfterValidator(_without_nul), Means("text that is not empty")]
-"""Text that is not empty."""
+Text = Annotated[str, Field(min_length=1), AfterValidator(_without_nul), Means("non-empty text")]
+"""Non-empty text."""
 
 _Number = Annotated[int, Field(ge=0, le=LARGEST)]
 
@@ -124,7 +124,7 @@ AddressText = Annotated[
 
 
 def problems_of(model: type[BaseModel], values: Mapping[Any, Any], prefix: str = "") -> list[str]:
-    """What is wrong with the values of settings: one sentence per key, in the order of the keys.
+    """Finds mistakes in the values of settings: one sentence per key, in the order of the keys.
 
     Args:
         model: The class that describes the settings.
@@ -149,7 +149,7 @@ def find_problems(model: type[BaseModel], values: Mapping[Any, Any], prefix: str
     problems: dict[tuple[str, ...], Problem] = {}
     missing: Counter[tuple[str, ...]] = Counter()
     for problem in found:
-        # What is wrong with several entries together is told of one of them.
+        # A mistake over several entries is reported for one of them.
         location = (*problem["loc"], *([problem["ctx"]["entry"]] if problem["type"] == ENTRY else []))
         path, hint, known = _located(model, location)
         key = shown(".".join((*outer, *path)))
@@ -159,7 +159,7 @@ def find_problems(model: type[BaseModel], values: Mapping[Any, Any], prefix: str
         problems.setdefault(path, Problem(key, sentence))
         missing[path[:-1]] += problem["type"] == "missing" and bool(path[:-1] or prefix)
     for path in (path for path, count in missing.items() if count > 1):
-        # A whole table was replaced: one sentence, not one per key that is gone.
+        # A whole table was replaced: one sentence, not one per missing key.
         key, hint = shown(".".join((*outer, *path))), _located(model, path)[1] if path else model
         problems = {other: problem for other, problem in problems.items() if other[: len(path)] != path}
         value = shown(redact(as_typed(_value_at(values, path))))
@@ -198,13 +198,13 @@ def _listed(keys: Sequence[str]) -> str:
 
 
 _MOST_LISTED = 15
-"""Keys that a message lists."""
+"""Most keys that a message lists."""
 
 
 def _located(model: type[BaseModel], location: Sequence[Any]) -> tuple[tuple[str, ...], Any, list[str]]:
     """The path of the key that a problem is about, its annotation, and the keys known beside it.
 
-    Pydantic also names the member of a union that it tried, and the position in a list: neither is part of a key.
+    Pydantic adds the member of a union that it tried and the position in a list, which are no parts of a key.
     """
     path: tuple[str, ...] = ()
     hint: Any = model

@@ -1,4 +1,4 @@
-"""Checks of settings that only a signature describes: those of losses, networks, readers ... of the user's own."""
+"""Checks settings of custom losses, networks, readers and so on against their signatures."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _HYDRA = ("_target_", "_partial_", "_recursive_", "_convert_", "_args_")
 
 
 def signature_problems(target: str, settings: Mapping[str, Any], prefix: str, is_factory: bool) -> Iterator[Problem]:
-    """What does not fit between settings and what they are handed to.
+    """Finds settings that do not fit the class or function that takes them.
 
     Args:
         target: Dotted name of a class or function.
         settings: Keywords, and Hydra's own keys.
         prefix: Dotted key of the settings.
-        is_factory: Whether one more argument comes later, the first.
+        is_factory: Whether the caller passes the first argument later.
     """
     key, name_shown = f"{prefix}._target_", shown(target)
     find_own_modules()
@@ -67,7 +67,7 @@ def signature_problems(target: str, settings: Mapping[str, Any], prefix: str, is
 
 
 def _fits(value: Any, hint: Any) -> bool:
-    """Whether a plain value may be of an annotated type; True where that cannot be told."""
+    """Whether a plain value fits an annotated type; True where this is unknown."""
     if not isinstance(value, bool | int | float | str | NoneType):
         return True
     if get_origin(hint) in (Union, UnionType):
@@ -77,5 +77,5 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint in (bool, int, float, str, NoneType):
         # A whole number is a number; true is none.
         return type(value) is hint or (hint is float and type(value) is int)
-    # Of other classes, such as paths and tensors, it cannot be told.
+    # For other classes, such as paths and tensors, this is unknown.
     return True

@@ -1,4 +1,4 @@
-"""What the keys of the trainer group may be, with its optimisers and schedulers."""
+"""The keys of the trainer group, with its optimisers and schedulers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Rate = Annotated[float, Field(ge=0, le=100)]
 Seconds = Annotated[float, Field(gt=0, le=1e7)]
 Gamma = Annotated[float, Field(gt=0, le=1)]
 RATES = ("equal", "rising", "falling")
-"""How the learning rate goes from block to block of a decoder, from the deepest features to the head."""
+"""How the learning rate changes from block to block of a decoder, from the deepest features to the head."""
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
-"""Those of Lightning in which weights, losses and metrics stay float32 or wider."""
+"""Precisions of Lightning in which weights, losses and metrics stay float32 or wider."""
 
 STRATEGIES = (
     "auto",
@@ -45,20 +45,20 @@ class Lightning(Settings):
     """Time after which a training ends; null for none."""
 
     deterministic: bool | Literal["warn", None]
-    """Whether torch may take no operation whose result varies from run to run."""
+    """Whether torch must avoid operations whose result varies from run to run."""
 
     benchmark: bool | None
     """Whether cuDNN measures which algorithm is fastest; null for true."""
 
     detect_anomaly: bool | None
-    """Whether torch looks for the operation that makes a gradient NaN, which is slow."""
+    """Whether torch finds the operation that makes a gradient NaN, which is slow."""
 
     profiler: Literal["simple", "advanced", "pytorch", None]
     """Whether the time of each part is measured, and written to the run's folder."""
 
 
 class Trainer(Settings):
-    """How a run goes."""
+    """How a run trains, tests, logs and saves."""
 
     optimizer: Part
     """The optimiser; an option of the group trainer/optimizer."""
@@ -70,7 +70,7 @@ class Trainer(Settings):
     """Epochs of the training."""
 
     ramp_epochs: Count
-    """Epochs over which the selection sets in."""
+    """Epochs of the ramp of the selection."""
 
     batch_size: Count
     """Samples per batch on each process."""
@@ -91,10 +91,10 @@ class Trainer(Settings):
     """Checkpoint that ``trainer.test_only`` tests."""
 
     predictions: Literal["none", "png", "tif"]
-    """Files of the classes that a test predicts."""
+    """Format of files with the classes that a test predicts; ``none`` for no files."""
 
     decoder_rates: Annotated[str, OneOf(RATES)]
-    """How the learning rate goes from the deepest block of the decoder to the head."""
+    """How the learning rate changes from the deepest block of the decoder to the head."""
 
     decoder_rate_factor: Gamma
     """Factor of the rate from block to block."""
@@ -133,28 +133,28 @@ class Trainer(Settings):
     """Weights & Biases; ``auto`` is what WANDB_MODE says, else online with an API key, else offline."""
 
     wandb_project: Text
-    """Project."""
+    """Project on W&B."""
 
     wandb_entity: Text | None
-    """User or team; null for that of the key."""
+    """User or team; null for that of the API key."""
 
     wandb_group: Text | None
-    """Group; ``auto`` is the name of the sweep, null for none."""
+    """Group on W&B; ``auto`` is the name of the sweep, null for none."""
 
     wandb_tags: list[Text]
-    """Tags, beside the chosen options."""
+    """Tags on W&B, beside the chosen options."""
 
     wandb_job_type: Text
-    """Kind of run."""
+    """Kind of run on W&B."""
 
     wandb_init_timeout: Seconds
-    """Seconds that the server has to answer before the run goes offline."""
+    """Seconds that the W&B server has to answer before the run continues offline."""
 
     wandb_finish_timeout: Seconds
-    """Seconds for the last uploads."""
+    """Seconds for the last uploads to W&B."""
 
     accelerator: Literal["cpu", "gpu", "cuda"]
-    """What the network is trained on."""
+    """Hardware that trains the network."""
 
     devices: Annotated[
         Count | Literal[-1] | Annotated[list[CountOrZero], Field(min_length=1)],
@@ -163,7 +163,7 @@ class Trainer(Settings):
     """Devices per node, one process each."""
 
     num_nodes: Annotated[int, Field(ge=1, le=100_000)]
-    """Nodes."""
+    """Number of nodes."""
 
     precision: Annotated[str, OneOf(PRECISIONS)]
     """Precision of weights and activations."""
@@ -182,7 +182,7 @@ class Adam(Settings):
     """Factor of the L2 penalty."""
 
     fused: bool | None
-    """Whether one pass over the weights does all operations."""
+    """Whether all operations are done in one pass over the weights."""
 
     betas: Annotated[
         list[Annotated[float, Field(ge=0, lt=1)]],
@@ -195,7 +195,7 @@ class Adam(Settings):
     """Added to the denominator."""
 
     amsgrad: bool = OPTIONAL
-    """Whether the largest running mean is used."""
+    """Whether the largest running mean of the squared gradient is used."""
 
     decoupled_weight_decay: bool = OPTIONAL
     """Whether the weight decay is that of AdamW."""
@@ -224,10 +224,10 @@ class Cosine(Settings):
     """Arguments of `cromss.trainer.optim.cosine`."""
 
     epochs: Count
-    """Epochs down to the lowest rate."""
+    """Epochs until the lowest rate."""
 
     lowest: Rate
-    """That rate; not above the one to start from."""
+    """Lowest rate; at most the initial one."""
 
 
 class Exponential(Settings):
@@ -241,13 +241,13 @@ class Plateau(Settings):
     """Arguments of `cromss.trainer.optim.plateau`."""
 
     factor: Annotated[float, Field(gt=0, lt=1)]
-    """Factor of the rate where nothing gets better."""
+    """Factor of the rate when the metric has stopped improving."""
 
     patience: CountOrZero
-    """Epochs without a better value before that."""
+    """Epochs without improvement before that."""
 
     threshold: Annotated[float, Field(ge=0, lt=1)]
-    """Relative improvement that counts as better."""
+    """Smallest relative improvement that counts."""
 
     monitor: Text
     """Metric to watch."""

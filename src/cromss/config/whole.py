@@ -1,4 +1,4 @@
-"""The schema of the whole config of `train.py`: which class describes which node."""
+"""The schema of the whole config of `cromss train`: the class of each node."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Parts = Annotated[
 
 
 class Row(Settings):
-    """Which row of the paper's tables a run repeats; one that is not told whole counts for none."""
+    """The row of the paper's tables that a run repeats; without all three values it repeats none."""
 
     table: Text = OPTIONAL
     """Name of the table; an option of `experiments` sets it."""
@@ -48,7 +48,7 @@ class Row(Settings):
 
 
 class Run(Settings):
-    """All of a run."""
+    """All settings of a run."""
 
     dataset: Group
     backbone: Group
@@ -75,7 +75,7 @@ class Run(Settings):
 
 
 class OwnDataset(dataset.View):
-    """A dataset with a reader of the user's own, whose further keys only that reader knows."""
+    """A dataset with a custom reader, which alone knows its further keys."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -119,23 +119,23 @@ PARTS: Mapping[str, Mapping[str, type[Settings]]] = {
         "cromss.trainer.optim.constant": trainer.Constant,
     },
 }
-"""Node that something is built from -> what it builds (``_target_``) -> the class that describes its settings.
+"""Node that describes an object -> its class or function (``_target_``) -> the class of its settings.
 
-What is not in the table is the user's own, and compared with its signature.
+Targets that are not in the table are custom ones, and are compared with their signatures.
 """
 
 FACTORIES = ("trainer.optimizer", "trainer.scheduler")
-"""Nodes that build something that is called later, with one more argument (``_partial_: true``)."""
+"""Nodes of functions that are called later, with one more argument (``_partial_: true``)."""
 
 OPEN = ("callbacks", "logger")
 """Groups with any number of parts, each under a name; one with ``_partial_: true`` is called with the run, too."""
 
 
 def dataset_model(values: Mapping[str, Any]) -> type[Settings]:
-    """The class that describes the dataset group, by the reader.
+    """The class of the settings of the dataset group, by its reader.
 
     Args:
-        values: Of the whole config.
+        values: Values of the whole config.
     """
     reader = at(values, "dataset.reader")
     target = reader.get("_target_") if isinstance(reader, Mapping) else None
@@ -150,17 +150,17 @@ def dataset_model(values: Mapping[str, Any]) -> type[Settings]:
 
 
 def schema_problems(reading: Reading, own_parts: bool = True) -> list[Problem]:
-    """What does not fit the schema; each key once, and where several refer to one key, that one.
+    """Finds values that do not fit the schema; of keys that refer to one key, only that one is named.
 
     Args:
-        reading: Of the whole config.
-        own_parts: Whether parts of the user's own are imported and compared with their signatures.
+        reading: The whole config.
+        own_parts: Whether custom parts are imported and compared with their signatures.
     """
     found: dict[str, Problem] = {}
     unread = (*reading.missing, *reading.unreadable)
     for problem in _problems(reading, own_parts):
         key = reading.origin(problem.key)
-        # What refers to a missing value is told as that; and so is a table of such references.
+        # References to a missing value, and tables of them, are reported as missing.
         if any(f"{key}.".startswith(f"{part}.") or part.startswith(f"{key}.") for part in unread):
             continue
         if key != problem.key:
@@ -199,7 +199,7 @@ def _problems(reading: Reading, own_parts: bool) -> Iterator[Problem]:
 
 
 def part_problems(node: str, settings: Mapping[str, Any], prefix: str, own_parts: bool = True) -> Iterator[Problem]:
-    """What does not fit in the settings of something that is built.
+    """Finds mistakes in the settings of an object that is built.
 
     Args:
         node: A key of `PARTS`, or one of `OPEN`.
@@ -229,7 +229,7 @@ def part_problems(node: str, settings: Mapping[str, Any], prefix: str, own_parts
 
 
 def _test_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
-    """The reader of the test set is that of the training but for some settings."""
+    """Checks the test reader, which is that of the training with some settings replaced."""
     reader, changes = at(values, "dataset.reader"), at(values, "dataset.test")
     if not isinstance(reader, Mapping) or not isinstance(changes, Mapping) or None in changes.values():
         return
@@ -240,7 +240,7 @@ def _test_problems(values: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _unused(reading: Reading) -> Iterator[Problem]:
-    """Further keys of a dataset of the user's own that nothing refers to."""
+    """Finds further keys of a custom dataset that nothing refers to."""
     group, target = reading.values.get("dataset"), at(reading.values, "dataset.reader._target_")
     is_own = dataset_model(reading.values) is OwnDataset and isinstance(target, str)
     if not is_own or not isinstance(group, Mapping):

@@ -1,4 +1,4 @@
-"""How keys, values and what is allowed are spelt in messages, in the help and on the reference page."""
+"""Keys, values and allowed values as text for messages, the help and the reference page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LARGEST = 2**31 - 1
 
 @dataclass(frozen=True)
 class Means:
-    """Says in words what an annotated type allows, where its constraints alone do not.
+    """Describes what an annotated type allows, where its constraints alone are not clear.
 
     Attributes:
         text: Completes "must be ...", e.g. ``"a colour as #419bdf"``.
@@ -48,7 +48,7 @@ _NO_TEXT = re.compile(r"null|true|false|[-+]?(nan|inf|[\d.][\d._]*(e[-+]?\d+)?)"
 
 
 def allowed(hint: Any, metadata: Sequence[Any] = ()) -> str:
-    """What values an annotation allows, in words that complete "must be ...".
+    """The values that an annotation allows, as text that completes "must be ...".
 
     Args:
         hint: Type annotation of a field.
@@ -65,7 +65,7 @@ def allowed(hint: Any, metadata: Sequence[Any] = ()) -> str:
             return _one_of(tuple(entry.choices))
     kind = get_origin(hint)
     if kind in (Union, UnionType):
-        # null last, and values that are words together.
+        # Words together, and null last.
         members = sorted(get_args(hint), key=lambda member: member is NoneType)
         return ", or ".join(dict.fromkeys(allowed(member) for member in members))
     if kind is Literal:
@@ -106,23 +106,23 @@ def as_typed(value: Any) -> str:
         return "a number of very many digits"  # Python itself refuses to write it
     if not isinstance(value, str):
         return repr(value)
-    # Quotes where the same letters without them would be another type.
+    # Quotes where YAML would read the same text as another type.
     return f"'{value}'" if not value.strip() or _NO_TEXT.fullmatch(value) else value
 
 
 def did_you_mean(key: str, known: Collection[str], otherwise: str = "") -> str:
-    """Which known keys come close to an unknown one, as the end of a sentence.
+    """Known keys that are similar to an unknown one, as the end of a sentence.
 
     Args:
         key: Dotted.
         known: Dotted keys.
-        otherwise: The end of the sentence where none comes close.
+        otherwise: The end of the sentence where none is similar.
     """
     by_last_part: dict[str, list[str]] = {}
     for other in known:
         by_last_part.setdefault(other.rsplit(".", 1)[-1], []).append(other)
     alike = difflib.get_close_matches(key.rsplit(".", 1)[-1], by_last_part, n=3)
-    # Of several keys with the same last part, the one whose groups are alike comes first.
+    # Of several keys with the same last part, the one with the most similar groups comes first.
     close = [other for part in alike for other in difflib.get_close_matches(key, by_last_part[part], n=2, cutoff=0)]
     close = close[:3] or difflib.get_close_matches(key, known, n=3, cutoff=0.75)
     return f"did you mean {' or '.join(close)}?" if close else otherwise

@@ -1,4 +1,4 @@
-"""Files of checkpoints: written whole or not at all, read as plain data."""
+"""Checkpoint files: written atomically, read as plain data."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from cromss.trainer.training_state import training_state
 log = logging.getLogger(__name__)
 
 STEP = "step.ckpt"
-"""Beside the checkpoints of whole epochs, the last one that was written within an epoch."""
+"""The last checkpoint within an epoch, beside those at the ends of epochs."""
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
-    """Replaces a checkpoint only by a whole one, and reads it as data, whatever Lightning or its caller ask for.
+    """Replaces a checkpoint only by a complete one, and always reads it as plain data.
 
-    Lightning's own way builds the file in the system's folder for temporary files: moving it from there to another
-    file system is a copy, which a kill or a full disk leaves half done.
+    Lightning itself writes the file to the system's folder for temporary files: moving it to another file system is a
+    copy, which is incomplete after a kill or on a full disk.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
@@ -37,12 +37,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         Args:
             checkpoint: What Lightning collected.
             path: A local file.
-            storage_options: Not used.
+            storage_options: Unused.
 
         Raises:
-            OSError: It cannot be written; an earlier checkpoint of this name is as it was.
+            OSError: It cannot be written; an earlier checkpoint of this name is unchanged.
         """
-        # In memory first: torch turns a full disk into an error that does not say so.
+        # In memory first: the error of torch on a full disk does not say that it is full.
         content = io.BytesIO()
         torch.save(checkpoint, content)
         Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -51,12 +51,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Reads a checkpoint for Lightning, as plain data and as far as `training_state` knows it.
+        """Reads a checkpoint for Lightning: plain data, and only the keys that `training_state` accepts.
 
         Args:
             path: A local file.
-            map_location: Not used: Lightning moves what it takes from the CPU.
-            weights_only: Not used: code in a file is never run.
+            map_location: Unused: Lightning moves what it takes from the CPU.
+            weights_only: Unused: code in a file is never run.
 
         Raises:
             ValueError: See `load_checkpoint` and `training_state`.
@@ -66,10 +66,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 class MovableCheckpoint(ModelCheckpoint):
-    """Still knows the best score where the run's folder was moved, or is mounted elsewhere on another host.
+    """Keeps the best score when the folder of the run was moved, or has another path on another host.
 
-    The paths in a checkpoint are those of whoever wrote it, and Lightning deletes what they name: of each the file's
-    name alone is used, for a file of this callback in this run's own folder.
+    Lightning deletes files by the paths in a checkpoint, which may be any paths: only the file name of each is used,
+    for a file of this callback in this run's own folder.
     """
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -88,7 +88,7 @@ class MovableCheckpoint(ModelCheckpoint):
             "dirpath": self.dirpath,
             "best_model_path": best,
             "best_model_score": state_dict["best_model_score"],
-            # Lightning looks the worst of them up.
+            # Lightning looks up the worst of them.
             "best_k_models": {path: score for path, score in scores.items() if path and worst in scores},
             "kth_value": state_dict["kth_value"],
             "kth_best_model_path": worst or "",
@@ -107,10 +107,10 @@ class MovableCheckpoint(ModelCheckpoint):
 
 
 def remove_partials(folder: Path) -> None:
-    """Removes what killed processes of a run had not written to the end.
+    """Removes the incomplete files of killed processes of a run.
 
     Args:
-        folder: The run's folder. Nobody else may be writing there: the caller holds its lock.
+        folder: The run's folder. The caller holds its lock, so that no other process writes there.
     """
     for directory in (folder, folder / CHECKPOINTS):
         for partial in leftovers(directory) if directory.is_dir() else []:
@@ -119,12 +119,12 @@ def remove_partials(folder: Path) -> None:
 
 
 def load_checkpoint(path: Path, checksums: bool = True, mapped: bool = True) -> Checkpoint:
-    """Reads a checkpoint of this project without running anything that the file may carry.
+    """Reads a checkpoint of this project without running code from the file.
 
     Args:
         path: Checkpoint file.
-        checksums: Whether to read all of the file, which alone finds a flipped byte in a weight. Without, only what is
-            asked for is read.
+        checksums: Whether to read the whole file and compare its checksums, which finds a flipped byte in a weight;
+            without, only what is used is read.
         mapped: See `cromss.io.safe_load.read_torch_file`.
 
     Returns:

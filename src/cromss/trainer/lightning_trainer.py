@@ -27,21 +27,21 @@ from cromss.trainer.prediction_files import PredictionFiles
 
 
 class ProgressBar(TQDMProgressBar):
-    """Lightning's bar with the scores alone: a version number tells nobody anything."""
+    """Lightning's progress bar, with scores and without the version number."""
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
-        """What stands behind the bar."""
+        """The text behind the bar."""
         return {name: value for name, value in super().get_metrics(trainer, pl_module).items() if name != "v_num"}
 
 
 class Provenance(Callback):
-    """Puts into every checkpoint how it came to be.
+    """Saves in every checkpoint the config, overrides and weights that it was trained with.
 
     All of it plain dictionaries, lists and numbers, so that the checkpoint loads without running code.
 
     Args:
         config: The resolved config.
-        overrides: The overrides of the command line, from which the same config can be composed.
+        overrides: The overrides of the command line, which compose the same config.
         weights: A description of each part that training started from, see `cromss.weights.LoadReport`.
     """
 
@@ -58,13 +58,13 @@ class Provenance(Callback):
 
 
 def training_callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
-    """What accompanies a training: seeds, pictures, rates and checkpoints."""
+    """The callbacks of a training: seeds, pictures, learning rates and checkpoints."""
     settings = cfg.trainer
     checkpoints: dict[str, Any] = {
         "dirpath": folder / CHECKPOINTS,
         "auto_insert_metric_name": False,
         "enable_version_counter": False,
-        # At the end of an epoch, not of the validation inside it: only there a run resumes exactly.
+        # At the end of the epoch, not of its validation, as a run resumes exactly only from there.
         "save_on_train_epoch_end": True,
     }
     return [
@@ -110,7 +110,7 @@ def make_trainer(
     """
     settings = cfg.trainer
     run = RunInfo(folder, config, choices)
-    # First, so that the project's own see whether one of them ends the training, and save what they count.
+    # First, so that the project's own callbacks see whether one ends the training, and save their state.
     callbacks = [*build_parts("callbacks", cfg.callbacks, run, Callback), *callbacks]
     if settings.predictions != "none":
         folder_of_maps = folder / PREDICTIONS
@@ -125,11 +125,11 @@ def make_trainer(
     warnings.filterwarnings("ignore", "The '.*_dataloader' does not have many workers", PossibleUserWarning)
     # `find_checkpoint` has refused to write over another run's.
     warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
-    # All that processes share is added up by the metrics of the module, before it is logged.
+    # The metrics of the module sum over all processes before they are logged.
     warnings.filterwarnings("ignore", "It is recommended to use .*sync_dist=True", PossibleUserWarning)
-    # The data module's samplers see to it that no sample is counted twice.
+    # The samplers of the data module make sure that no sample is counted twice.
     warnings.filterwarnings("ignore", "Using `DistributedSampler` with the dataloaders", PossibleUserWarning)
-    # A run of its own on a machine of a cluster; jobs of `hydra/launcher=slurm` are started by srun.
+    # This is for single runs on a cluster; jobs of `hydra/launcher=slurm` are started by srun.
     warnings.filterwarnings("ignore", "The `srun` command is available", PossibleUserWarning)
     # Lightning's own use of torch, which its users cannot change: https://github.com/Lightning-AI/pytorch-lightning
     warnings.filterwarnings("ignore", ".*isinstance\\(treespec, LeafSpec\\)", FutureWarning)
@@ -147,7 +147,7 @@ def make_trainer(
         callbacks=callbacks,
         plugins=[AtomicCheckpointIO(), *_cluster()],
         # Under Slurm, Lightning resumes from any hpc_ckpt_*.ckpt in this folder, unasked and before `trainer.resume`.
-        # This one never holds a file and need not be made; all else that Lightning writes has a folder of its own.
+        # This folder stays empty and need not exist; all other files of Lightning have a folder of their own.
         default_root_dir=os.devnull,
         use_distributed_sampler=False,  # the data module's own samplers know rank, epoch and padding
         log_every_n_steps=1,  # nothing is logged within an epoch; this keeps Lightning from saying so
@@ -160,7 +160,7 @@ def make_trainer(
 
 
 def _further(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Arguments of the Trainer that the settings name beside those above."""
+    """Further arguments of the Trainer from the settings."""
     given = {name: value for name, value in settings.items() if value is not None}
     if kind := given.get("profiler"):
         profilers = {"simple": SimpleProfiler, "advanced": AdvancedProfiler, "pytorch": PyTorchProfiler}
@@ -173,17 +173,17 @@ def _step_checkpoint(every: int | None, folder: Path) -> list[Callback]:
 
 
 def _cluster() -> list[SLURMEnvironment]:
-    """Under Slurm, one that leaves signals and the next start of the job to whoever submitted it."""
-    # torchrun can run inside Slurm, and then says itself who is who.
+    """Under Slurm, an environment that leaves signals and restarts to the launcher."""
+    # torchrun can run inside Slurm, and then assigns the ranks.
     if TorchElasticEnvironment.detect() or not SLURMEnvironment.detect():
         return []
     return [SLURMEnvironment(auto_requeue=False)]
 
 
 def _strategy(cfg: DictConfig) -> str:
-    """The strategy; where the encoder is unfrozen later, processes look in each step which weights have a gradient."""
+    """The strategy; ddp looks for weights without gradient in each step where the encoder is unfrozen later."""
     settings = cfg.trainer
-    # Of several processes Lightning, too, makes ddp of auto.
+    # For several processes, Lightning also turns auto into ddp.
     is_ddp = settings.strategy == "ddp" or (
         settings.strategy == "auto" and (settings.devices != 1 or settings.num_nodes > 1)
     )

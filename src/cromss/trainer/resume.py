@@ -1,4 +1,4 @@
-"""Which checkpoint a run resumes from, or tests: chosen and checked before any work starts."""
+"""Chooses and checks the checkpoint that a run resumes from or tests, before any work starts."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
     """Resolves `trainer.resume`.
 
     Args:
-        resume: None starts anew; ``"auto"`` resumes from this folder's newest whole checkpoint if there is one; else a
-            path.
+        resume: None starts a new run; ``"auto"`` resumes from the newest complete checkpoint of this folder, if any;
+            else a path.
         folder: The run's folder.
 
     Returns:
-        A checkpoint, or None to start from the beginning. One that ``"auto"`` finds has been read to its end.
+        A checkpoint, or None to start from the beginning. One that ``"auto"`` finds has been read completely.
 
     Raises:
         ValueError: The path is no file, a new run would overwrite the checkpoints of an earlier one, or all of this
@@ -48,10 +48,10 @@ def find_checkpoint(resume: str | None, folder: Path) -> Path | None:
 
 
 def _own_checkpoints(folder: Path) -> tuple[list[Path], list[Path]]:
-    """A run's checkpoints: those to resume from, and those to fall back to where these are damaged."""
+    """Checkpoints of a run: those to resume from, and others in case these are damaged."""
     checkpoints = folder / CHECKPOINTS
     first = [checkpoints / name for name in (LAST, STEP)]
-    # Not among the first: a kill may have come between these and the last one, which is then still to be written.
+    # Not among the first: the run may have been killed after these and before the last one was written.
     others = [checkpoints / BEST, *sorted(checkpoints.glob("epoch-*.ckpt"))]
     return [path for path in first if path.exists()], [path for path in others if path.exists()]
 
@@ -61,10 +61,10 @@ def _newest_whole(folder: Path) -> Path | None:
     for paths in (first, others):
         reached = {}
         for path in paths:
-            # Without checksums, so that only the newest is read to its end.
+            # Without checksums, so that only the newest is read completely.
             checkpoint = _whole(path, checksums=False)
             if checkpoint is not None:
-                # Not the time of the file: clocks of several hosts differ.
+                # Not by the time of the file, as clocks of hosts differ.
                 reached[path] = (checkpoint.epoch, checkpoint.provenance.global_step)
         for path in sorted(reached, key=lambda path: reached[path], reverse=True):
             if _whole(path, checksums=True) is not None:
@@ -86,7 +86,7 @@ def _whole(path: Path, checksums: bool) -> Checkpoint | None:
 
 
 def check_checkpoint(path: Path, module: nn.Module, config: Mapping[str, Any], own: bool = False) -> Checkpoint:
-    """Makes sure that a checkpoint belongs to this model, this optimiser and these settings.
+    """Checks that a checkpoint belongs to this model, this optimiser and these settings.
 
     Args:
         path: Checkpoint file.
@@ -107,7 +107,7 @@ def check_checkpoint(path: Path, module: nn.Module, config: Mapping[str, Any], o
     try:
         reached = progress(fit_loop(checkpoint.content.get("loops")))
     except NotPlainError as error:
-        raise ValueError(f"{path} does not tell how far it was trained ({error}): give another checkpoint") from error
+        raise ValueError(f"{path} does not say how far it was trained ({error}): give another checkpoint") from error
     if own:
         _refuse_differing(path, differing)
     _check_shapes(path, checkpoint.state, module.state_dict())
@@ -129,11 +129,11 @@ def check_checkpoint(path: Path, module: nn.Module, config: Mapping[str, Any], o
 
 
 def _refuse_differing(path: Path, differing: Mapping[str, str]) -> None:
-    """ValueError where a run would resume in its own folder as another one."""
+    """ValueError where a run would resume in its own folder with other settings."""
     if not differing:
         return
     cures = "Train in another folder (hydra.run.dir=…), or move this one away"
-    # Within an epoch nothing may change, even with an explicit path.
+    # Within an epoch no setting may change, even with an explicit path.
     whole = path.with_name(LAST) if path.name == STEP else path
     if whole.exists() and not any(kind_of(key).restored for key in differing):
         cures += f"; trainer.resume={whole} resumes from it nevertheless, with the new settings"
@@ -152,16 +152,16 @@ def _check_epochs(path: Path, trained: int, epochs: int, own: bool) -> None:
     if not own and trained >= epochs:
         raise ValueError(
             f"{path} has finished its {trained} epochs and trainer.epochs={epochs} asks for no more: "
-            "raise trainer.epochs to train on"
+            "raise trainer.epochs to continue the training"
         )
 
 
 def load_tested(path: Path, module: nn.Module, config: Mapping[str, Any]) -> Checkpoint:
-    """Puts the weights of a checkpoint into a module that is to be tested.
+    """Loads the weights of a checkpoint into a module for a test.
 
     Args:
         path: Checkpoint file.
-        module: What it is loaded into.
+        module: The module; changed in place.
         config: The resolved config of this run.
 
     Returns:
@@ -174,7 +174,7 @@ def load_tested(path: Path, module: nn.Module, config: Mapping[str, Any]) -> Che
     _check_network(path, checkpoint.config, config)
     _check_shapes(path, checkpoint.state, module.state_dict())
     saved = checkpoint.config.get("dataset")
-    # Checkpoints from before there was a choice of statistics do not name it.
+    # Checkpoints of earlier versions have no choice of statistics.
     trained = {"statistics": PUBLISHED, **(saved if isinstance(saved, dict) else {})}
     differing = [
         f"dataset.{key}={config['dataset'][key]} (trained with {shown(trained.get(key))})"
@@ -188,7 +188,7 @@ def load_tested(path: Path, module: nn.Module, config: Mapping[str, Any]) -> Che
 
 
 def _check_network(path: Path, saved: Mapping[str, Any], config: Mapping[str, Any]) -> None:
-    """ValueError in the words of settings, where these already tell that a checkpoint is one of another network."""
+    """ValueError that names the settings in which the network of a checkpoint differs."""
     differing = differing_network(saved, config)
     if differing:
         was, now = (", ".join(f"{key}={values[which]}" for key, values in differing.items()) for which in (0, 1))
@@ -217,5 +217,5 @@ def _check_shapes(path: Path, saved: Mapping[str, Tensor], wanted: Mapping[str, 
 
 
 def _form(tensor: Tensor) -> tuple[int, ...] | str:
-    """The shape of a weight; of whole numbers in words, as they are no weights."""
+    """The shape of a tensor; as text for integers, which are no weights."""
     return tuple(tensor.shape) if tensor.is_floating_point() else f"{tuple(tensor.shape)} of whole numbers"

@@ -1,4 +1,4 @@
-"""What Lightning restores of a checkpoint beside the weights: checked before it sees it, the rest left out."""
+"""The state that Lightning restores from a checkpoint besides the weights; checked first, unknown keys left out."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ STATES: Mapping[str, frozenset[str]] = {
     "Adam": frozenset({"step", "exp_avg", "exp_avg_sq"}),
     "AdamW": frozenset({"step", "exp_avg", "exp_avg_sq"}),
 }
-"""Optimiser -> what it keeps of each weight at least, and fails without."""
+"""Optimiser -> entries that its state must have for each weight."""
 
 
 class Tracker(Record):
-    """A progress counter of Lightning; loops leave out what they do not count."""
+    """A progress counter of Lightning; each loop has only some of the fields."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -72,7 +72,7 @@ class LoaderState(Record):
 
 
 class LoopState(Record):
-    """What loops keep beside their progress."""
+    """State of a loop besides its progress."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -118,7 +118,7 @@ class EarlyStoppingState(Record):
     stopped_epoch: Count
     best_score: Score
     patience: Count
-    # Of Lightning since 2.6: why it ended, which it had not where a run resumes.
+    # Lightning since 2.6 stores why the training ended; a run that resumes has not ended.
     stopping_reason: Annotated[int, Field(ge=0, le=4)] = 0
     stopping_reason_message: str | None = None
 
@@ -136,14 +136,14 @@ class ScalerState(Record):
 
 
 class Sums(Record):
-    """What a module adds up over an epoch, see `cromss.trainer.mid_epoch`."""
+    """Sums of a module over an epoch, see `cromss.trainer.mid_epoch`."""
 
     processes: Annotated[int, Field(ge=1, lt=2**20)] | None = None
     epoch_sums: dict[str, dict[str, list[float]]] = Field(default_factory=dict)
 
 
 def training_state(path: Path, checkpoint: Checkpoint) -> dict[str, Any]:
-    """What Lightning may have of a checkpoint to train on from: known keys alone, each of its own type.
+    """The part of a checkpoint that Lightning resumes from: only known keys, each of its expected type.
 
     Args:
         path: Its file, for messages.
@@ -171,7 +171,7 @@ def _training_state(checkpoint: Checkpoint) -> dict[str, Any]:
     state: dict[str, Any] = {
         "epoch": checkpoint.epoch,
         "global_step": checkpoint.provenance.global_step,
-        # All that older versions wrote otherwise has been refused by then; there is nothing to migrate.
+        # Formats of older versions have been refused before, so there is nothing to migrate.
         "pytorch-lightning_version": lightning.__version__,
         "state_dict": checkpoint.state,
         "loops": {"fit_loop": fit_loop(content["loops"])},
@@ -192,7 +192,7 @@ def _training_state(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def statistics(content: Mapping[str, Any]) -> OwnStatistics:
-    """What a checkpoint's images were scaled by; NotPlainError where it is no statistics."""
+    """The statistics that scaled the images of a checkpoint; NotPlainError where they are invalid."""
     own = content.get(LocationDataModule.__qualname__, {})
     check_plain(own)
     if type(own) is not dict:
@@ -204,7 +204,7 @@ def statistics(content: Mapping[str, Any]) -> OwnStatistics:
 
 
 def fit_loop(loops: Any) -> dict[str, Any]:
-    """The state of Lightning's fit loop out of that of all loops; NotPlainError where it is none."""
+    """The state of Lightning's fit loop, from that of all loops; NotPlainError where it is invalid."""
     check_plain(loops)
     loop = loops.get("fit_loop") if type(loops) is dict else None
     if type(loop) is not dict or "epoch_progress" not in loop:
@@ -223,12 +223,12 @@ def fit_loop(loops: Any) -> dict[str, Any]:
 
 
 def progress(loop: Mapping[str, Any]) -> Tracker:
-    """How far the epochs of a fit loop went, see `fit_loop`."""
+    """The progress of the epochs of a fit loop, see `fit_loop`."""
     return parse(Progress, loop["epoch_progress"]).current
 
 
 def _callbacks(callbacks: Any) -> dict[str, Any]:
-    """The states of the project's checkpoints and of early stopping; that of any other callback is left out."""
+    """The states of the project's checkpoints and of early stopping; those of other callbacks are left out."""
     if type(callbacks) is not dict:
         raise NotPlainError("callbacks are not states by name")
     checked = {}
@@ -268,7 +268,7 @@ def _schedules(states: Any) -> list[dict[str, Any]]:
     if type(states) is not list or any(type(state) is not dict for state in states):
         raise NotPlainError("lr_schedulers are not a list of states")
     for state in states:
-        # torch keeps the best score so far, which is infinite before the first.
+        # torch stores the best score so far, which is infinite before the first one.
         check_plain({name: None if type(value) is float else value for name, value in state.items()})
         if any(type(value) is float and math.isnan(value) for value in state.values()):
             raise NotPlainError("lr_schedulers holds NaN")
@@ -276,9 +276,9 @@ def _schedules(states: Any) -> list[dict[str, Any]]:
 
 
 def check_restorable(path: Path, checkpoint: Checkpoint, module: Any) -> None:
-    """Makes sure that optimiser, schedule and sums of a checkpoint are those of the module that is to resume from it.
+    """Checks that optimiser, schedule and sums of a checkpoint fit the module that resumes from it.
 
-    torch takes over whatever keys such a state has, as attributes.
+    torch sets any key of such a state as an attribute.
 
     Args:
         path: Its file, for messages.
@@ -286,7 +286,7 @@ def check_restorable(path: Path, checkpoint: Checkpoint, module: Any) -> None:
         module: A `cromss.trainer.module.SegmentationModule` that has not been trained.
 
     Raises:
-        ValueError: They are not.
+        ValueError: They do not.
     """
     saved = training_state(path, checkpoint)
     made = module.configure_optimizers()
@@ -320,7 +320,7 @@ def _check_alike(key: str, saved: Any, made: Any) -> None:
             raise NotPlainError(f"{key} has {len(saved)} entries instead of {len(made)}")
         for number, pair in enumerate(zip(saved, made, strict=True)):
             _check_alike(f"{key}.{number}", *pair)
-    # A rate of 1 becomes 1.0 with the first step; what is None may be chosen by torch on another device.
+    # A rate of 1 becomes 1.0 with the first step; torch may replace None depending on the device.
     elif not (_kind(saved) == _kind(made) or (made is None and _kind(saved) in ("bool", "number"))):
         raise NotPlainError(f"{key} is {shown(repr(saved))} and not like {shown(repr(made))}")
 
@@ -350,11 +350,11 @@ def _check_kept(
 def _check_sums(sums: Mapping[str, Mapping[str, list[float]]], module: Any) -> None:
     known = module.epoch_sums()
     for name, states in sums.items():
-        # Losses are added as they are first measured.
+        # Sums of losses are created when a loss is first measured.
         metric = known.get(name)
         allowed = {"total", "weight"} if metric is None else set(metric.metric_state)
         if (metric is None and not name.startswith("train/")) or not states.keys() <= allowed:
-            raise NotPlainError(f"epoch_sums has {shown(name)} with {shown(', '.join(states))}, which nobody adds up")
+            raise NotPlainError(f"epoch_sums has {shown(name)} with {shown(', '.join(states))}, which is no known sum")
 
 
 def _under(key: str, record: type[Record], content: Mapping[str, Any], leaves: tuple[type, ...] = ()) -> Any:
