@@ -172,7 +172,7 @@ def test_a_table_without_header_and_other_ids_than_the_archive(raw, tmp_path):
     ("table", "words"),
     [
         ("id,sub1,sub2,sub3,sub4\n5,a,b,c\n", "line 2: 3 seasons, 4 are needed"),
-        ("5,a,b,c,d\n0000005,a,b,c,d\n", "line 2: id 0000005 stands in line 1 already"),
+        ("5,a,b,c,d\n0000005,a,b,c,d\n", "line 2: id 0000005 is already in line 1"),
         ("5,a,b,c,d\nx,a,b,c,d\n", "line 2: id 'x' is no number"),
         ("id,sub1,sub2,sub3,sub4\n", "holds no row"),
         ("", "holds no row"),

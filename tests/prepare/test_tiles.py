@@ -268,7 +268,7 @@ def with_pixel(part, value):
 DAMAGES = {
     "empty": (cut_short("s1", 0), "s1_b.tif cannot be read"),
     "cut short": (cut_short("s2", 0.5), "s2_b.tif cannot be read .*truncated, damaged or no GeoTIFF"),
-    "size": (changed("s1", pixels("s1", 8, 8)), "s1_b.tif is 8 x 8 px: 12 x 12 are needed; fetch or make it again"),
+    "size": (changed("s1", pixels("s1", 8, 8)), "s1_b.tif is 8 x 8 px: 12 x 12 are needed"),
     "type": (changed("s1", arrays()["s1"].astype(np.float64)), "s1_b.tif is float64: s1 is float32 here"),
     "type of labels": (changed("dw", arrays()["dw"].astype(np.uint16)), "dw_b.tif is uint16: labels is uint8 here"),
     "bands": (changed("s2", arrays()["s2"][:12]), r"s2_b.tif: it has 12 bands without names, and s2 has 13 \(B1 B2 "),
@@ -291,7 +291,7 @@ DAMAGES = {
     ),
     "nothing seen": (
         changed("s1", np.zeros((2, SIDE, SIDE), np.float32)),
-        "s1_b.tif: no pixel is known, so nothing was seen",
+        "s1_b.tif: no pixel has data",
     ),
 }
 

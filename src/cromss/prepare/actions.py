@@ -24,7 +24,7 @@ from cromss.prepare.verify import verify
 
 log = logging.getLogger(__name__)
 _MOST_MESSAGES = 50
-# Options that name a path and not the content: a source may move between two runs.
+# Options that are paths and do not affect the content: a source may move between two runs.
 _PATHS: Mapping[str, tuple[str, ...]] = {"ssl4eo_s12": ("labels", "ids")}
 
 
@@ -76,7 +76,7 @@ def _stats(settings: Mapping[str, Any]) -> None:
 
 
 def _download(settings: Mapping[str, Any]) -> None:
-    # Late, as its packages are an extra.
+    # Imported late, as its packages are an extra.
     with extra("download", "action=download"):
         from cromss.prepare.download.sources import download
     report = download(_given(settings, "source"), _given(settings, "out"), settings["download"])
@@ -115,14 +115,14 @@ def _reader(settings: Mapping[str, Any]) -> LocationReader:
 
 
 def _check_apart(settings: Mapping[str, Any], out: Path) -> None:
-    """ValueError where a store would lie in the folder that it is made of, and be read as a location of it."""
+    """ValueError where a store would be inside its source folder, and be read as a location of it."""
     path = _given(settings, "path")
     if out.resolve().is_relative_to(path.resolve()):
         raise ValueError(f"out={out} lies in path={path}, which is read: choose a folder outside of it")
 
 
 def _report(outcome: Outcome, out: Path, accept_missing: bool) -> None:
-    """Says what is stored; ValueError where something is not that should be."""
+    """Logs what is stored; ValueError where locations are missing."""
     if outcome.unwritten:
         log.info(
             "%d of %d shards of %s are complete; other jobs write the rest",
@@ -136,23 +136,23 @@ def _report(outcome: Outcome, out: Path, accept_missing: bool) -> None:
         log.info("%d locations written to %s", outcome.counts["done"], out)
         return
     lines = [f"{entry.location_id} {entry.status}: {entry.reason}" for entry in outcome.problems]
-    kept = "" if outcome.folder == out else f", and what stands at {out} is unharmed"
+    kept = "" if outcome.folder == out else f", and {out} is unchanged"
     raise ValueError(
         f"{missing} locations are not in {outcome.folder}, which holds {outcome.counts['done']}{kept}:"
-        f"{listed(lines, missing)}\n{outcome.folder / MANIFEST} lists all. Repair the source and set retry=true, or do "
-        "without them: accept_missing=true"
+        f"{listed(lines, missing)}\n{outcome.folder / MANIFEST} lists all. Repair the source and set retry=true, or "
+        "accept the store without them: accept_missing=true"
     )
 
 
 def _part(settings: Mapping[str, Any]) -> Part:
-    """Which of the jobs this is: ``3/64``, or 3 with ``shards=64``, as a sweep over numbers sets it."""
+    """The number of this job: ``3/64``, or 3 with ``shards=64``, as a sweep over numbers sets it."""
     shard, shards = settings["shard"], settings["shards"]
     if shard is None:
         return Part()
     match = re.fullmatch(r"(\d+)/(\d+)", f"{shard}" if shards is None else f"{shard}/{shards}")
     if match is None or not int(match[1]) < int(match[2]):
         given = f"shard={shard}" if shards is None else f"shard={shard} shards={shards}"
-        raise ValueError(f"{given} must be a job of so many, from 0: shard=0/64 to shard=63/64, or shard=3 shards=64")
+        raise ValueError(f"{given} must be a job of several: shard=0/64 to shard=63/64, or shard=3 shards=64")
     return Part(int(match[1]), int(match[2]))
 
 
@@ -163,7 +163,7 @@ def _workers(value: Any) -> int:
 
 
 def _given(settings: Mapping[str, Any], key: str) -> Any:
-    """A setting that the action cannot do without; ValueError where it is missing."""
+    """A setting that the action needs; ValueError where it is missing."""
     if (value := settings[key]) is None:
         raise ValueError(f"{key}=… is missing; `cromss prepare --help` shows examples")
     return value if isinstance(value, Mapping) or key == "source" else as_path(value)

@@ -1,4 +1,4 @@
-"""Reads tar archives of strangers in one pass: bounded memory, and whatever is odd about a member is named."""
+"""Reads untrusted tar archives in one pass, in bounded memory, and reports invalid members."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tqdm import tqdm
 from cromss.io.plain import shown
 
 MOST_MEMBER_BYTES = 2**24
-"""Of one file; the published ones have 70 kB."""
+"""Most bytes of one file; the published ones have 70 kB."""
 
 LONGEST_KEY = 511
-"""Bytes of a key of an LMDB."""
+"""Most bytes of a key of an LMDB."""
 
-# What is lost at most before the place where an archive breaks.
+# At most this much is lost before the position where an archive breaks.
 _BLOCK_BYTES = 2**18
 _MOST_HEADER_BYTES = 2**17
 _MOST_DIGITS = 12
-# Their content is read before a member is seen: names that are too long for a header, and more about a member.
+# Members with metadata of the next member, such as long names; tarfile reads their content by itself.
 _HEADERS = (
     tarfile.XHDTYPE,
     tarfile.XGLTYPE,
@@ -44,18 +44,18 @@ BROKEN = (
     zlib.error,
     _IsalError,
     OSError,
-    # What tarfile raises of odd numbers in headers, and of headers of headers of headers.
+    # tarfile raises these for invalid numbers in headers and for deeply nested headers.
     ValueError,
     OverflowError,
     IndexError,
     KeyError,
     RecursionError,
 )
-"""What reading an archive ends in where it is cut, damaged or none."""
+"""Errors of reading a file that is truncated, damaged or no archive."""
 
 
 class _BoundedMember(tarfile.TarInfo):
-    """Refuses headers that would be read into memory without end."""
+    """Refuses headers that would take unlimited memory."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
@@ -65,7 +65,7 @@ class _BoundedMember(tarfile.TarInfo):
         except tarfile.HeaderError as error:
             if not bytes(buf).strip(b"\0"):
                 raise  # the end of the archive
-            # Or a damaged header would be taken for the end as well.
+            # tarfile would also take a damaged header for the end.
             raise tarfile.ReadError(f"the header of a member is damaged: {error}") from error
         if member.size < 0:
             raise tarfile.ReadError(f"a member has {member.size} bytes")
@@ -78,7 +78,7 @@ class _BoundedMember(tarfile.TarInfo):
     def _proc_pax(self, archive: Any) -> tarfile.TarInfo:
         """Takes name and size of the next member from an extended header.
 
-        That of `tarfile` looks for a record in time that grows with the square of the header, keeps all that headers
+        That of `tarfile` searches records in time that grows with the square of the header, keeps all that headers
         for the whole archive hold, and reads the list of a sparse member's pieces, of whatever length, into memory.
         """
         this: Any = self
@@ -99,15 +99,15 @@ class _BoundedMember(tarfile.TarInfo):
 def _records(header: bytes) -> dict[bytes, bytes]:
     """Key -> value of an extended header, whose records are ``length key=value``; ReadError where it has others."""
     records = {}
-    place = 0
-    while place < len(header):
-        start = header.find(b" ", place, place + _MOST_DIGITS) + 1
-        end = place + _number(header[place : start - 1]) if start else 0
+    position = 0
+    while position < len(header):
+        start = header.find(b" ", position, position + _MOST_DIGITS) + 1
+        end = position + _number(header[position : start - 1]) if start else 0
         key, equals, value = header[start:end].partition(b"=")
         if not start < end <= len(header) or not equals or not value.endswith(b"\n"):
             raise tarfile.ReadError("the extended header of a member is damaged")
         records[key] = value[:-1]
-        place = end
+        position = end
     return records
 
 
@@ -118,7 +118,7 @@ def _number(digits: bytes) -> int:
 
 
 def wanted(member: tarfile.TarInfo) -> str:
-    """Why the content of a member is not to be read; empty where it may be."""
+    """The reason why a member must not be read; empty where it may be."""
     if member.issym() or member.islnk():
         return "it is a link"
     if not member.isreg():
@@ -133,8 +133,8 @@ def wanted(member: tarfile.TarInfo) -> str:
 
 
 def key_problem(key: str) -> str:
-    """Why a name cannot be a key; empty where it can."""
-    # Bytes that are no UTF-8 come as halves of surrogate pairs, which are not printable.
+    """The reason why a name cannot be a key; empty where it can."""
+    # Python decodes bytes that are not UTF-8 as lone surrogates, which are not printable.
     if not key.isprintable():
         return "its name is not printable UTF-8 text"
     if len(key.encode()) > LONGEST_KEY:

@@ -1,4 +1,4 @@
-"""Reads one band of eight bits from the bytes of a TIFF, as fast as the disk: archives hold millions of them.
+"""Reads an 8-bit band from the bytes of a TIFF, as fast as the disk, as archives hold millions of them.
 
 GDAL takes about a millisecond to open a file, whatever its size. The published bands are plain: one sample of eight
 bits, uncompressed, in strips. Those are read here; every other TIFF goes to GDAL.
@@ -27,11 +27,11 @@ _TYPES = {1: "B", 2: "s", 3: "H", 4: "I", 12: "d"}
 _HEADER = 8
 _ENTRY = 12
 _MOST_PIXELS = 2**26
-"""Of a compressed band, whose file may be a thousandth of that; published ones have 264 x 264."""
+"""Most pixels of a compressed band, whose file may be a thousand times smaller; published ones have 264 x 264."""
 
 
 class Band(NamedTuple):
-    """One band and where it lies.
+    """One band and its coordinate system.
 
     Attributes:
         pixels: uint8 ``(H, W)``.
@@ -50,7 +50,7 @@ def read_band(data: bytes, where: str) -> Band:
         where: Name of the file, for errors.
 
     Raises:
-        ValueError: It is truncated or no TIFF, or has other than one band of uint8, or pixels without a value.
+        ValueError: It is truncated or no TIFF, does not have exactly one band of uint8, or has pixels without a value.
     """
     tags = _plain_tags(data)
     band = _read_plain(data, tags) if tags else None
@@ -62,7 +62,7 @@ def read_band(data: bytes, where: str) -> Band:
 
 
 def _plain_tags(data: bytes) -> dict[int, bytes]:
-    """Tag -> bytes of its values, as they stand in a little-endian TIFF; empty where this is none, or is cut short."""
+    """Tag -> bytes of its values, in a little-endian TIFF; empty where it is none, or is truncated."""
     if data[:4] != b"II*\0" or len(data) < _HEADER:
         return {}
     start = int.from_bytes(data[4:8], "little")
@@ -81,13 +81,13 @@ def _plain_tags(data: bytes) -> dict[int, bytes]:
             value = data[offset : offset + size]
             if len(value) != size:
                 return {}
-        # Short numbers are made long, so that a tag reads the same whichever the writer chose.
+        # 16-bit numbers become 32-bit ones, as a writer may choose either.
         tags[tag] = np.frombuffer(value[:size], "<u2").astype("<u4").tobytes() if letter == "H" else value[:size]
     return tags
 
 
 def _read_plain(data: bytes, tags: dict[int, bytes]) -> np.ndarray | None:
-    """The pixels of a plain file; None where it is not plain or not whole."""
+    """The pixels of a plain file; None where it is not plain or not complete."""
     if (_number(tags, _BITS, 1), _number(tags, _COMPRESSION, 1), _number(tags, _SAMPLES, 1)) != (8, 1, 1):
         return None
     if _number(tags, _FORMAT, 1) != 1 or not {_WIDTH, _HEIGHT, _STRIPS, _LENGTHS} <= tags.keys():
@@ -120,7 +120,7 @@ def _read_by_gdal(data: bytes, where: str) -> Band:
             raise ValueError(f"{where} is {source.width} x {source.height} px, more than the {_MOST_PIXELS} of a band")
         pixels = source.read(1)
         _check_nodata(pixels, source.nodata, where)
-    # The file opened, so its tags can be read; those of the coordinate system are never compressed.
+    # GDAL could open the file, so its tags can be read; those of the coordinate system are never compressed.
     return Band(pixels, _system(_plain_tags(data)))
 
 

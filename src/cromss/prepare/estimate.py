@@ -1,4 +1,4 @@
-"""What preparing a store will take: locations, bytes and time, from a few of its locations."""
+"""Estimates the size of a store and the time to prepare it, from a few of its locations."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def estimate(
     """Reads and encodes some locations, spread evenly, and writes nothing.
 
     Args:
-        reader: What is to be prepared.
-        out: Where to.
+        reader: The source.
+        out: The store.
         quantised: See `Conversion`.
         compression: See `StoreWriter`.
         workers: Processes per job.
@@ -52,7 +52,7 @@ def estimate(
     size: float = most_bytes(conversion.info, compression)
     took = "not measured: an archive is read in one pass, at the rate of its decompression"
     damaged = []
-    # The files of an archive cannot be looked at by location.
+    # The files of an archive cannot be read by location.
     if not (isinstance(reader, Ssl4eoReader) and reader.archives):
         sample = np.unique(np.linspace(0, count - 1, min(_SAMPLE, count)).astype(int)).tolist()
         sizes, problems = [], []
@@ -84,7 +84,7 @@ def estimate(
 
 
 def check_space(reader: LocationReader, out: Path, quantised: bool, compression: Mapping[str, str], jobs: int) -> None:
-    """ValueError where the disk is too small for what a job writes, beside what it has written already."""
+    """ValueError where the disk is too small for what a job still has to write."""
     needed = most_bytes(Conversion(reader.info, quantised).info, compression) * len(reader) / jobs
     there = sum(file.stat().st_size for file in out.glob("*.lmdb/data.mdb")) if out.is_dir() else 0
     if needed - there > _free(out):
@@ -95,7 +95,7 @@ def check_space(reader: LocationReader, out: Path, quantised: bool, compression:
 
 
 def most_bytes(info: DatasetInfo, compression: Mapping[str, str]) -> float:
-    """About the bytes of one location; of compressed images, which may shrink to anything, nothing is counted."""
+    """Approximate bytes of one location; compressed images, which may shrink to anything, are not counted."""
 
     def share(field: str, compressed: float) -> float:
         return 1 if compression.get(field, "none") == "none" else compressed

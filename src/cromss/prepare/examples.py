@@ -1,4 +1,4 @@
-"""Fetches real example locations, as folders of GeoTIFFs that training and stores read."""
+"""Downloads real example locations, as folders of GeoTIFFs for training and for stores."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LABELS = "labels.tif"
 
 
 _SECONDS = 30
-"""How long the server may be silent."""
+"""Seconds to wait for an answer of the server."""
 
 
 class Registry(Record):
@@ -54,7 +54,7 @@ def fetch_examples(out: Path, url: str) -> int:
         Number of locations.
 
     Raises:
-        ValueError: `out` exists, there is no network, the server has no such file, or what came has another checksum or
+        ValueError: `out` exists, there is no network, the server has no such file, or a file has another checksum or
             cannot be read.
         OSError: `out` cannot be written.
     """
@@ -89,9 +89,9 @@ def _fetch(url: str, sha256: str | None, file: Path) -> None:
             f"{redact(url)} cannot be fetched ({redact(str(error))}): examples need the network; "
             "action=export makes a scene without it"
         ) from error
-    except ValueError as error:  # pooch has no error of its own for a checksum
+    except ValueError as error:  # the error of pooch for a wrong checksum
         raise ValueError(
-            f"{redact(url)} has not the checksum {sha256} of the published file: it came damaged or was replaced; "
+            f"{redact(url)} has not the checksum {sha256} of the published file: it is damaged or was replaced; "
             "fetch it again"
         ) from error
 
@@ -111,12 +111,12 @@ def _write_labels(folder: Path, codes: Mapping[str, int]) -> None:
 
 
 def _check(folder: Path) -> None:
-    """ValueError unless what came can be read as locations."""
+    """ValueError unless the files can be read as locations."""
     try:
         classes = tuple(CLASSES["dynamic_world"])
         FolderReader(folder, {"s1": "s1.tif", "s2": "s2.tif"}, LABELS, None, classes, None, {})
     except ValueError as error:
-        raise ValueError(f"what was fetched is not what is published: {error}") from error
+        raise ValueError(f"the downloaded files are not the published ones: {error}") from error
 
 
 def _source(registry: Registry, rows: list[str]) -> str:

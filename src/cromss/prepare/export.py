@@ -24,13 +24,13 @@ TRANSFORM = Affine(10, 0, 500_000, 0, -10, 5_300_000)
 def export_scene(out: Path, world: int, location: int, size: int, noise: float) -> None:
     """Writes ``s1.tif``, ``s2.tif``, ``dw.tif`` (noisy labels) and ``truth.tif`` of one location and season.
 
-    S1 is in dB, S2 is reflectance x 10000 without an offset, labels are classes from 0, and 255 where there is none.
-    All lie on one grid of 10 m. The rates of landscape and noise are those of ``conf/dataset/_synthetic_scene.yaml``.
+    S1 is in dB, S2 is reflectance x 10000 without an offset, labels are classes from 0, and 255 without a label.
+    All have one grid of 10 m. The rates of landscape and noise are those of ``conf/dataset/_synthetic_scene.yaml``.
 
     Args:
         out: Folder of the files, which appears when it is complete.
         world: Seed of the landscapes; one that training does not use makes a scene that no network has seen.
-        location: Number of the location in that world; it decides about the kind of landscape.
+        location: Number of the location in that world; it decides the kind of landscape.
         size: Pixels per side.
         noise: Factor on all noise rates of the labels.
 

@@ -1,4 +1,4 @@
-"""Writes GeoTIFFs, each as a whole."""
+"""Writes GeoTIFFs atomically."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write_geotiff(
     """Writes a GeoTIFF, compressed without loss.
 
     Args:
-        target: The file; its folder is made where it is missing.
+        target: The file; its folder is created if it is missing.
         pixels: ``(bands, height, width)``, of the type to store.
         crs: Coordinate system, such as ``EPSG:32632``; None where none is known.
         transform: Column and row of a pixel's corner -> coordinates.
@@ -33,7 +33,7 @@ def write_geotiff(
         tags: Further metadata.
 
     Raises:
-        OSError: It cannot be written; a file that stood there still stands there.
+        OSError: It cannot be written; an existing file is unchanged.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     bands, height, width = pixels.shape

@@ -24,7 +24,7 @@ def read_ids(path: Path, seasons: int) -> Mapping[int, tuple[str, ...]]:
         Id -> names of its season folders, in the order of the ids.
 
     Raises:
-        ValueError: It is missing or empty, or rows are none, or have an id of another; the lines are named.
+        ValueError: It is missing or empty, or rows are invalid or repeat an id; the lines are named.
     """
     try:
         table_rows = enumerate(csv.reader(open_csv(path)), start=1)
@@ -43,7 +43,7 @@ def read_ids(path: Path, seasons: int) -> Mapping[int, tuple[str, ...]]:
         elif len(row) != seasons + 1 or not all(row):
             problems.append(f"line {number}: {len([cell for cell in row[1:] if cell])} seasons, {seasons} are needed")
         elif int(row[0]) in table:
-            problems.append(f"line {number}: id {row[0]} stands in line {lines[int(row[0])]} already")
+            problems.append(f"line {number}: id {row[0]} is already in line {lines[int(row[0])]}")
         else:
             lines[int(row[0])] = number
             table[int(row[0])] = tuple(row[1:])

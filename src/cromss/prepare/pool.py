@@ -30,27 +30,27 @@ from cromss.io.own_files import open_own
 from cromss.io.signals import EndedBySignal
 from cromss.prepare.raw_files import AbsentError, spool_path
 
-_POLL_S = 0.2  # seconds between two looks at the workers
+_POLL_S = 0.2  # seconds between two checks of the workers
 
 
 class Stopped(Exception):  # noqa: N818 - no error
-    """The run ends before the shard does."""
+    """The run ends before the shard is complete."""
 
 
 class _FewerLocations(Exception):  # noqa: N818 - no error
-    """No location of a shard could be read, or fewer than before."""
+    """No location of a shard could be read, or fewer than in an earlier run."""
 
 
 @dataclass(frozen=True)
 class ShardWriter:
-    """Writes one shard after the other; goes to every worker once.
+    """Writes one shard after the other; each worker gets a copy.
 
     Attributes:
         reader: What to store.
-        conversion: What happens to a location on its way.
+        conversion: Conversion of each location.
         compression: See `StoreWriter`.
-        folder: Of the shards.
-        plan: Which locations a shard has.
+        folder: Folder of the shards.
+        plan: The locations of each shard.
     """
 
     reader: LocationReader
@@ -64,14 +64,14 @@ class ShardWriter:
 
         Args:
             shard: Its number.
-            seen: Shared counter of the locations that are decided.
-            stop: Shared event: a shard that is under way is given up.
+            seen: Shared counter of the locations that were stored or failed.
+            stop: Shared event that cancels the current shard.
         """
         target = shard_path(self.folder, shard)
         before = _stored(read_entries(self.folder, shard) or [])
         entries: list[Entry] = []
         try:
-            # One that is there has no entries yet, or is to be tried again.
+            # An existing shard has no entries yet, or is to be written again.
             with StoreWriter(target, self.conversion.info, self.compression, overwrite=True) as writer:
                 for index in self.plan.indices(shard):
                     if stop.is_set():
@@ -83,7 +83,7 @@ class ShardWriter:
                     raise _FewerLocations
         except _FewerLocations:
             if before:
-                # The source has lost what is stored already, so what is stored stays.
+                # The source has lost locations that are stored, so the stored shard is kept.
                 return
         save_entries(self.folder, shard, entries)
         shutil.rmtree(spool_path(self.folder, shard), ignore_errors=True)
@@ -108,13 +108,13 @@ class ShardWriter:
 
 @contextmanager
 def hold(folder: Path, shards: Iterable[int]) -> Iterator[None]:
-    """Holds shards of a folder until the context ends, so that no other run writes them.
+    """Locks shards of a folder until the context ends, so that no other run writes them.
 
-    One byte of one file stands for each shard. Locks of this kind end with the process that holds them, however it
-    ends, and work between hosts that share a disk, where that disk supports them at all.
+    Each shard is one byte of one lock file. Such locks end with the process that holds them, however it ends, and work
+    between hosts that share a disk, if the disk supports locks.
 
     Raises:
-        ValueError: Another run holds one of them, or the file is a link to somewhere else.
+        ValueError: Another run holds one of them, or the lock file is a symbolic link.
         OSError: The folder cannot be written.
     """
     with open_own(folder / ".lock") as file:
@@ -140,7 +140,7 @@ def write_all(writer: ShardWriter, shards: Sequence[int], workers: int) -> None:
         OSError: The disk is full, or a worker was killed.
         KeyboardInterrupt: Ctrl-C. As after every error, no worker runs, and what was under way is removed.
     """
-    # Forks of this process would inherit the threads of its libraries; a server for forks imports them once.
+    # Forks of this process would inherit the threads of its libraries; a fork server imports the libraries once.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
     _track_resources()
@@ -157,7 +157,7 @@ def write_all(writer: ShardWriter, shards: Sequence[int], workers: int) -> None:
                     future.result()
     except BrokenProcessPool as error:
         raise OSError(
-            "a worker was killed, perhaps since memory ran out: set fewer workers=…; the same command resumes"
+            "a worker was killed, perhaps because memory ran out: set fewer workers=…; the same command resumes"
         ) from error
     finally:
         stop.set()
@@ -168,8 +168,8 @@ _STATE: tuple[ShardWriter, Any, Any] | None = None
 
 
 def _start(writer: ShardWriter, seen: Any, stop: Any) -> None:
-    """Makes a worker of this process: it leaves Ctrl-C to the run, and ends with it and where a signal asks for it."""
-    global _STATE  # noqa: PLW0603 - the one way to hand a worker something once
+    """Sets up this process as a worker: it ignores Ctrl-C, and ends with the run or on a signal."""
+    global _STATE  # noqa: PLW0603 - the only way to pass an object to a worker once
     _STATE = writer, seen, stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A scheduler or a terminal that closes signals all processes of a run at once.
@@ -187,7 +187,7 @@ def _end_with_parent() -> None:
 
 
 def _track_resources() -> None:
-    """Starts the process that removes what killed processes leave in the system, deaf to the end of a terminal."""
+    """Starts the resource tracker, which cleans up after killed processes, so that it ignores SIGHUP."""
     if threading.current_thread() is not threading.main_thread():
         return
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -207,5 +207,5 @@ def _work(shard: int) -> None:
     try:
         writer.write(shard, seen, stop)
     except EndedBySignal as end:
-        # By now what was under way is removed. Raised further, it would only reach the run.
+        # The current shard has been removed by now. If raised further, the error would only reach the run.
         os._exit(end.code)

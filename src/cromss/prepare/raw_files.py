@@ -1,4 +1,4 @@
-"""Where the files of a location lie before it is prepared: in folders, or spooled from an archive."""
+"""The raw files of a location: in folders, or copied from an archive to LMDBs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TIFF = (".tif", ".tiff")
 SPOOL = ".spool"
 
 Listing = Mapping[str, Mapping[str, str]]
-"""Season folder -> file name in lower case without its ending -> name to read it by."""
+"""Season folder -> file name in lower case without extension -> name for `read`."""
 
 
 class AbsentError(ValueError):
@@ -21,13 +21,13 @@ class AbsentError(ValueError):
 
 
 class FolderFiles:
-    """Files under ``<folder of the part>/<id>/<season>/<name>.tif``, in any case, with leading zeros or none.
+    """Files under ``<folder of the part>/<id>/<season>/<name>.tif``, in any case, with or without leading zeros.
 
     Args:
         folders: Part -> its folder.
 
     Raises:
-        ValueError: A folder cannot be listed, or two folders in it mean the same id.
+        ValueError: A folder cannot be listed, or two folders in it have the same id.
     """
 
     def __init__(self, folders: Mapping[str, Path]) -> None:
@@ -48,7 +48,7 @@ class FolderFiles:
 
         Raises:
             AbsentError: The source holds no file of it.
-            ValueError: Two names mean the same file.
+            ValueError: Two names differ only in case.
         """
         name = self._names[part].get(number)
         if name is None:
@@ -69,10 +69,10 @@ class FolderFiles:
 
 
 class SpooledFiles:
-    """Files that a pass over an archive laid down, an LMDB for each shard of the store to be; see `spool`.
+    """Files that `spool` copied from archives, in one LMDB per shard of the future store.
 
     Args:
-        folder: Of the store.
+        folder: Folder of the store.
         per_shard: Locations in a shard.
     """
 
@@ -112,7 +112,7 @@ RawFiles = FolderFiles | SpooledFiles
 
 
 def spool_path(folder: Path, shard: int) -> Path:
-    """Where the files of a shard of the store in `folder` are spooled."""
+    """The LMDB with the raw files of a shard of the store in `folder`."""
     return folder / SPOOL / f"{shard:05d}"
 
 

@@ -1,4 +1,4 @@
-"""From any reader of locations to a store of shards: in parallel, in parts, and resumed where a killed run ended."""
+"""From any reader of locations to a store of shards: in parallel, in parts, and resumable after a kill."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ log = logging.getLogger(__name__)
 
 _MOST_SHOWN = 20
 _MOVING = ".moving"
-"""Lies in a complete store from just before it takes the place of another one until that is removed."""
+"""A file in a complete store, from just before it replaces another one until that one is removed."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """One of several jobs that write one store: those shards whose number leaves `number` when divided by `of`."""
+    """One of several jobs that write one store; it writes the shards whose number modulo `of` is `number`."""
 
     number: int = 0
     of: int = 1
@@ -46,12 +46,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What is in a store.
+    """The content of a store.
 
     Attributes:
         counts: Status -> number of locations.
         problems: Locations that are not stored, the first of them.
-        folder: Where it lies: beside `out` as long as it is not fit to replace what stands there.
+        folder: Its folder: beside `out` as long as it must not replace the store there.
         unwritten: Number of shards that other jobs have not written yet.
         shards: All shards.
     """
@@ -76,27 +76,27 @@ def prepare(
     overwrite: bool,
     accept_missing: bool,
 ) -> Outcome:
-    """Writes the shards of a store that are not there yet, each in a process of its own.
+    """Writes the missing shards of a store, each in a process of its own.
 
-    What a shard holds depends on the source alone, not on the number of workers, jobs or interruptions. A location that
+    Its shards depend only on the source, not on the number of workers, jobs or interruptions. A location that
     cannot be read is left out and named in the manifest. Memory grows with the number of workers, not of locations.
 
     Args:
-        reader: What to store. Its ``absent``, if any: locations that are missing in its source -> reason.
+        reader: The source. Its ``absent``, if any, maps locations that are missing in the source to the reason.
         out: Folder of the store.
         quantised: See `Conversion`.
         compression: See `StoreWriter`.
         per_shard: Locations in a shard.
         workers: Number of processes.
-        part: Which of the shards.
-        settings: What else decides about the content, to tell two preparations of one name apart.
-        retry: Writes shards again of which a location is failed or absent.
-        overwrite: Replaces a store at `out` once the new one is complete.
-        accept_missing: Replaces it also by one in which locations of its source are missing.
+        part: The shards of this job.
+        settings: Further settings that determine the content, to notice that they have changed.
+        retry: Whether shards with failed or absent locations are written again.
+        overwrite: Whether to replace a store at `out` once the new one is complete.
+        accept_missing: Whether to replace it even if locations of the source are missing.
 
     Raises:
         ValueError: `out` is something else, another run writes it, or nothing could be read.
-        OSError: The disk is full, or `out` cannot be written. What is complete stays, and the same call resumes.
+        OSError: The disk is full, or `out` cannot be written. Complete shards are kept, and the same call resumes.
     """
     conversion = Conversion(reader.info, quantised)
     absent = getattr(reader, "absent", {})
@@ -129,7 +129,7 @@ def prepare(
 
 
 def _folder(out: Path, overwrite: bool) -> Path:
-    """Where to write: a store that is to be replaced stands until its successor is complete."""
+    """The folder to write to: an old store is kept until the new one is complete."""
     remove_leftovers(out)
     _finish_replacement(out)
     if out.exists() and overwrite:
@@ -142,19 +142,19 @@ def _folder(out: Path, overwrite: bool) -> Path:
 
 
 def _successor(out: Path) -> Path:
-    """Where a store is written that is to replace the one at `out`."""
+    """The folder of a store that will replace the one at `out`."""
     return out.with_name(f".{out.name}.new")
 
 
 def _finish_replacement(out: Path) -> None:
-    """Removes the store that was replaced, where a run ended when the two were exchanged and it still had a name."""
+    """Removes the replaced store if a run was killed between the exchange of the two and the removal."""
     if (out / _MOVING).exists():
         shutil.rmtree(_successor(out), ignore_errors=True)
         (out / _MOVING).unlink()
 
 
 def _visible(folder: Path) -> list[Path]:
-    """What is in a folder but for what a killed run leaves."""
+    """The content of a folder except the leftovers of a killed run."""
     return [child for child in folder.iterdir() if not child.name.startswith(".")]
 
 
@@ -169,7 +169,7 @@ def _check_part(part: Part, plan: Plan, overwrite: bool) -> None:
 
 
 def _begin(folder: Path, plan: Plan, overwrite: bool) -> None:
-    """Writes the plan, or compares it with the one that a run before this began."""
+    """Writes the plan, or compares it with that of an earlier run."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         begun = read_plan(folder)
@@ -196,12 +196,12 @@ def _is_pending(folder: Path, shard: int, retry: bool) -> bool:
 
 
 def _leftovers(folder: Path, shards: Iterable[int]) -> list[Path]:
-    """What killed writers left of these shards, on whichever host: nobody else writes them while we hold them."""
+    """Files that killed writers on any host left of these shards, which this process has locked."""
     return [left for shard in shards for left in folder.glob(f".{shard_path(folder, shard).name}.*-*")]
 
 
 def _decided(folder: Path, plan: Plan, absent: Mapping[str, str]) -> Iterator[tuple[int | None, Entry]]:
-    """Shard and entry of all locations: those of the shards, then those that the source named and does not hold."""
+    """Shard and entry of all locations: those of the shards, then those that are missing in the source."""
     yield from all_entries(folder, plan)
     for location_id, reason in absent.items():
         yield None, Entry(location_id, "absent", reason)

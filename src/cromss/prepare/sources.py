@@ -1,4 +1,4 @@
-"""What stores are made of: each kind of raw data has a function that opens it."""
+"""The sources of stores: one function per kind of raw data opens it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def open_dw(path: str | Path, cut: int | None, size: int | None) -> TileReader:
     Args:
         path: Folder of the three folders.
         cut: Pixels per side of patches, 102 as published; None for whole tiles. See `TileReader`.
-        size: Pixels per side of the tiles; None takes the first readable one's.
+        size: Pixels per side of the tiles; None takes that of the first readable tile.
 
     Raises:
         ValueError: See `TileReader`.

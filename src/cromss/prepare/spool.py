@@ -1,8 +1,8 @@
-"""One pass over archives of several 100 GB: what a store needs is laid down by shard, never unpacked to files.
+"""Copies the needed files of archives of several 100 GB to one LMDB per shard, in one pass, without unpacking.
 
-An archive holds one modality after the other, so no location is whole before the end of the pass; and millions of tiny
-files would take longer to make and remove than to read. So the bytes of each file go, as they are, into an LMDB for the
-shard of the store to be, which is removed when that shard is written.
+An archive holds one modality after the other, so no location is complete before the end of the pass; and creating and
+removing millions of tiny files would take longer than reading them. So the bytes of each file are copied unchanged into
+the LMDB of its shard, which is removed when that shard of the store is written.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ _MEMBER = re.compile(r"(?:^|/)(?:(?P<part>s1|s2c?|labels?)/)?(?P<id>\d{1,7})/(?P
 _PARTS = {"s1": "s1", "s2": "s2", "s2c": "s2"}
 _MOST_NAMED = 20
 _BATCH_BYTES = 64 * 2**20
-# LMDB maps so many bytes of address space for a location, not of memory or disk: more than any takes.
+# LMDB maps this much address space per location, more than any location needs; it takes no memory or disk.
 _MAP_BYTES = 2**26
 _PASSED = b"~passed"
 _MOST_BYTES = _MAP_BYTES // 2
-"""Of all files of one location together; the published ones take 4 MB."""
+"""Most bytes of all files of one location together; the published ones take 4 MB."""
 
 
 def spool(archives: Sequence[Path], folder: Path, shards: Mapping[int, set[int]]) -> None:
-    """Passes over the archives once, and lays down the files of some locations.
+    """Reads the archives once, and copies the files of some locations.
 
-    A pass that was killed starts over, and so does one whose archive has changed; one that came to its end is not done
-    again. Of an archive that breaks, what came before is kept, with a warning.
+    A pass that was killed starts over, and so does one whose archive has changed; a complete one is not repeated.
+    Of a truncated archive, the files before its end are kept, with a warning.
 
     Args:
         archives: ``.tar.gz`` or ``.tar``, in any order.
-        folder: Of the store; see `SpooledFiles`.
+        folder: Folder of the store; see `SpooledFiles`.
         shards: Shard -> ids of its locations.
 
     Raises:
-        ValueError: An archive is none.
+        ValueError: A file is no archive.
         OSError: The disk is full.
     """
     mark = "\n".join(f"{archive.resolve()} {_stamp(archive)}" for archive in archives).encode()
@@ -59,7 +59,7 @@ def spool(archives: Sequence[Path], folder: Path, shards: Mapping[int, set[int]]
         writers = {}
         for shard, numbers in shards.items():
             path = spool_path(folder, shard)
-            # LMDB must not write to what may be damaged.
+            # LMDB must not write to a file that may be damaged.
             shutil.rmtree(path, ignore_errors=True)
             path.mkdir(parents=True)
             writers[shard] = _Spool(path, _MAP_BYTES * (1 + len(numbers)))
@@ -82,11 +82,11 @@ def spool(archives: Sequence[Path], folder: Path, shards: Mapping[int, set[int]]
         for writer in writers.values():
             writer.finish(mark)
         if left_out:
-            log.info("%d locations of the archives are none of those asked for", len(left_out))
+            log.info("%d locations of the archives are not needed", len(left_out))
 
 
 def _mark(path: Path) -> bytes | None:
-    """Which archives were laid down to the end in a spool; None where none were, or it is damaged."""
+    """The archives that were copied completely to an LMDB; None where none were, or it is damaged."""
     try:
         value = LmdbReader(path).get(_PASSED)
     except ValueError:
@@ -117,7 +117,7 @@ class _Spool:
         self._pending.clear()
 
     def finish(self, mark: bytes) -> None:
-        """Only a whole pass is marked, and only when it lies on the disk."""
+        """Marks the pass as complete, after all data are on the disk."""
         self.flush()
         self._env.sync(True)
         self._pending[_PASSED] = mark
@@ -137,7 +137,7 @@ def _files(archive: Path) -> Iterator[tuple[int, str, bytes]]:
     try:
         with opened(archive) as tar:
             for member in tar:
-                # Or it would remember millions of them.
+                # Otherwise tarfile would keep millions of them.
                 tar.members.clear()  # type: ignore[attr-defined]
                 last = shown(member.name)
                 match = _MEMBER.search(member.name)
@@ -166,7 +166,7 @@ def _files(archive: Path) -> Iterator[tuple[int, str, bytes]]:
         if count == 0:
             raise ValueError(f"{archive} cannot be read as an archive ({shown(str(error))}): fetch it again") from error
         log.warning(
-            "%s breaks off after %s (%d files came whole): %s. What came before is kept; fetch it again, and set "
+            "%s breaks off after %s (%d files are complete): %s. What came before is kept; fetch it again, and set "
             "retry=true to try the rest",
             archive,
             last,

@@ -1,4 +1,4 @@
-"""SSL4EO-S12 as published: one TIFF per band, season and location, in native resolution; noisy labels beside it.
+"""SSL4EO-S12 as published: one TIFF per band, season and location, in native resolution, with noisy labels.
 
 Layout: ``s1/<id>/<season>/{VV,VH}.tif``, ``s2c/<id>/<season>/{B1 … B12}.tif`` and, of the labels,
 ``<id>/<season>/label.tif``; season folders are named by time. Source: Wang et al., SSL4EO-S12 (IEEE GRSM 2023), and the
@@ -41,12 +41,12 @@ _FINE = tuple(name for name, width in _PIXEL.items() if width == 1 and name.star
 
 
 class Ssl4eoReader(LocationReader):
-    """Reads the raw files by id; every failure is one of a single location.
+    """Reads the raw files by id; a failure concerns a single location only.
 
     Args:
-        files: Part (``s1``, ``s2``, ``labels``) -> where its files lie; a part that is left out has to be spooled.
-        table: Id -> names of the season folders of S2 and labels; an empty tuple takes those that are there, by time.
-        archives: What to spool from.
+        files: Part (``s1``, ``s2``, ``labels``) -> its files; a part that is left out is read from the archives.
+        table: Id -> names of the season folders of S2 and labels; an empty tuple takes the existing ones, by time.
+        archives: Archives to read with `spool`.
         size: Pixels of 10 m per side; a multiple of 6.
         seasons: Number of seasons T.
     """
@@ -80,10 +80,10 @@ class Ssl4eoReader(LocationReader):
         return f"{self._ids[index]:07d}"
 
     def spool(self, folder: Path, shards: Mapping[int, range], per_shard: int) -> None:
-        """Lays down what lies in archives, in one pass over each, and reads it from there; nothing without archives.
+        """Copies the needed files from the archives in one pass, to be read from there; does nothing without archives.
 
         Args:
-            folder: Of the store to be.
+            folder: Folder of the future store.
             shards: Number of a shard -> positions of its locations.
             per_shard: Locations per shard.
         """
@@ -103,7 +103,7 @@ class Ssl4eoReader(LocationReader):
         for position, name in enumerate(wanted):
             band = self._band(modality, index, files, name, where, self.info.size[0] // _PIXEL[name])
             first = first or band
-            # Coarse and fine bands may start on other corners, but never lie in another coordinate system.
+            # Coarse and fine bands may have different corners, but must have the same coordinate system.
             if band.system and first.system and band.system != first.system:
                 raise ValueError(f"{where}: {wanted[0]}.tif and {name}.tif lie in different coordinate systems")
             if _PIXEL[name] == 1:
@@ -119,9 +119,9 @@ class Ssl4eoReader(LocationReader):
             self._holes[index, season] = np.asarray(~out[[wanted.index(name) for name in _FINE]].any(axis=0))
 
     def _labels(self, index: int) -> np.ndarray:
-        """There is no label where S2 was not seen.
+        """Reads the labels; pixels without S2 data get none.
 
-        That is 0 in all bands of 10 m: a reflectance of 0 is quantised to 10 to 51 there.
+        Those are 0 in all bands of 10 m, where a reflectance of 0 is quantised to 10 to 51.
         """
         names = self.info.modalities["s2"].bands
         labels = np.empty((self.info.seasons, *self.info.size), np.uint8)
@@ -133,7 +133,7 @@ class Ssl4eoReader(LocationReader):
             if rest or pixels.shape[0] != pixels.shape[1]:
                 raise ValueError(f"{where} is {pixels.shape[1]} x {pixels.shape[0]} px: {self.info.size[0]} are needed")
             check_labels(where, pixels, len(self.info.classes))
-            # Nearest: anything smoother would invent classes at edges.
+            # Nearest neighbour, as interpolation would invent classes at edges.
             labels[season] = np.kron(pixels, np.ones((factor, factor), np.uint8)) if factor > 1 else pixels
             if (index, season) not in self._holes:
                 self.read_images(index, season, "s2", [names.index(name) for name in _FINE])
@@ -141,7 +141,7 @@ class Ssl4eoReader(LocationReader):
         return labels
 
     def _season(self, part: str, index: int, season: int) -> tuple[str, Mapping[str, str]]:
-        """Name and files of one season, the same for S2 and labels; those of S1 were taken on other days."""
+        """Name and files of one season, the same for S2 and labels; S1 was recorded on other days."""
         number = self._ids[index]
         if self._listed is None or self._listed[0] != (part, number):
             self._listed = (part, number), self._files[part].listing(part, index, number)
@@ -187,7 +187,7 @@ def open_ssl4eo_s12(
         seasons: Number of seasons T, 4 as published.
 
     Raises:
-        ValueError: Something is not there, or cannot be what it should be.
+        ValueError: A file or folder is missing, or is not of the expected kind.
     """
     of_labels = as_path(labels) if labels is not None else None
     for given in filter(None, (path, of_labels)):
@@ -227,7 +227,7 @@ def _one_of(folder: Path, names: Sequence[str]) -> Path:
 
 
 def _time(name: str) -> tuple[str, str]:
-    """Names of S1 products start with the satellite, so the day in them comes first."""
+    """Sort key of a season folder: names of S1 products start with the satellite, so the day in them comes first."""
     day = re.search(r"\d{8}(T\d{6})?", name)
     return day[0] if day else "", name
 
@@ -235,8 +235,8 @@ def _time(name: str) -> tuple[str, str]:
 def refine(planes: Sequence[np.ndarray], size: int) -> np.ndarray:
     """Brings bands to a finer grid by bicubic interpolation.
 
-    Antialiased, as Pillow does it, which published data went through: equal but for a grey step in a few pixels of a
-    thousand. Of eight bits and in threes, as colours of a picture, PyTorch takes a seventh of Pillow's time.
+    Antialiased as in Pillow, which the published data were made with: a few pixels in a thousand differ by one grey
+    level. For 8-bit bands in groups of three, as in colour pictures, PyTorch takes a seventh of the time of Pillow.
 
     Args:
         planes: uint8, each ``(h, w)``.

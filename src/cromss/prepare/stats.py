@@ -1,4 +1,4 @@
-"""Measures a dataset in one pass, and shows what was found as a page."""
+"""Measures a dataset in one pass, and shows the results as a page."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cromss.io.atomic import write_file
 from cromss.prepare.tallies import BandTally, Examples, MapTally, NoiseTally
 
 EXAMPLES = 3
-"""Patches per class that are shown."""
+"""Patches shown per class."""
 
 Table = list[list[str]]
 """Rows of cells; the first row is the heading."""
@@ -25,10 +25,10 @@ Table = list[list[str]]
 
 @dataclass(frozen=True)
 class Measured:
-    """What one pass over a dataset found: plain values, ready for JSON.
+    """The results of one pass over a dataset: plain values, ready for JSON.
 
     Attributes:
-        path: The dataset, as it was named.
+        path: Path of the dataset.
         locations: Number of locations.
         seasons: Seasons per location.
         size: ``(H, W)`` of a patch in pixels.
@@ -37,7 +37,7 @@ class Measured:
         labels: As in `cromss.dataset.statistics.Statistics.as_dict`, and ``unlabelled_share`` of all pixels.
         noise: `NoiseTally.as_dict`; None where there are no exact labels.
         cells: `MapTally.as_list`; empty where the coordinates of no location are known.
-        examples: Per class ``(location, season)`` pairs where it has most pixels.
+        examples: Per class ``(location, season)`` pairs in which it has most pixels.
     """
 
     path: str
@@ -95,7 +95,7 @@ def measure(path: str | Path, kind: str) -> Measured:
         kind: ``nol``, ``dw``, ``osm`` or ``dfc2020``, see there; a store needs none.
 
     Raises:
-        ValueError: It does not open, or a value is damaged; the message names it.
+        ValueError: It cannot be opened, or a value is damaged; the message names it.
     """
     reader = open_dataset(path, kind)
     info = reader.info
@@ -133,7 +133,7 @@ def measure(path: str | Path, kind: str) -> Measured:
 
 
 def stats(path: Path, kind: str, out: Path) -> str:
-    """Measures a dataset and writes ``stats.json`` and ``index.html``, a page without outside resources.
+    """Measures a dataset and writes ``stats.json`` and ``index.html``, a page without external resources.
 
     Args:
         path: See `measure`.
@@ -147,7 +147,7 @@ def stats(path: Path, kind: str, out: Path) -> str:
         ValueError: See `measure`; or `out` is a file.
         OSError: `out` cannot be written.
     """
-    # Drawing takes seconds to import, which the other actions of the command need not wait for.
+    # Imported late: drawing takes seconds to import, and the other actions do not need it.
     from cromss.prepare.stats_page import page
 
     if out.exists() and not out.is_dir():

@@ -1,4 +1,4 @@
-"""A measured dataset as one HTML file that needs nothing else: tables, and pictures inside it."""
+"""A measured dataset as one HTML file with tables and embedded pictures."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cromss.prepare.stats import EXAMPLES, Measured, Table
 from cromss.types import IGNORE_INDEX
 
 _SIDE = 1.2
-"""Inches a patch."""
+"""Inches per patch."""
 
 _SHOWN: Mapping[str, Sequence[str]] = {"s2": RGB, "s1": ("VV", "VH")}
 """Modality -> the bands of a picture; the first modality that has them is shown."""
@@ -40,7 +40,7 @@ def page(found: Measured, reader: LocationReader) -> str:
         reader: The same dataset, to read the sample patches from.
 
     Returns:
-        HTML without outside resources.
+        HTML without external resources.
     """
     colours = class_colours(found.classes)
     examples = [(number, pairs) for number, pairs in enumerate(found.examples) if pairs]
@@ -80,7 +80,7 @@ def _row(tag: str, cells: Sequence[str]) -> str:
 
 
 def class_colours(classes: Sequence[str]) -> list[str]:
-    """The colours of the label set that has these classes; of unknown ones grey by grey."""
+    """The colours of the known label set with these classes; shades of grey for others."""
     for table in CLASSES.values():
         if list(table) == list(classes):
             return list(table.values())
@@ -111,7 +111,7 @@ def draw_mosaic(
     """One row per class: patches with their labels beside them.
 
     Args:
-        reader: Where they are read from.
+        reader: The dataset.
         examples: Class and its ``(location, season)`` pairs, at least one.
         colours: One colour per class.
     """
@@ -151,7 +151,7 @@ def picture(reader: LocationReader, index: int, season: int) -> np.ndarray:
 
 
 def draw_map(cells: Sequence[Sequence[float]]) -> Figure:
-    """Where locations lie, on a plain frame of longitude and latitude.
+    """A map of the locations, with longitude and latitude as axes.
 
     Args:
         cells: ``(lon, lat, locations)`` in degrees, at least one.

@@ -1,4 +1,4 @@
-"""What `cromss.prepare.stats` counts, location by location; the memory of none grows with the number of locations."""
+"""Counters of `cromss.prepare.stats`, updated per location; their memory does not grow with the number of locations."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class NoiseTally:
         self.confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
 
     def add(self, labels: np.ndarray, truth: np.ndarray) -> None:
-        """Adds pixels, uint8 of one shape; those where either has no label do not count."""
+        """Adds pixels, uint8 of the same shape; pixels without label in either do not count."""
         both = (labels != IGNORE_INDEX) & (truth != IGNORE_INDEX)
         number = len(self.confusion)
         pairs = truth[both].astype(np.int64) * number + labels[both]
@@ -118,7 +118,7 @@ class Examples:
         counts = np.stack([np.bincount(season.ravel(), minlength=IGNORE_INDEX + 1) for season in labels])
         for number, best in enumerate(self._best):
             season = int(counts[:, number].argmax())
-            # Of equals the first location stays.
+            # Of locations with equal counts the first is kept.
             heapq.heappush(best, (int(counts[season, number]), -index, season))
             if len(best) > self.most or best[0][0] == 0:
                 heapq.heappop(best)

@@ -1,4 +1,4 @@
-"""The raw tiles: where their files lie, of which type they are, what their label codes mean, and which there are.
+"""Layouts of raw tiles: their files, types and label codes; and a list of the existing tiles.
 
 Source: the Dynamic World and OSM tiles and the DFC2020 patches that CromSS was evaluated on.
 """
@@ -18,16 +18,16 @@ from cromss.types import IGNORE_INDEX
 
 @dataclass(frozen=True)
 class TileLayout:
-    """One layout of raw tiles: a file a tile for each of ``s1``, ``s2`` and ``labels``.
+    """One layout of raw tiles: one file per tile for each of ``s1``, ``s2`` and ``labels``.
 
     Attributes:
-        files: Part -> its files below the folder of the source. ``<id>`` is taken from the name, all else has to match
-            in upper or lower case; the ending may be ``.tiff`` as well.
+        files: Part -> its files below the folder of the source. ``<id>`` is taken from the name, the rest has to match
+            in upper or lower case; the extension may also be ``.tiff``.
         dtypes: Part -> type of its values.
         classes: Class names.
         remap: Stored label -> class from 0, or 255.
-        others: What labels that `remap` does not name become; None makes them errors.
-        size: Pixels per side of all tiles; None where that of the first readable one counts.
+        others: New value of labels that are not in `remap`; None makes them errors.
+        size: Pixels per side of all tiles; None takes that of the first readable one.
     """
 
     files: Mapping[str, str]
@@ -63,7 +63,7 @@ def _dfc2020(split: str) -> TileLayout:
         classes=FORMATS["dfc2020"].classes,
         # The codes of IGBP: forest, shrubland, grassland, wetland, cropland, urban, barren, water.
         remap={1: 1, 2: 5, 4: 2, 5: 3, 6: 4, 7: 6, 9: 7, 10: 0},
-        others=IGNORE_INDEX,  # savanna, snow and whatever else was not scored
+        others=IGNORE_INDEX,  # savanna, snow and other classes that were not scored
         size=256,
     )
 
@@ -84,13 +84,13 @@ class Tile(NamedTuple):
 
 
 def find_tiles(path: Path, layout: TileLayout) -> tuple[list[Tile], dict[str, str]]:
-    """Lists folders, and opens no file.
+    """Lists the tiles in folders, without opening files.
 
     Returns:
-        The tiles that have all parts, ordered by id with numbers as numbers; and id -> what is missing of the others.
+        The tiles that have all parts, in natural order of their ids; and id -> missing parts of the others.
 
     Raises:
-        ValueError: A folder is missing, two names mean the same, or no tile has all parts.
+        ValueError: A folder is missing, two files belong to one part of a tile, or no tile has all parts.
     """
     if not path.is_dir():
         raise ValueError(f"{path} {'is no folder' if path.exists() else 'does not exist'}: it has to hold {layout}")
@@ -106,7 +106,7 @@ def find_tiles(path: Path, layout: TileLayout) -> tuple[list[Tile], dict[str, st
             tiles.append(Tile(tile_id, {part: file for part, (_, file) in parts.items()}))
     if not tiles:
         counts = ", ".join(f"{len(files)} of {part}" for part, files in found.items())
-        raise ValueError(f"{path} holds no tile of which all parts are there ({counts}): {layout} are needed")
+        raise ValueError(f"{path} holds no complete tile ({counts}): {layout} are needed")
     return tiles, absent
 
 
@@ -140,5 +140,5 @@ def _names(folder: Path) -> list[str]:
 
 
 def _natural(key: str) -> tuple[list[int | str], str]:
-    """Sorts p2 before p10; names that differ in leading zeros alone still have one order."""
+    """Sort key that puts p2 before p10, and has a fixed order for names that differ only in leading zeros."""
     return [int(word) if word.isdecimal() else word for word in re.split(r"(\d+)", key)], key

@@ -1,4 +1,4 @@
-"""Reads raw GeoTIFF tiles, whole or cut into patches, and names what is wrong with one."""
+"""Reads raw GeoTIFF tiles, whole or cut into patches, and reports damaged ones."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from cromss.dataset.reference_formats import LABELS
 from cromss.prepare.tile_layouts import Tile, TileLayout, find_tiles
 from cromss.types import IGNORE_INDEX
 
-_CURE = "fetch or make it again, or remove the tile"
+_CURE = "download or create it again, or remove the tile"
 
 
 class TileReader(LocationReader):
     """Reads tiles of one season; a damaged tile fails when it is read.
 
     The constructor lists folders and opens the first tile; when cut, it reads all labels too. Values are raw units: S1
-    dB, S2 reflectance x 10000. Bands come in the order of `cromss.dataset.bands.BANDS`, however they are stored.
+    dB, S2 reflectance x 10000. Bands come in the order of `cromss.dataset.bands.BANDS`, whatever that in the files.
 
     Args:
         path: The folder that the layout describes.
-        layout: Where what lies.
-        cut: Pixels per side of the patches that a tile is cut into, side by side and in its middle; patches without
+        layout: Layout of the files.
+        cut: Pixels per side of the patches that a tile is cut into, side by side in its middle; patches without
             a label are left out. None reads whole tiles.
 
     Attributes:
-        absent: Id of a tile of which a part is missing, which is no location -> what is missing.
+        absent: Id of an incomplete tile, which is no location -> its missing parts.
 
     Raises:
         ValueError: Folders are missing, no tile is complete or readable, tiles are smaller than `cut`, or no patch has
@@ -55,8 +55,8 @@ class TileReader(LocationReader):
         self._layout = replace(layout, size=size)
         self._side = cut or size
         self._per_side = size // self._side
-        # Published patches come from tiles padded by a pixel, 510 to 512 px, and cut from offset 1: the padding is
-        # never seen. With 512 px as they are, offset 1 is the middle too.
+        # Published patches were cut at offset 1 from tiles of 510 px padded to 512 px, so the padding is never used.
+        # For tiles of 512 px, offset 1 is also the middle.
         self._margin = size % self._side // 2
         self._cached: tuple[int, Mapping[str, np.ndarray]] | None = None
         modalities = {part: ModalityInfo(names, layout.dtypes[part], False) for part, names in bands.items()}
@@ -96,7 +96,7 @@ class TileReader(LocationReader):
         return self._patch(index, LABELS)[None].copy()
 
     def _patch(self, index: int, part: str) -> np.ndarray:
-        """A part of one location; the whole tile is read and checked, and kept until another is asked for."""
+        """A part of one location; the whole tile is read, checked, and cached until another one is needed."""
         tile, row, column = self._patches[index]
         if self._cached is None or self._cached[0] != tile:
             self._cached = tile, read_tile(self._tiles[tile], self._layout, self.info.modalities)
@@ -107,7 +107,7 @@ class TileReader(LocationReader):
         return pixels[..., top : top + self._side, left : left + self._side]
 
     def _labelled(self) -> list[tuple[int, int, int]]:
-        """Tile, row and column of the patches to read; those of labels that cannot be read are kept, to be reported."""
+        """Tile, row and column of the patches to read; those with unreadable labels are kept, to be reported."""
         patches = []
         for tile, (_, files) in enumerate(tqdm(self._tiles, desc="reading labels", unit="tile")):
             try:
@@ -124,14 +124,14 @@ class TileReader(LocationReader):
 
 
 class TileHeader(NamedTuple):
-    """The header of a file of a tile, and the published names of its bands, none for labels."""
+    """The header of a file of a tile, and the published names of its bands (empty for labels)."""
 
     header: Header
     bands: tuple[str, ...]
 
 
 def first_readable(tiles: Iterable[Tile], layout: TileLayout) -> tuple[dict[str, tuple[str, ...]], int]:
-    """Names of the bands of each modality, and the size, of the first tile that can be used."""
+    """Names of the bands of each modality, and the size, from the first readable tile."""
     problem = None
     for tile in tiles:
         try:
@@ -158,10 +158,10 @@ def read_headers(tile: Tile, layout: TileLayout) -> dict[str, TileHeader]:
 def read_tile(tile: Tile, layout: TileLayout, modalities: Mapping[str, ModalityInfo]) -> dict[str, np.ndarray]:
     """Reads all pixels: modality -> ``(K, H, W)`` in raw units, and ``labels`` -> see `read_labels`.
 
-    What is unknown in a modality has no label.
+    Pixels that are unknown in a modality have no label.
 
     Raises:
-        ValueError: A file is not as it should be; it is named with what was found and what is needed.
+        ValueError: A file does not fit the layout; the message has the actual and the expected property.
     """
     headers = read_headers(tile, layout)
     labels = read_labels(tile.files[LABELS], layout)
@@ -214,5 +214,5 @@ def _read_image(
         judge(image, has_setting=False)
         pixels, known = image.read(bands=wanted)
     if not known.any():
-        raise ValueError(f"{file}: no pixel is known, so nothing was seen: {_CURE}")
+        raise ValueError(f"{file}: no pixel has data: {_CURE}")
     return pixels, known

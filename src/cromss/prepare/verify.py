@@ -1,4 +1,4 @@
-"""Reads every value of a store and lists what is wrong."""
+"""Reads every value of a store and lists all damage."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ class Damages:
 
 
 def verify(path: str | Path, most: int) -> Damages:
-    """Reads all values of all shards and checks whatever a reader relies on.
+    """Reads all values of all shards and checks everything that a reader relies on.
 
-    Those are pages and checksums; band names, ids, labels and pixels that are possible; statistics that are those of
-    the values; and the locations of the manifest, where there is one.
+    It checks pages and checksums; that band names, ids, labels and pixels are valid; that statistics fit the values;
+    and the locations of the manifest, if any.
 
     Args:
         path: The store.
@@ -69,7 +69,7 @@ def verify(path: str | Path, most: int) -> Damages:
             except ValueError as error:
                 found.damaged.add(str(error))
     if not found.damaged.total:
-        # Of a damaged store they cannot be those of its values.
+        # The statistics of a damaged store cannot fit its values.
         seen.compare(found)
     there = [cell_of(location_id) for location_id in seen.ids]
     if stored is not None and stored != there:
@@ -80,7 +80,7 @@ def verify(path: str | Path, most: int) -> Damages:
 
 
 def _check_manifest(path: Path, found: Damages) -> list[str] | None:
-    """The ids that a folder of shards says it holds, as cells, in order; None where there is no manifest."""
+    """The ids in the manifest of a folder of shards, as CSV cells, in order; None without a manifest."""
     if not (path.is_dir() and read_plan(path)):
         return None
     try:
@@ -97,7 +97,7 @@ def _check_manifest(path: Path, found: Damages) -> list[str] | None:
 
 
 def _check_description(store: Store, found: Damages) -> None:
-    """What the description says beside that by which the store could be opened."""
+    """Checks the parts of the description that are not needed to open the store."""
     try:
         store.check_keys()
     except ValueError as error:
@@ -112,7 +112,7 @@ def _check_description(store: Store, found: Damages) -> None:
 
 @dataclass
 class _StoreCheck:
-    """Reads a store and counts what it reads, to compare the statistics that it keeps.
+    """Reads a store and computes its statistics, to compare them with the stored ones.
 
     Attributes:
         store: The store.
@@ -128,7 +128,7 @@ class _StoreCheck:
         self._statistics = Statistics(bands, len(info.classes))
 
     def checks(self, index: int) -> Iterator[Callable[[], Any]]:
-        """One function for each value of a location, which raises ValueError where the value is damaged."""
+        """One function per value of a location, which raises ValueError where the value is damaged."""
         info = self.store.info
         yield partial(self._id, index)
         yield partial(self._labels, index)
@@ -160,7 +160,7 @@ class _StoreCheck:
         self._statistics.add({modality: image})
 
     def compare(self, found: Damages) -> None:
-        """Adds what the description of the store keeps otherwise."""
+        """Adds the differences between the computed and the stored statistics."""
         kept, counted = self.store.info.statistics, self._statistics.as_dict()
         where = f"store {self.store.path}: its description keeps other"
         if kept["labels"]["pixels"] != counted["labels"]["pixels"]:

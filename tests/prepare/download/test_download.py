@@ -192,7 +192,7 @@ def test_defaults_name_every_archive():
         (
             "ssl4eo_s12",
             ["ssl4eo_s12.select=x"],
-            "download.ssl4eo_s12.select=x fits no archive: there are ssl4eo_s12_nol",
+            "download.ssl4eo_s12.select=x matches no archive: there are ssl4eo_s12_nol",
         ),
     ],
 )

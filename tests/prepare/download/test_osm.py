@@ -212,7 +212,7 @@ def test_services_that_will_not_do(server, network, paint):
     with pytest.raises(ValueError, match="offers no GeoTIFF, only image/png, image/jpeg"):
         open_service(server, network)
     serve(server, paint)
-    with pytest.raises(ValueError, match="download.osm.layer=other is not there: .* has osmlanduse:osm_lulc"):
+    with pytest.raises(ValueError, match="download.osm.layer=other does not exist: .* has osmlanduse:osm_lulc"):
         MapService(network, server.url, "other")
     server.answer = lambda handler: handler.send(b"<html><p>Hello</html>")
     with pytest.raises(RefusedError, match="answers, but not as a WMS .*: correct download.osm.url"):

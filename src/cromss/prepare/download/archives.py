@@ -36,26 +36,26 @@ class Archive:
 
     @property
     def name(self) -> str:
-        """What the file is called."""
+        """Name of the file."""
         return unquote(urlsplit(self.url).path).rsplit("/", 1)[-1]
 
 
 def fetch_archive(network: Network, archive: Archive, target: Path) -> str:
     """Fetches a file, and resumes where an earlier try ended.
 
-    While it comes it is called ``<target>.partial``, and ``<target>.wrong`` if its checksum is wrong.
+    An incomplete file is called ``<target>.partial``, one with a wrong checksum ``<target>.wrong``.
 
     Args:
-        network: How the server is asked.
+        network: Rate and retries of requests.
         archive: What to fetch.
-        target: Where it lies when it is complete and right.
+        target: Path of the complete and checked file.
 
     Returns:
         Its checksum.
 
     Raises:
-        ValueError: The server refuses, or the checksum is another one.
-        OSError: The server cannot be reached, or the disk has no room.
+        ValueError: The server refuses, or the checksum differs.
+        OSError: The server cannot be reached, or the disk is full.
     """
     partial = target.with_name(f"{target.name}.partial")
     network.ask(archive.url, lambda: _continue(archive.url, partial, network.timeout_seconds), lambda: _size(partial))
@@ -122,7 +122,7 @@ def _no_link(path: str, flags: int) -> int:
 
 
 def _total(response: requests.Response) -> int | None:
-    """Bytes of the whole file, where the server gives it."""
+    """Size of the whole file in bytes, if the server sends it."""
     if match := re.fullmatch(r"bytes .*/(\d+)", response.headers.get("Content-Range", "")):
         return int(match[1])
     length = response.headers.get("Content-Length", "")
@@ -147,7 +147,7 @@ def _remember(response: requests.Response, partial: Path) -> None:
 
 
 def _tag(partial: Path) -> str:
-    """What the server calls the state of the file whose beginning is here; OSError where that cannot be read."""
+    """The ETag of the partly downloaded file; OSError where it cannot be read."""
     try:
         tag = read_file(_marker(partial), Limits(size=4096)).decode("ascii")
     except ValueError as error:

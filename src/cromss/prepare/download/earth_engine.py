@@ -27,7 +27,7 @@ _MOST_IMAGES = 200
 
 
 class Image(NamedTuple):
-    """An image that Earth Engine has: its id, its day, and the CRS of its band that was asked about."""
+    """An image on Earth Engine: its id, its day, and the CRS of the band `Sensor.crs_band`."""
 
     id: str
     date: date
@@ -36,15 +36,15 @@ class Image(NamedTuple):
 
 @dataclass(frozen=True)
 class Sensor:
-    """What is asked for.
+    """The images of a sensor that are asked for.
 
     Attributes:
         collection: Id of the collection.
-        bands: In the order they are stored in.
-        dtype: They are stored as.
-        crs_band: Whose CRS counts as the image's.
+        bands: Bands in the order in which they are stored.
+        dtype: Type in which they are stored.
+        crs_band: Band whose CRS is that of the image.
         filters: Comparison (a name in ``ee.Filter``), property, value.
-        needs_crs: Whether an image has to have the tile's CRS; otherwise one that has it is preferred.
+        needs_crs: Whether an image must have the tile's CRS; otherwise such an image is preferred.
     """
 
     collection: str
@@ -56,7 +56,7 @@ class Sensor:
 
     @property
     def distinct_values(self) -> int:
-        """With fewer, over all bands together, an image counts as one without content."""
+        """Fewest distinct values, over all bands together, of an image that counts as having content."""
         return 9 * len(self.bands)
 
 
@@ -78,9 +78,9 @@ class EarthEngine:
     """Google Earth Engine, with the credentials that ``earthengine authenticate`` stored.
 
     Args:
-        network: How it is asked.
+        network: Rate and retries of requests.
         project: Google Cloud project that is registered for Earth Engine; None for the one of the credentials.
-        url: Where it is reached.
+        url: Its address.
 
     Raises:
         ValueError: The package is not installed, or the credentials are missing or refused.
@@ -99,7 +99,7 @@ class EarthEngine:
                 f"{error}. Run `earthengine authenticate` once, and set download.dw.project=PROJECT, "
                 "a Google Cloud project that is registered for Earth Engine"
             ) from None
-        # How often and when to try again is decided in one place, which is not the package.
+        # `Network` decides on retries, not the package.
         self._ee.data.setMaxRetries(0)
         self._ee.data.setDeadline(network.timeout_seconds * 1000)
 
@@ -107,8 +107,8 @@ class EarthEngine:
         """Lists images that touch a tile, the earliest first.
 
         Args:
-            sensor: What is asked for.
-            tile: Where.
+            sensor: Which images.
+            tile: The area.
             start: First day.
             end: The day after the last one.
         """
@@ -132,7 +132,7 @@ class EarthEngine:
         bands = list(sensor.bands)
 
         def computed() -> NDArray:
-            # Outside its footprint, too, where `unmask` alone leaves an image masked.
+            # `unmask` alone leaves an image masked outside of its footprint.
             image = self._ee.Image(image_id).select(bands).resample("bilinear").unmask(0, False)
             answer: NDArray = self._ee.data.computePixels(
                 {
@@ -172,16 +172,16 @@ def fetch_image(client: EarthEngine, sensor: Sensor, days: int, tile: Tile, targ
 
     Args:
         client: Earth Engine.
-        sensor: What is asked for.
-        days: From the tile's date on images are looked for; where there is none, as many days before it.
-        tile: Where and when.
+        sensor: Which images.
+        days: Days after the tile's date in which images are searched; where there is none, as many before.
+        tile: Area and date.
         target: File to write.
 
     Returns:
         The id of the image.
 
     Raises:
-        NoImageError: There is none in these days, or it has hardly any content.
+        NoImageError: There is none in these days, or it has almost no content.
         ValueError: Earth Engine refuses, or sends another shape.
         OSError: It cannot be reached, or the file cannot be written.
     """

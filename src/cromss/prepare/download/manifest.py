@@ -1,6 +1,6 @@
-"""Goes through what is to be downloaded, and keeps a table of what became of each: ``download.csv``.
+"""Downloads all items, and keeps a table of the result of each: ``download.csv``.
 
-What is there is skipped, and a failure does not end the run. The table grows by a row as soon as something is known.
+Existing files are skipped, and a failure does not end the run. The table gets a row as soon as a result is known.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ class Part(Generic[Item]):
 
 
 class Entry(NamedTuple):
-    """What became of one part of an item.
+    """The result of one part of an item.
 
     Attributes:
-        id: Of the tile, or the name of an archive.
+        id: Id of the tile, or name of the archive.
         part: ``s1``, ``s2``, ``osm`` or ``archive``.
         status: ``done``; ``empty``: without a labelled pixel; ``no image``: there is none that is good enough;
             ``failed``.
@@ -68,10 +68,10 @@ class Entry(NamedTuple):
 
 
 class Manifest:
-    """The table, open for more rows. The last row of a part of an item is the one that counts.
+    """The table, open for more rows. Only the last row of each part of an item counts.
 
     Args:
-        path: The CSV; its folder is made where it is missing.
+        path: The CSV; its folder is created if it is missing.
 
     Raises:
         ValueError: It exists and is another kind of file.
@@ -82,7 +82,7 @@ class Manifest:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._entries = _read(path)
         self._path = path
-        # Half a row, of a run that was killed, is not continued.
+        # A killed run may have left half a row, which is not continued.
         self._write()
         self._file = path.open("a", newline="", encoding="utf-8")
 
@@ -96,11 +96,11 @@ class Manifest:
         self._write()
 
     def get(self, item_id: str, part: str) -> Entry | None:
-        """What is known of a part of an item."""
+        """The last entry for a part of an item."""
         return self._entries.get((item_id, part))
 
     def add(self, entry: Entry) -> None:
-        """Adds a row, which is on disk when this returns."""
+        """Adds a row, and writes it to the disk."""
         self._entries[entry.id, entry.part] = entry
         csv.writer(self._file).writerow(_row(entry))
         self._file.flush()
@@ -119,8 +119,8 @@ class Report:
     Attributes:
         path: The table of all.
         counts: Status -> number of parts of items.
-        skipped: How many were there, or known to be empty or without an image, before.
-        failures: What failed.
+        skipped: Number of parts that existed, or were known to be empty or without an image.
+        failures: Entries of parts that failed.
     """
 
     path: Path
@@ -154,9 +154,9 @@ def fetch_each(items: Mapping[str, Item], parts: Iterable[Part[Item]], manifest_
 
     Args:
         items: Id -> tile or archive.
-        parts: In this order; where one cannot be had, those after it are not asked for.
+        parts: In this order; after one without success, the later ones are not requested.
         manifest_path: See `Manifest`.
-        again: Whether to ask again for what was empty or had no image.
+        again: Whether to request parts again that were empty or had no image.
 
     Returns:
         What was done and what failed.
@@ -198,7 +198,7 @@ def _fetch(item: Item, part: Part[Item], target: Path) -> tuple[str, str]:
 
 
 def _row(entry: Entry) -> tuple[str, str, str, str]:
-    """Cells of a row; what a server answered becomes no formula where the table is opened."""
+    """Cells of a row; text from a server cannot act as a formula when a spreadsheet opens the table."""
     return entry.id, entry.part, entry.status, csv_cell(entry.detail)
 
 

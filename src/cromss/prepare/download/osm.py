@@ -1,4 +1,4 @@
-"""OpenStreetMap land use of tiles, read off the colours of a map.
+"""OpenStreetMap land use of tiles, from the colours of a map.
 
 Source of the rules: how the downstream tiles of CromSS were labelled.
 """
@@ -29,13 +29,13 @@ _SWATCH = 5
 
 @dataclass(frozen=True)
 class Drawing:
-    """How labels are read off a map.
+    """How labels are read from the colours of a map.
 
     Attributes:
         colours: ``(14, 3)`` of the legend: no label, then codes 1..13.
-        margin: Share of a tile's box that the map shows beyond each of its sides.
+        margin: Share of a tile's side that the map shows beyond each side.
         scale: Pixels of the map per pixel of the tile, along each side.
-        opening: Pixels per side of the square that marked areas have to hold.
+        opening: Pixels per side of the square that must fit into marked areas.
     """
 
     colours: NDArray[np.uint8]
@@ -45,7 +45,7 @@ class Drawing:
 
 
 def find_colours(legend: str | Sequence[str] | None, service: MapService) -> NDArray[np.uint8]:
-    """Finds out which colours mean which codes.
+    """Finds the colour of each code.
 
     Args:
         legend: File with a picture; or the colours themselves; None takes the picture of the service.
@@ -79,12 +79,12 @@ def fetch_labels(service: MapService, drawing: Drawing, tile: Tile, target: Path
 
     Args:
         service: The map.
-        drawing: How to read it.
-        tile: Where.
+        drawing: How to read labels from the map.
+        tile: The area.
         target: File to write.
 
     Returns:
-        What the labels were read off.
+        A description of the map that the labels were read from.
 
     Raises:
         EmptyTileError: No pixel is labelled.
@@ -94,7 +94,7 @@ def fetch_labels(service: MapService, drawing: Drawing, tile: Tile, target: Path
     wide = _widen(tile.mercator, drawing.margin)
     try:
         labels, shown = _draw(service, drawing, tile, wide, 1 + 2 * drawing.margin), "the box with a margin"
-    # Some services show nothing beyond what they cover.
+    # Some services show nothing if the box is partly outside of their area.
     except ValueError:
         labels, shown = _draw(service, drawing, tile, tile.mercator, 1), "the box itself"
     if not labels.any():
@@ -114,7 +114,7 @@ def legend_colours(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
         ``(colours, 3)``, different ones, from top to bottom and there from left to right.
     """
     packed = _pack(picture)
-    # Beyond the border is no colour.
+    # Outside of the picture there is no colour.
     limits = {"size": side, "mode": "constant", "cval": -1}
     solid = packed[ndimage.minimum_filter(packed, **limits) == ndimage.maximum_filter(packed, **limits)]
     values, first = np.unique(solid, return_index=True)
@@ -126,7 +126,7 @@ def nearest_colours(picture: NDArray[np.uint8], colours: NDArray[np.uint8]) -> N
 
     Args:
         picture: ``(height, width, >= 3)``, 0..255.
-        colours: ``(colours, 3)``, 0..255, at most 256; of two that are as near the first counts.
+        colours: ``(colours, 3)``, 0..255, at most 256; of two equally near colours the first counts.
 
     Returns:
         ``(height, width)``, from 0.
@@ -138,7 +138,7 @@ def nearest_colours(picture: NDArray[np.uint8], colours: NDArray[np.uint8]) -> N
 
 
 def open_classes(codes: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-    """Removes what is narrower than a square, one class at a time, by a binary opening: erosion, then dilation.
+    """Removes parts that are narrower than a square, one class at a time, by a binary opening: erosion, then dilation.
 
     Args:
         codes: ``(height, width)``, 0 = unmarked.
@@ -154,7 +154,7 @@ def open_classes(codes: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def to_tile(codes: NDArray[np.uint8], box: Box, tile: Tile) -> NDArray[np.uint8]:
-    """Brings codes ``(height, width)`` on a box in EPSG:3857 to a tile's grid; nearest, 0 where nothing lies."""
+    """Brings codes ``(height, width)`` on a box in EPSG:3857 to a tile's grid; nearest neighbour, 0 outside."""
     labels = np.zeros((tile.height, tile.width), np.uint8)
     reproject(
         codes,

@@ -1,4 +1,4 @@
-"""Asks servers again after passing failures, never faster than agreed, and keeps secrets out of messages."""
+"""Repeats requests after temporary failures, at a limited rate, and keeps secrets out of messages."""
 
 from __future__ import annotations
 
@@ -30,22 +30,22 @@ class UnreachableError(OSError):
 
 
 class PassingError(OSError):
-    """A failure worth another try, of a client that does not use `requests`."""
+    """A temporary failure of a client that does not use `requests`."""
 
 
 @dataclass
 class Network:
-    """How servers are asked.
+    """Rate, timeout and retries of requests.
 
     Attributes:
-        attempts: Times that a request is tried, from 1.
-        wait_seconds: Pause before the second try; doubled for each further one, and shortened by chance by up to half,
-            so that clients that failed together do not come back together.
-        longest_wait_seconds: No pause is longer. A server that asks for a longer one ends the tries.
-        requests_per_second: No more requests than that are started, over all servers.
-        timeout_seconds: How long a server may be silent.
-        sleep: Waits, seconds.
-        clock: The time, seconds.
+        attempts: Most tries of a request, from 1.
+        wait_seconds: Pause before the second try; doubled for each further one, and randomly shortened by up to half,
+            so that clients that failed together do not retry together.
+        longest_wait_seconds: Longest pause. If a server asks for a longer one, there are no more tries.
+        requests_per_second: Most requests per second, over all servers.
+        timeout_seconds: Longest time without an answer.
+        sleep: Function that waits for seconds.
+        clock: Function that returns the time in seconds.
     """
 
     attempts: int
@@ -61,16 +61,16 @@ class Network:
         """Does a request until it succeeds.
 
         Args:
-            what: Is asked for; begins the messages. What is secret in a URL is cut out.
+            what: What is requested; the messages begin with it. Secrets in URLs are removed.
             request: Raises an error of `requests`, a `PassingError`, a ConnectionError or a TimeoutError where it
                 fails.
-            progress: Tells how far it came; tries are counted anew whenever it comes farther.
+            progress: Returns the progress; the count of tries starts again whenever it grows.
 
         Returns:
             What the request returns.
 
         Raises:
-            RefusedError: The answer is final: HTTP 4xx except 408 and 429, or no such thing as this URL.
+            RefusedError: The answer is final: HTTP 4xx except 408 and 429, or an invalid URL.
             UnreachableError: All tries failed.
         """
         tries, farthest = 0, progress() if progress else 0
@@ -107,12 +107,12 @@ class Network:
 
 
 def is_passing_status(status: int) -> bool:
-    """Whether an HTTP status may be another one soon: 408, 429 and 5xx."""
+    """Whether an HTTP status is temporary: 408, 429 and 5xx."""
     return status in (408, 429) or status >= 500
 
 
 def redact(text: str) -> str:
-    """A text without what URLs may keep secret in it: user and password, and all of the query."""
+    """A text without the parts of URLs that may be secret: user, password and query."""
     # Libraries also show addresses without their scheme and host.
     return re.sub(r"\?[^\s'\"<>)]+", "?***", re.sub(r"//[^/\s@]+@", "//***@", redact_addresses(text)))
 
@@ -120,7 +120,7 @@ def redact(text: str) -> str:
 def _is_passing(error: Exception) -> bool:
     if isinstance(error, HTTPError) and error.response is not None:
         return is_passing_status(error.response.status_code)
-    # Those of `requests` that are ValueErrors, too, say that a URL is none; a certificate stays wrong.
+    # Errors of `requests` that are also ValueErrors mean an invalid URL; a wrong certificate stays wrong.
     return not isinstance(error, (ValueError, SSLError))
 
 

@@ -26,14 +26,14 @@ def download(source: str, out: Path, options: Mapping[str, Any]) -> Report:
 
     Args:
         source: A key of `DOWNLOADS`.
-        out: Folder; files appear in it when they are complete, and ``download.csv`` says what became of each.
+        out: Folder; files appear in it when they are complete, and ``download.csv`` lists the result of each.
         options: ``network``, see `Network`, and for each source the keywords of its function in `DOWNLOADS`.
 
     Returns:
         What was done. It lists failures, which do not end the run; `Report.check` raises them.
 
     Raises:
-        ValueError: The source cannot be downloaded, or nothing can be done at all.
+        ValueError: The source cannot be downloaded, or nothing can be started.
         OSError: A service cannot be reached at the start, or `out` cannot be written.
     """
     if source not in DOWNLOADS:
@@ -48,13 +48,13 @@ def download_dw(
 
     Args:
         out: Folder to write to.
-        network: How Earth Engine is asked.
+        network: Rate and retries of requests.
         tiles: CSV of the tiles, see `read_tiles`.
         again: Whether to ask again for tiles without an image.
         project: See `EarthEngine`.
         url: See `EarthEngine`.
         days: Window after and before the tile's date, from 1; see `fetch_image`.
-        cloud: Sentinel-2 images have fewer clouds, percent.
+        cloud: Upper limit of the cloud cover of Sentinel-2 images, percent.
     """
     found = _tiles(tiles)
     client = EarthEngine(network, project, url)
@@ -81,11 +81,11 @@ def download_osm(
 
     Args:
         out: Folder to write to.
-        network: How the service is asked.
+        network: Rate and retries of requests.
         tiles: CSV of the tiles, see `read_tiles`.
         again: Whether to ask again for tiles without a label.
-        url: Of the WMS.
-        layer: Of the WMS.
+        url: Address of the WMS.
+        layer: Layer of the WMS.
         legend: See `find_colours`.
         margin: See `Drawing`; 0 to 1.
         scale: See `Drawing`; 1 to 8.
@@ -106,16 +106,16 @@ def download_archives(out: Path, network: Network, archives: Sequence[Mapping[st
 
     Args:
         out: Folder to write to.
-        network: How the server is asked.
+        network: Rate and retries of requests.
         archives: Mappings of ``url`` and ``sha256``, see `Archive`.
         select: Shell pattern of the names to fetch, e.g. ``*nol*``.
     """
     found = {archive.name: archive for archive in (Archive(**entry) for entry in archives)}
     if len(found) != len(archives):
-        raise ValueError("download.ssl4eo_s12.archives has two files of one name: fetch them to two folders")
+        raise ValueError("download.ssl4eo_s12.archives has two files of one name: download them to two folders")
     chosen = {name: archive for name, archive in found.items() if fnmatch.fnmatch(name, select)}
     if not chosen:
-        raise ValueError(f"download.ssl4eo_s12.select={select} fits no archive: there are {', '.join(found)}")
+        raise ValueError(f"download.ssl4eo_s12.select={select} matches no archive: there are {', '.join(found)}")
     part: Part[Archive] = Part("archive", lambda archive: out / archive.name, partial(fetch_archive, network))
     return fetch_each(chosen, [part], out / "download.csv", again=True)
 

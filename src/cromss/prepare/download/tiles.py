@@ -1,4 +1,4 @@
-"""The table of Dynamic World tiles: where they lie and when they were seen."""
+"""The table of Dynamic World tiles: their grids and dates."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Tile:
     """One tile.
 
     Attributes:
-        id: ``dw_id`` without a leading ``dw_``: what file names end in.
-        date: Day it was seen.
+        id: ``dw_id`` without a leading ``dw_``: the end of its file names.
+        date: Day of its image.
         crs: ``EPSG:<code>`` of its grid, UTM.
         bounds: Left, bottom, right, top in that CRS, metres.
         mercator: The same in EPSG:3857.
@@ -55,7 +55,7 @@ def grid(box: Box, height: int, width: int) -> Affine:
 
 
 def _named(text: str) -> str:
-    # Part of a file name: nothing that leads to another folder.
+    # It becomes part of a file name, so it must not lead to another folder.
     match = re.fullmatch(r"(?:dw_)?([\w.+-]{1,200}-[0-9]{8})", text)
     try:
         if match is not None and datetime.strptime(match[1][-8:], "%Y%m%d"):
@@ -80,7 +80,7 @@ _Pixels = Annotated[int, Field(ge=1, le=10_000)]
 
 
 class _Row(BaseModel):
-    """The columns that are read; hemisphere, biome, center_lon and center_lat, which are there too, are not needed."""
+    """The columns that are read; others, such as hemisphere, biome, center_lon and center_lat, are ignored."""
 
     model_config = ConfigDict(str_strip_whitespace=True)
 
@@ -119,7 +119,7 @@ def read_tiles(path: Path) -> list[Tile]:
         Its tiles, in its order.
 
     Raises:
-        ValueError: It cannot be read, a column or every row is missing, a value is not allowed, or an id occurs twice;
+        ValueError: It cannot be read, a column is missing, there is no row, a value is invalid, or an id occurs twice;
             the message names the line, column and value of the first mistake.
     """
     tiles: dict[str, Tile] = {}

@@ -23,14 +23,14 @@ from cromss.prepare.download.tiles import Box
 Answer = TypeVar("Answer")
 _FORMATS = ("image/geotiff", "image/tiff")
 _MOST_BYTES = 2**29
-"""Of an answer: the largest tile that may be asked for takes 400 MB in four bands."""
+"""Most bytes of an answer: the largest tile that may be asked for takes 400 MB in four bands."""
 
 _MOST_VALUES = 4 * 10**8
-"""Of all bands of a picture; the largest tile that may be asked for has 10,000 x 10,000 px."""
+"""Most values of all bands of a picture; the largest tile that may be asked for has 10,000 x 10,000 px."""
 
 
 class _CheckedAnswers(AuthBase):
-    """Makes errors of answers that OWSLib would take for content (429), strip of their headers, or read without end."""
+    """Raises errors for answers that OWSLib would take for content (429), without headers, or of unlimited size."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.register_hook("response", _raise_passing)
@@ -42,12 +42,12 @@ class MapService:
     """One layer of a WMS.
 
     Args:
-        network: How the service is asked.
-        url: Of the service.
+        network: Rate and retries of requests.
+        url: Address of the service.
         layer: Name of the layer.
 
     Raises:
-        ValueError: There is no WMS, no such layer, or it offers no TIFF.
+        ValueError: There is no WMS or no such layer, or it offers no TIFF.
         OSError: It cannot be reached.
     """
 
@@ -67,7 +67,7 @@ class MapService:
         self._service = self._ask(opened)
         if layer not in self._service.contents:
             raise ValueError(
-                f"download.osm.layer={layer} is not there: {redact(url)} has {', '.join(self._service.contents)}"
+                f"download.osm.layer={layer} does not exist: {redact(url)} has {', '.join(self._service.contents)}"
             )
         offered = self._service.getOperationByName("GetMap").formatOptions
         tiffs = [name for wanted in _FORMATS for name in offered if name.lower().startswith(wanted)]
@@ -133,7 +133,7 @@ def read_picture(content: bytes, what: str) -> NDArray[np.uint8]:
 
     Args:
         content: Its bytes.
-        what: It is; begins the message.
+        what: Name of the picture; the message begins with it.
 
     Returns:
         ``(height, width, 4)``: red, green, blue and opacity, 0..255. Palettes and greys are turned into colours.
@@ -142,10 +142,10 @@ def read_picture(content: bytes, what: str) -> NDArray[np.uint8]:
         ValueError: It is no picture, or has more than 8 bits per band.
     """
     with warnings.catch_warnings():
-        # Only its colours are asked for: where it lies is known.
+        # Only its colours are needed: its position is known.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            # Whatever else a server sends may describe files of this computer, as a VRT does.
+            # Other formats, such as VRT, may refer to files of this computer.
             driver = "PNG" if content.startswith(b"\x89PNG") else "GTiff"
             with MemoryFile(content) as memory, memory.open(driver=driver) as file:
                 if file.count * file.width * file.height > _MOST_VALUES:
@@ -167,7 +167,7 @@ def read_picture(content: bytes, what: str) -> NDArray[np.uint8]:
 
 
 def _bound(response: requests.Response, *_: Any, **__: Any) -> None:
-    """Ends the reading of an answer, which has not begun, where it takes more memory than a map can."""
+    """Limits the memory for an answer, before it is read, to that of the largest map."""
     stream = response.raw.stream
 
     def bounded(*arguments: Any, **named: Any) -> Iterator[bytes]:
