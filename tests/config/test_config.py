@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from cromss.config import UserError, check, suggest_keys
+from cromss.config import UserError, check
+from cromss.config.mistakes import unknown_key
 from cromss.config.resolvers import run_folder, run_name
 from cromss.io.package_data import option_files
 from helpers.composing import composed
@@ -188,10 +189,10 @@ def test_a_run_never_takes_the_folder_of_another(tmp_path: Path):
 
 
 def test_unknown_keys_get_suggestions():
-    (sentence,) = suggest_keys(composed(), ["selection.prp=0.5", "fusion=late", "seed=1"])
-    assert sentence.startswith("There is no key selection.prp: did you mean selection.prop")
-    (sentence,) = suggest_keys(composed(), ["prop=0.5"])
-    assert "selection.prop" in sentence
+    expected = "There is no key selection.prp: did you mean selection.prop"
+    assert unknown_key("selection.prp", "train").startswith(expected)
+    assert "selection.prop" in unknown_key("prop", "train")
+    assert "with the chosen options" in unknown_key("fusion.modality", "train")
 
 
 @pytest.mark.parametrize(

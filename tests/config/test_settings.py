@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import AfterValidator, Field
 
-from cromss.config import UserError, check_given_once
+from cromss.config.mistakes import UserError, check_given_once
 from cromss.config.settings import (
     Count,
     Means,

@@ -43,7 +43,7 @@ def two(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["checkpoint=null", "s1=s1.tif"], "checkpoint=null does not exist"),
+        (["checkpoint=null", "s1=s1.tif"], "checkpoint=… is missing"),
         ([], "a scene is missing: set s1=FILE, s2=FILE or both"),
         (["s1=s1.tif", "window=100"], "window=100 must be a multiple of 32"),
         (["s1=s1.tif", "overlap=1"], "overlap=1 must be a share of a window in [0, 0.9]"),

@@ -6,7 +6,7 @@ import getpass
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import NoneType
 from typing import Any, NoReturn, TypeVar, get_args
@@ -19,13 +19,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cromss.config import UserError, check_given_once
-from cromss.config.hydra_errors import sentence
+from cromss.config.mistakes import UserError, check_given_once, sentence
 from cromss.config.paths import is_sweep, literal_paths, typed_overrides, with_folder_of_lightning
 from cromss.config.program_effects import without_effect
 from cromss.config.programs import PROGRAMS
 from cromss.config.resolvers import register_resolvers
-from cromss.config.settings import did_you_mean, keys_of, problems_of
+from cromss.config.settings import problems_of
 from cromss.io.package_data import config_dir
 from cromss.io.plain import printable
 from cromss.io.redact import redact
@@ -39,12 +38,7 @@ FULL_ERROR = "HYDRA_FULL_ERROR"
 """Environment variable of Hydra: 1 shows every error with its stack trace."""
 
 
-def run_command(
-    name: str,
-    work: Callable[[Any], None],
-    interrupted: str,
-    sweeps: bool = False,
-) -> None:
+def run_command(name: str, work: Callable[[Any], None], interrupted: str, sweeps: bool = False) -> None:
     """Composes the settings from the command line, checks them, and does the work.
 
     Args:
@@ -57,27 +51,15 @@ def run_command(
 
     @hydra.main(version_base="1.3", config_path=str(config_dir()), config_name=name)
     def composed(cfg: DictConfig) -> None:
-        with show_user_errors():
-            try:
-                settings = checked_settings(name, OmegaConf.to_container(cfg, resolve=True))
-                if idle := without_effect(name, settings, typed_overrides()):
-                    raise UserError("\n".join(idle))
-                work(settings)
-            except OmegaConfBaseException as error:
-                raise UserError(sentence(error, sys.argv[1:], unknown_key)) from error
-            except (ValueError, OSError) as error:
-                raise UserError(str(error)) from error
+        with show_user_errors(name):
+            settings = checked_settings(name, OmegaConf.to_container(cfg, resolve=True))
+            if idle := without_effect(name, settings, typed_overrides()):
+                raise UserError("\n".join(idle))
+            work(settings)
 
-    def unknown_key(key: str) -> str:
-        known = [known for known, _, _ in keys_of(PROGRAMS[name])]
-        if key in known:
-            return f"~{key} cannot be removed: leave it out"
-        return f"There is no key {key}: {did_you_mean(key, known, f'see `cromss {name} --help`')}"
-
-    with explain_interrupt(f"Interrupted: {interrupted}"), one_sentence(unknown_key):
+    with command_line(name, f"Interrupted: {interrupted}"):
         if not sweeps and is_sweep(sys.argv[1:]):
             raise UserError(f"-m starts a sweep, and cromss {name} does one thing at a time: leave it out")
-        prepare_arguments(name)
         try:
             with ended_by_exception():
                 composed()
@@ -114,36 +96,25 @@ def _members(annotation: Any) -> tuple[Any, ...]:
     return (*found, *(NoneType for entry in found if entry is None))  # a Literal's None is no type
 
 
-def check_exist(settings: Mapping[str, Any], keys: Sequence[str]) -> None:
+def check_exist(paths: Mapping[str, Any]) -> None:
     """Checks that what is to be read exists, before the libraries that read it are loaded.
 
     Args:
-        settings: Of the program.
-        keys: Those of paths, of mappings of paths, or of null.
+        paths: Key -> path, paths by modality, or what is no path and is left alone, such as null and addresses.
 
     Raises:
-        ValueError: One does not exist.
+        UserError: One sentence for each that does not exist.
     """
-    for key in keys:
-        value = settings[key]
-        for path in value.values() if isinstance(value, Mapping) else [value]:
-            # URLs, and files in archives, are checked by the code that opens them.
-            elsewhere = path is None or "://" in str(path) or str(path).startswith("/vsi")
-            if not elsewhere and not as_path(path).exists():
-                raise ValueError(f"{key}={path} does not exist: give the path of what is to be read")
-
-
-def prepare_arguments(program: str) -> None:
-    """Changes the command line of this process to what Hydra reads.
-
-    Raises:
-        UserError: A key is set twice, or a path cannot be taken.
-    """
-    _name_user()
-    # Lightning starts the other processes of a training with keys of its own after those that were typed.
-    if not rank():
-        check_given_once(sys.argv[1:])
-    sys.argv[1:] = literal_paths(with_folder_of_lightning(sys.argv[1:]), program)
+    missing = []
+    for key, value in paths.items():
+        parts = {f"{key}.{name}": path for name, path in value.items()} if isinstance(value, Mapping) else {key: value}
+        for name, path in parts.items():
+            # Addresses, and files in archives, are checked by the code that opens them.
+            elsewhere = "://" in str(path) or str(path).startswith("/vsi")
+            if isinstance(path, str | int) and not elsewhere and not as_path(path).exists():
+                missing.append(f"{name}={path} does not exist: give the path of what is to be read")
+    if missing:
+        raise UserError("\n".join(missing))
 
 
 def _name_user() -> None:
@@ -156,33 +127,32 @@ def _name_user() -> None:
 
 
 @contextmanager
-def explain_interrupt(words: str) -> Iterator[None]:
-    """Ends the program on Ctrl-C with a sentence."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        sys.stderr.write(f"\n{words}\n")
-        sys.exit(130)
-
-
-@contextmanager
-def one_sentence(unknown_key: Callable[[str], str]) -> Iterator[None]:
-    """Shows a mistake in a command line as one sentence, where Hydra shows several lines or a stack trace.
+def command_line(program: str, interrupted: str) -> Iterator[None]:
+    """Changes the command line to what Hydra reads, and shows a mistake in it, or Ctrl-C, as one sentence.
 
     All other errors are bugs, and are raised with their stack trace.
 
     Args:
-        unknown_key: Returns what to type instead of a key that does not exist.
+        program: See `cromss.config.programs.settings_of`.
+        interrupted: What Ctrl-C leaves behind, a sentence.
     """
     as_hydra_does = hydra_utils.run_and_report
     # Hydra would add lines of its own; without this, its callers below have nothing to catch.
     hydra_utils.run_and_report = as_hydra_does if _full_errors() else _called
     try:
+        _name_user()
+        # Lightning starts the further processes of a training with keys of its own after those that were typed.
+        if not rank():
+            check_given_once(sys.argv[1:])
+        sys.argv[1:] = literal_paths(with_folder_of_lightning(sys.argv[1:]), program)
         yield
-    except (HydraException, OmegaConfBaseException, ValueError, OSError) as error:
+    except KeyboardInterrupt:
+        sys.stderr.write(f"\n{interrupted}\n")
+        sys.exit(130)
+    except (HydraException, *_MISTAKES) as error:
         if _full_errors():
             raise
-        _end(sentence(error, sys.argv[1:], unknown_key))
+        _end(sentence(error, sys.argv[1:], program))
     finally:
         hydra_utils.run_and_report = as_hydra_does
 
@@ -191,23 +161,36 @@ def _called(func: Callable[[], Value]) -> Value:
     return func()
 
 
+_MISTAKES = (OmegaConfBaseException, ValueError, OSError)
+"""What is shown as its message alone."""
+
+
 @contextmanager
-def show_user_errors() -> Iterator[None]:
-    """Ends a single run with the message of a `UserError` alone, or with the stack trace of a bug.
+def show_user_errors(program: str) -> Iterator[None]:
+    """Ends a single run with the message of a mistake alone, or with the stack trace of a bug.
 
     Within a sweep the launcher reports how each run ended, so that the others continue.
+
+    Args:
+        program: See `cromss.config.programs.settings_of`.
     """
     try:
         yield
     except Exception as error:
         if _full_errors():
             raise
-        if not isinstance(error, UserError):
+        is_mistake = isinstance(error, _MISTAKES)
+        words = str(error) if is_mistake else ""
+        if isinstance(error, OmegaConfBaseException):
+            words = sentence(error, sys.argv[1:], program)
+        if not is_mistake:
             traceback.print_exception(error)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
+            if is_mistake:
+                raise UserError(words) from error
             raise
         # SystemExit is no Exception: Hydra would add lines of its own to one.
-        _end(str(error) if isinstance(error, UserError) else "")
+        _end(words)
 
 
 _LONGEST_LINE = 2000

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +12,13 @@ from typing import Any
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cromss.config import UserError, check, check_given_once, suggest_keys
-from cromss.config.hydra_errors import sentence
+from cromss.config import UserError, check
+from cromss.config.mistakes import check_given_once, sentence
 from cromss.config.paths import literal_paths, output_folder, typed_overrides
 from cromss.config.resolvers import register_resolvers
 from cromss.io.package_data import config_dir
@@ -77,14 +76,16 @@ def compose_config(overrides: Sequence[str] = ()) -> Composed:
         whole = compose_whole(texts)
         composed = Composed(without_hydra(whole), choices_of(whole), texts, whole.hydra, Path(str(whole.hydra.run.dir)))
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(sentence(error, texts, lambda key: unknown_key(key, texts))) from error
+        raise UserError(sentence(error, texts, "train")) from error
     check(composed.cfg, devices=False, overrides=texts)
     return composed
 
 
 def compose_whole(overrides: Sequence[str]) -> DictConfig:
-    """The config with that of Hydra itself; uses the Hydra of the command line where there is one."""
-    with _hydra():
+    """The config with that of Hydra itself, by the command line's own Hydra where there is one."""
+    # The command line's own Hydra, where there is one.
+    there = GlobalHydra.instance().is_initialized()
+    with nullcontext() if there else initialize_config_dir(str(config_dir()), version_base="1.3"):
         return compose("config", list(overrides), return_hydra_config=True)
 
 
@@ -107,33 +108,3 @@ def of_this_process(cfg: DictConfig) -> Composed:
     hydra = HydraConfig.get()
     in_sweep = hydra.mode == RunMode.MULTIRUN
     return Composed(cfg, hydra.runtime.choices, typed_overrides(), hydra, output_folder(), in_sweep)
-
-
-def unknown_key(key: str, arguments: Sequence[str]) -> str:
-    """What to type instead of a key that does not exist, among those of the groups that were chosen.
-
-    Args:
-        key: As typed.
-        arguments: Those of the command line.
-    """
-    overrides = [argument for argument in arguments if "=" in argument and not argument.startswith("-")]
-    GlobalHydra.instance().clear()
-    try:
-        parsed = zip(overrides, OverridesParser.create().parse_overrides(overrides), strict=True)
-        with _hydra():
-            options = GlobalHydra.instance().config_loader().get_group_options
-            groups = [typed for typed, override in parsed if options(override.key_or_group)]
-            known = compose("config", [group for group in groups if "," not in group])
-    except HydraException:
-        with _hydra():
-            known = compose("config")
-    return next(iter(suggest_keys(known, [f"{key}="])), f"There is no key {key}: see `cromss train --cfg job`")
-
-
-@contextmanager
-def _hydra() -> Iterator[None]:
-    if GlobalHydra.instance().is_initialized():
-        yield
-        return
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        yield

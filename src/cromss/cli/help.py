@@ -71,11 +71,13 @@ def help_of(program: str, arguments: Sequence[str]) -> str:
     """
     if program != "train":
         return _of_settings(config_dir() / f"{program}.yaml")
-    # Imported late: the other programs do not need it.
+    groups = [word for word in arguments if not word.startswith("-") and "=" not in word]
+    if not groups:
+        return _TRAIN.format(groups=_groups(config_dir()))
+    # Late: the other kinds of help need not wait for it.
     from cromss.config.reference import help_text
 
-    groups = [word for word in arguments if not word.startswith("-") and "=" not in word]
-    return help_text(groups[0]) if groups else _TRAIN.format(groups=_groups(config_dir()))
+    return help_text(groups[0])
 
 
 def _groups(root: Path) -> str:

@@ -36,7 +36,7 @@ def run(settings: Any) -> None:
     """
     if all(settings[modality] is None for modality in IMAGES):
         raise ValueError("a scene is missing: set s1=FILE, s2=FILE or both")
-    check_exist(settings, ("checkpoint", "s1", "s2", "truth"))
+    check_exist({key: settings[key] for key in ("checkpoint", *IMAGES, "truth")})
     targets = _targets(settings)
     # Imported late: they take seconds to load.
     import rasterio

@@ -20,8 +20,8 @@ def run(settings: Any) -> None:
         ValueError: Settings contradict each other, the source cannot be read, or `verify` found damage.
         OSError: The disk is full, or a path cannot be written.
     """
-    check_exist(settings, ("path",))
-    # Imported late: it loads torch.
+    check_exist({"path": settings["path"]})
+    # Late: it loads torch.
     from cromss.prepare.actions import ACTIONS
 
     ACTIONS[settings["action"]](settings)

@@ -2,7 +2,8 @@
 
 From Python, e.g. in a notebook::
 
-    from cromss.cli.compose import compose_config
+    from cromss.cli.command import check_exist
+from cromss.cli.compose import compose_config
     from cromss.cli.run import run
 
     run(compose_config(["trainer=smoke"]), folder="outputs/smoke")
@@ -12,16 +13,15 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
+from cromss.cli.command import check_exist
 from cromss.cli.compose import Composed
 from cromss.cli.folders import make_folder, remove_folders_on_failure
 from cromss.config import UserError, check
-from cromss.io.redact import redact
 from cromss.runs.lock import hold
 from cromss.runs.record import check_free, finished_record
 
@@ -45,8 +45,7 @@ def run(composed: Composed, folder: str | Path | None = None) -> float:
         TakenError: Another process writes the folder.
     """
     folder = composed.folder if folder is None else Path(folder)
-    if missing := list(_missing_paths(composed)):
-        raise UserError("\n".join(missing))
+    check_exist(_paths(composed.cfg))
     if composed.cfg.trainer.test_only is True and composed.cfg.trainer.checkpoint is not None:
         # Imported late: it loads torch.
         from cromss.cli.recompose import as_trained
@@ -70,27 +69,11 @@ def run(composed: Composed, folder: str | Path | None = None) -> float:
                 raise UserError(str(error)) from error
 
 
-def _missing_paths(composed: Composed) -> Iterator[str]:
-    """One sentence for each input path that does not exist; the code that reads them checks the rest."""
-    keys = {
-        "trainer.checkpoint": "give the path of a checkpoint",
-        "trainer.resume": "give the path of a checkpoint, or auto",
-        "backbone.weights_path": "give the path of a file with weights, or its address",
-    }
-    # The settings of a custom reader may mean anything.
-    if str(OmegaConf.select(composed.cfg, "dataset.reader._target_")).startswith("cromss."):
-        cure = "give what `cromss prepare` wrote, or the data as published"
-        keys |= {f"dataset.{name}": cure for name in ("path", "train_path", "test_path")}
-    for key, cure in keys.items():
-        for name, value in _leaves(key, OmegaConf.select(composed.cfg, key)):
-            is_path = isinstance(value, str | int) and str(value) != "auto" and "://" not in str(value)
-            if is_path and not Path(str(value)).expanduser().exists():
-                yield f"{name}={redact(str(value))} does not exist: {cure}"
-
-
-def _leaves(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for name, child in value.items():
-            yield f"{key}.{name}", child
-    else:
-        yield key, value
+def _paths(cfg: DictConfig) -> dict[str, Any]:
+    """What is to be read; the rest is checked by what reads it."""
+    keys = ["trainer.checkpoint", "trainer.resume", "backbone.weights_path"]
+    # What a reader of the user's own makes of its settings is not known.
+    if str(OmegaConf.select(cfg, "dataset.reader._target_")).startswith("cromss."):
+        keys += [f"dataset.{name}" for name in ("path", "train_path", "test_path")]
+    paths = {key: OmegaConf.select(cfg, key) for key in keys}
+    return paths | ({"trainer.resume": None} if paths["trainer.resume"] == "auto" else {})

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
-from cromss.config.overrides import key_of
+from cromss.config.mistakes import key_of
 from cromss.config.reading import Reading, at
 
 

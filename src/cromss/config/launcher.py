@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from cromss.config.errors import UserError
+from cromss.config.mistakes import UserError
 from cromss.config.settings import (
     OPTIONAL,
     Count,

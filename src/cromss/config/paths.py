@@ -16,13 +16,9 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 
-from cromss.config import dataset
-from cromss.config.backbone import BackboneGroup
-from cromss.config.errors import UserError
-from cromss.config.programs import PROGRAMS
+from cromss.config.mistakes import UserError
+from cromss.config.programs import settings_of
 from cromss.config.settings import LITERAL, Settings, keys_of, unannotated
-from cromss.config.trainer import Trainer
-from cromss.config.whole import Run
 from cromss.config.words import choices_of
 
 
@@ -51,24 +47,11 @@ def path_keys(program: str) -> dict[str, PathKey]:
     """The settings of a program that are paths, addresses or names of files, by its schema.
 
     Args:
-        program: ``"train"``, or a key of `PROGRAMS`.
+        program: See `settings_of`.
     """
-    models = _TRAIN if program == "train" else [("", PROGRAMS[program])]
-    found = dict(_HYDRA)
-    for prefix, model in models:
-        for key, hint, _ in keys_of(model, prefix):
-            if (kind := _path_key(hint)) is not None:
-                found[key] = kind
-                found |= {f"{key}.{name}": PathKey() for name in kind.parts}
-    return found
-
-
-_TRAIN: Sequence[tuple[str, type[Settings]]] = (
-    ("", Run),
-    *(("dataset", model) for model in (dataset.Nol, dataset.Downstream, dataset.Folder, dataset.Synthetic)),
-    ("backbone", BackboneGroup),
-    ("trainer", Trainer),
-)
+    found = {key: kind for key, hint in settings_of(program).items() if (kind := _path_key(hint)) is not None}
+    parts = {f"{key}.{name}": PathKey() for key, kind in found.items() for name in kind.parts}
+    return {**found, **parts, **_HYDRA}
 
 
 def _path_key(hint: Any) -> PathKey | None:

@@ -6,6 +6,7 @@ What a key means, and the reason for its default, is written beside it in that f
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
@@ -24,7 +25,9 @@ from cromss.config.settings import (
     Settings,
     Share,
     Text,
+    keys_of,
 )
+from cromss.config.whole import TRAIN
 from cromss.config.words import OneOf
 from cromss.weights.origins import ORIGINS
 
@@ -277,4 +280,15 @@ class Prepare(Settings):
 
 
 PROGRAMS: Mapping[str, type[Settings]] = {"predict": Predict, "prepare": Prepare, "report": Report, "export": Export}
-"""Name of the file in ``conf/`` -> the class of its settings."""
+"""Name of the file in ``conf/`` -> what its settings may be."""
+
+
+@cache
+def settings_of(program: str) -> dict[str, Any]:
+    """Dotted key -> annotation of all settings of a program, whatever options of its groups are chosen.
+
+    Args:
+        program: ``"train"``, or a key of `PROGRAMS`.
+    """
+    models = TRAIN if program == "train" else [("", PROGRAMS[program])]
+    return {key: hint for prefix, model in models for key, hint, _ in keys_of(model, prefix)}

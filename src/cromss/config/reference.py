@@ -13,8 +13,8 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from cromss.config.backbone import BackboneGroup
-from cromss.config.errors import UserError
 from cromss.config.launcher import LAUNCHERS, SWEEPERS
+from cromss.config.mistakes import UserError
 from cromss.config.settings import Settings, fields_of, keys_of
 from cromss.config.trainer import Trainer
 from cromss.config.whole import PARTS, Run, dataset_model

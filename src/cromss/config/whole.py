@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import ConfigDict
@@ -123,6 +123,20 @@ PARTS: Mapping[str, Mapping[str, type[Settings]]] = {
 
 Targets that are not in the table are custom ones, and are compared with their signatures.
 """
+
+TRAIN: Sequence[tuple[str, type[Settings]]] = (
+    ("", Run),
+    *(("dataset", model) for model in (dataset.Nol, dataset.Downstream, dataset.Folder, dataset.SyntheticExact)),
+    ("backbone", backbone.BackboneGroup),
+    ("trainer", trainer.Trainer),
+    *(
+        (node, model)
+        for node in PARTS
+        if node.split(".")[0] not in ("dataset", "backbone")
+        for model in PARTS[node].values()
+    ),
+)
+"""Groups and the classes that describe them; what a dataset or backbone is built from, keys of the group set."""
 
 FACTORIES = ("trainer.optimizer", "trainer.scheduler")
 """Nodes of functions that are called later, with one more argument (``_partial_: true``)."""

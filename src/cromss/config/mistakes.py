@@ -1,27 +1,83 @@
-"""Turns errors of Hydra and OmegaConf about a command line into one sentence: the mistake and the cure."""
+"""Mistakes in a command line, each told in one sentence: what is wrong, and the cure."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
 
-from hydra.errors import OverrideParseException
+from hydra.errors import CompactHydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from cromss.config.errors import UserError
+from cromss.config.programs import settings_of
+from cromss.config.words import did_you_mean
+from cromss.io.plain import printable
+from cromss.io.redact import redact
+
+
+class UserError(CompactHydraException, ValueError):
+    """A mistake of the user: only its message is shown, without a stack trace.
+
+    Args:
+        message: One sentence, or a short list; credentials in it are hidden.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(redact(message), keep="\n"))
+
+
+_WITH_VALUE = ("--config-dir", "-cd", "--config-path", "-cp", "--config-name", "-cn", "--package", "-p", "--info", "-i")
+"""Hydra's own options that are followed by a value."""
+
+
+def key_of(override: str) -> str:
+    """The key or group of an override, without the signs ``+`` and ``~``."""
+    return override.partition("=")[0].lstrip("+~")
+
+
+def check_given_once(arguments: Sequence[str]) -> None:
+    """Refuses a key that a command line sets twice, as the last one would silently win.
+
+    Args:
+        arguments: Overrides and options of the command line.
+
+    Raises:
+        UserError: One sentence for each key that is given more than once.
+    """
+    given: dict[str, list[str]] = {}
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        if argument.startswith("-") or before in _WITH_VALUE or not re.match(r"[+~]|[^=]+=", argument):
+            continue
+        given.setdefault(key_of(argument), []).append(argument)
+    twice = [f"{' and '.join(same)} set {key} more than once: keep one" for key, same in given.items() if len(same) > 1]
+    if twice:
+        raise UserError("\n".join(twice))
+
+
+def unknown_key(key: str, program: str) -> str:
+    """What to type instead of a key that a config does not have.
+
+    Args:
+        key: As typed.
+        program: See `settings_of`.
+    """
+    known = settings_of(program)
+    if key in known:
+        return f"There is no key {key} with the chosen options: see `cromss {program} --help`"
+    return f"There is no key {key}: {did_you_mean(key, known, f'see `cromss {program} --help`')}"
+
 
 _NOISE = re.compile(
     r"\s*(full_key:|object_type=|reference_type=|See https?://|Config search path:|provider=|\^|Set the environment).*"
 )
 
 
-def sentence(error: Exception, arguments: Sequence[str], unknown_key: Callable[[str], str]) -> str:
-    """The message for an error before the work begins.
+def sentence(error: Exception, arguments: Sequence[str], program: str) -> str:
+    """What a user reads of an error before the work begins.
 
     Args:
         error: Raised while the command line was read and the settings were composed.
         arguments: The command line.
-        unknown_key: Returns what to type instead of a key that does not exist.
+        program: See `settings_of`.
     """
     text = str(error)
     if isinstance(error, UserError):
@@ -35,7 +91,7 @@ def sentence(error: Exception, arguments: Sequence[str], unknown_key: Callable[[
         return f"{' and '.join(removed)} removes what other settings refer to: leave it out"
     for pattern, words in _RULES:
         if found := re.search(pattern, text, re.DOTALL):
-            return words(found, unknown_key)
+            return words(found, program)
     if "Config group override must be" in text:
         groups = [typed for typed in arguments if re.fullmatch(r"[\w/@]*=(null|true|false|[-+.\d]*)", typed)]
         return f"{' or '.join(groups)} cannot be read: a group takes the name of one of its options"
@@ -59,15 +115,21 @@ def _unreadable(override: str) -> str:
     )
 
 
-def _unknown_option(found: re.Match[str], unknown_key: Callable[[str], str]) -> str:
+def _unknown_option(found: re.Match[str], program: str) -> str:
     options = [name for name in found["options"].split() if not name.startswith("_")]
     return f"{found['group']}={found['option']} is unknown: choose one of {', '.join(options)}"
 
 
-_RULES: tuple[tuple[str, Callable[[re.Match[str], Callable[[str], str]], str]], ...] = (
-    (r"Could not override '(?P<key>[^']*)'", lambda found, unknown: unknown(found["key"])),
-    (r"Could not delete from config. '(?P<key>[^']*)'", lambda found, unknown: unknown(found["key"])),
-    (r"Could not delete '(?P<key>[^']*)'", lambda found, unknown: unknown(found["key"].partition("=")[0])),
+def _not_removed(found: re.Match[str], program: str) -> str:
+    if found["key"] in settings_of(program):
+        return f"~{found['key']} cannot be removed: leave it out"
+    return unknown_key(found["key"], program)
+
+
+_RULES: tuple[tuple[str, Callable[[re.Match[str], str], str]], ...] = (
+    (r"Could not override '(?P<key>[^']*)'", lambda found, program: unknown_key(found["key"], program)),
+    (r"Could not delete from config. '(?P<key>[^']*)'", _not_removed),
+    (r"Could not delete '(?P<key>[^']*)'", lambda found, program: unknown_key(found["key"].partition("=")[0], program)),
     (
         r"Could not append to config. An item is already at '(?P<key>[^']*)'",
         lambda found, _: f"+{found['key']} sets a key that exists: leave out the +",
