@@ -94,7 +94,10 @@ MISTAKES = [
     ([*SMALL, "trainer/hardware=gpu", "trainer.devices=64"], "and torch sees"),
     (["dataset=nol", "dataset.path=nowhere"], "nowhere"),
     (["dataset=nol"], "dataset.path has no default"),
-    (["dataset=nol", "dataset.path=.", "dataset.locations=3"], "There is no key dataset.locations with the chosen options"),
+    (
+        ["dataset=nol", "dataset.path=.", "dataset.locations=3"],
+        "There is no key dataset.locations with the chosen options",
+    ),
 ]
 
 

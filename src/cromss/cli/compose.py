@@ -82,8 +82,7 @@ def compose_config(overrides: Sequence[str] = ()) -> Composed:
 
 
 def compose_whole(overrides: Sequence[str]) -> DictConfig:
-    """The config with that of Hydra itself, by the command line's own Hydra where there is one."""
-    # The command line's own Hydra, where there is one.
+    """The config with that of Hydra itself; uses the Hydra of the command line where there is one."""
     there = GlobalHydra.instance().is_initialized()
     with nullcontext() if there else initialize_config_dir(str(config_dir()), version_base="1.3"):
         return compose("config", list(overrides), return_hydra_config=True)

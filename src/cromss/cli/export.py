@@ -26,7 +26,7 @@ def run(settings: Any) -> None:
     out = as_path(settings["out"])
     check_new_file(out, settings["overwrite"])
     check_exist({"checkpoint": settings["checkpoint"]})
-    # Late: it loads torch.
+    # Imported late: it loads torch.
     from cromss.weights.export import export
     from cromss.weights.weights_file import EXPORTED
 

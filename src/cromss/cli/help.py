@@ -74,7 +74,7 @@ def help_of(program: str, arguments: Sequence[str]) -> str:
     groups = [word for word in arguments if not word.startswith("-") and "=" not in word]
     if not groups:
         return _TRAIN.format(groups=_groups(config_dir()))
-    # Late: the other kinds of help need not wait for it.
+    # Imported late: the other kinds of help do not need it.
     from cromss.config.reference import help_text
 
     return help_text(groups[0])

@@ -21,7 +21,7 @@ def run(settings: Any) -> None:
         OSError: The disk is full, or a path cannot be written.
     """
     check_exist({"path": settings["path"]})
-    # Late: it loads torch.
+    # Imported late: it loads torch.
     from cromss.prepare.actions import ACTIONS
 
     ACTIONS[settings["action"]](settings)

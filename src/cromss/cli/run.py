@@ -2,8 +2,7 @@
 
 From Python, e.g. in a notebook::
 
-    from cromss.cli.command import check_exist
-from cromss.cli.compose import compose_config
+    from cromss.cli.compose import compose_config
     from cromss.cli.run import run
 
     run(compose_config(["trainer=smoke"]), folder="outputs/smoke")
@@ -70,9 +69,9 @@ def run(composed: Composed, folder: str | Path | None = None) -> float:
 
 
 def _paths(cfg: DictConfig) -> dict[str, Any]:
-    """What is to be read; the rest is checked by what reads it."""
+    """Input paths of a run; the code that reads them checks the rest."""
     keys = ["trainer.checkpoint", "trainer.resume", "backbone.weights_path"]
-    # What a reader of the user's own makes of its settings is not known.
+    # The settings of a custom reader may mean anything.
     if str(OmegaConf.select(cfg, "dataset.reader._target_")).startswith("cromss."):
         keys += [f"dataset.{name}" for name in ("path", "train_path", "test_path")]
     paths = {key: OmegaConf.select(cfg, key) for key in keys}

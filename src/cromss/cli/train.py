@@ -25,7 +25,7 @@ register_resolvers()
 
 def main() -> None:
     """Composes the config from the command line, then starts the run or the sweep."""
-    # Within the training `train_or_test` says more.
+    # During the training, `train_or_test` says more.
     with command_line("train", "Stopped before the training began."), remove_folders_on_failure():
         _train()
 
@@ -41,5 +41,5 @@ def _train(cfg: DictConfig) -> float:
             with as_single_run(composed.folder, composed.overrides):
                 return run(composed)
         except TakenError as taken:
-            log.info("Left alone: %s", taken)
+            log.info("Skipped: %s", taken)
             return math.nan

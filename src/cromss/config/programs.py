@@ -280,7 +280,7 @@ class Prepare(Settings):
 
 
 PROGRAMS: Mapping[str, type[Settings]] = {"predict": Predict, "prepare": Prepare, "report": Report, "export": Export}
-"""Name of the file in ``conf/`` -> what its settings may be."""
+"""Name of the file in ``conf/`` -> the class of its settings."""
 
 
 @cache
