@@ -179,7 +179,7 @@ def call(main, program, *arguments):
 
 
 UNUSABLE_IN_TRAINING = [
-    ("nol", store(change=flip_every_location), "checksum. The store is damaged: `python -m cromss.prepare action="),
+    ("nol", store(change=flip_every_location), "checksum. The store is damaged: `cromss prepare action="),
     ("nol", store(change=lambda path: edit_description(path, version=2)), "newer cromss (store version 2"),
     ("nol", store(change=lambda path: edit_description(path, seasons=None)), "key seasons is missing"),
     ("nol", store(change=lambda path: os.truncate(path / "data.mdb", 0)), "it is empty or ends within its header"),

@@ -223,5 +223,5 @@ def check_complete(folder: Path) -> None:
         more = ", …" if len(missing) > 10 else ""
         raise ValueError(
             f"{folder} is not complete: {len(missing)} of {plan.shards} shards are missing ({named}{more}). "
-            "The command of `python -m cromss.prepare` that began it resumes"
+            "The command of `cromss prepare` that began it resumes"
         )

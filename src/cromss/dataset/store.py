@@ -117,7 +117,7 @@ class _Shard:
         if value is None:
             raise ValueError(
                 f"{path} is an LMDB but no store. Published LMDBs are read, by the folder of all three, with "
-                "`cromss.dataset.open_reference(path, kind)` and converted by `python -m cromss.prepare "
+                "`cromss.dataset.open_reference(path, kind)` and converted by `cromss prepare "
                 "source=reference path=… out=…`; what an interrupted writer left behind has to be written again"
             )
         try:
@@ -163,7 +163,7 @@ class _Shard:
         """The error to raise for a damaged value."""
         return ValueError(
             f"store {self.path}, location {index}, key {key.decode()}: {reason}. The store is damaged: "
-            f"`python -m cromss.prepare action=verify path={self.path}` lists all damage; then create the store again"
+            f"`cromss prepare action=verify path={self.path}` lists all damage; then create the store again"
         )
 
 
@@ -179,7 +179,7 @@ def open_store(path: str | Path) -> Store:
     path = Path(path)
     restore(path)
     if not path.exists():
-        raise ValueError(f"{path} does not exist: give the directory that `python -m cromss.prepare` wrote")
+        raise ValueError(f"{path} does not exist: give the directory that `cromss prepare` wrote")
     check_complete(path)
     parts = sorted(path.glob("*.lmdb")) if path.is_dir() and not (path / "data.mdb").exists() else [path]
     if not parts:
@@ -199,5 +199,5 @@ def open_store(path: str | Path) -> Store:
 
 def _advice(path: Path) -> str:
     if next(path.rglob("*.tif"), None) is not None:
-        return f"Convert its GeoTIFFs: `python -m cromss.prepare source=folder path={path} out=STORE`"
-    return "Create one with `python -m cromss.prepare`"
+        return f"Convert its GeoTIFFs: `cromss prepare source=folder path={path} out=STORE`"
+    return "Create one with `cromss prepare`"

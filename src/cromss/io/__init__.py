@@ -1,1 +1,1 @@
-"""Whatever distrusts a file or touches a disk, for all rooms."""
+"""Reading untrusted files, and writing files safely, for all other packages."""

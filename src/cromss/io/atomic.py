@@ -1,4 +1,4 @@
-"""Writes files and directories under another name and renames them when complete: nothing unfinished is ever seen."""
+"""Writes files and directories under another name and renames them when complete: incomplete ones are never visible."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def write_file(target: Path, content: bytes | memoryview) -> None:
-    """Writes a file as a whole: `target` holds its old content or all of the new, even after a crash.
+    """Writes a file atomically: `target` has its old content or all of the new, even after a crash.
 
     Args:
         target: File to write or to replace; its folder exists.
@@ -38,16 +38,16 @@ def write_file(target: Path, content: bytes | memoryview) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise OSError(
-            f"cannot write {target}: {error.strerror}. What was there before is unharmed; free space or write elsewhere"
+            f"cannot write {target}: {error.strerror}. The old content is unchanged; free space or write elsewhere"
         ) from error
 
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """Makes a folder that appears under its name when this context ends well, and not at all otherwise.
+    """Creates a folder that gets its name when this context ends without an error, and is removed otherwise.
 
     Args:
-        target: The folder to be; folders above it are made.
+        target: The folder; its parents are created.
 
     Yields:
         The folder to fill.
@@ -70,18 +70,18 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 def sibling(target: Path, role: str) -> Path:
-    """A new hidden name beside `target` that tells who uses it: this process on this host."""
+    """A new hidden name beside `target` that contains the number of this process and the name of this host."""
     return target.with_name(f".{target.name}.{role}-{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}")
 
 
 def move_into_place(partial: Path, target: Path) -> None:
-    """Makes `partial` durable and gives it the name `target`; what has that name is removed afterwards.
+    """Writes `partial` to the disk and renames it to `target`; an old `target` is removed afterwards.
 
     Where the system can exchange two names at once, one of the two has the name `target` at any time. Elsewhere a kill
     between two renames leaves none, and the next `remove_leftovers` or `restore` brings the old one back.
 
     Raises:
-        OSError: It cannot be moved; what stood there stands there again.
+        OSError: It cannot be moved; the old content is restored.
     """
     _fsync_directory(partial)
     if not os.path.lexists(target):
@@ -117,9 +117,9 @@ def exchange(one: Path, other: Path) -> bool:
 
 
 def restore(target: Path) -> None:
-    """Brings back what a killed process of this host was about to replace and left under another name.
+    """Restores the old `target` that a killed process of this host was replacing and left under another name.
 
-    Does nothing where there is anything at `target`.
+    Does nothing if `target` exists.
     """
     if os.path.lexists(target) or not target.parent.is_dir():
         return
@@ -130,14 +130,14 @@ def restore(target: Path) -> None:
             except OSError as error:
                 log.warning("rename %s to %s, as it cannot be done here: %s", child, target, error.strerror)
             else:
-                log.warning("%s is what stood there before: a process that was replacing it was killed", target)
+                log.warning("%s has its old content: a process that was replacing it was killed", target)
             return
 
 
 def remove_leftovers(target: Path) -> None:
-    """Removes what killed writers to `target` left on this host.
+    """Removes files that killed writers to `target` left on this host.
 
-    What was about to be replaced comes back where it has no successor.
+    An old `target` is restored if it was not replaced.
     """
     restore(target)
     if not target.parent.is_dir():
@@ -150,7 +150,7 @@ def remove_leftovers(target: Path) -> None:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """What processes of this host that are no longer alive had not written to the end, to whichever target in a folder.
+    """Incomplete files of dead processes of this host, for any target in a folder.
 
     Only names that `sibling` makes count: other hidden files are the user's.
     """
@@ -158,17 +158,17 @@ def leftovers(folder: Path) -> list[Path]:
 
 
 def writers(target: Path) -> list[Path]:
-    """What other processes of this host, which are alive, write to become `target`."""
+    """Incomplete files that other living processes of this host write for `target`."""
     return [child for child, pid in _under_way(target, "partial") if pid != os.getpid() and _is_alive(pid)]
 
 
 def _under_way(target: Path, roles: str) -> list[tuple[Path, int]]:
-    """What `sibling` named beside `target` on this host, each with its process."""
+    """Files of this host with names of `sibling` beside `target`, each with its process."""
     return _named(target.parent, re.escape(target.name), roles)
 
 
 def _named(folder: Path, name: str, roles: str) -> list[tuple[Path, int]]:
-    """What `sibling` named in a folder, on this host, for targets whose name matches a pattern."""
+    """Files of this host with names of `sibling`, for targets whose name matches a pattern."""
     # Hosts may share a disk, and a process number means nothing on another host.
     pattern = re.compile(
         rf"\.{name}\.(?:{roles})-{re.escape(platform.node())}-(?P<pid>[1-9]\d{{0,8}})-[0-9a-f]{{8}}", re.DOTALL
@@ -178,14 +178,14 @@ def _named(folder: Path, name: str, roles: str) -> list[tuple[Path, int]]:
 
 
 def _discard(old: Path, target: Path) -> None:
-    """Removes what stood at `target`."""
-    # Under the name of something unfinished, so that half of it never comes back.
+    """Removes the old `target`."""
+    # Renamed to an incomplete file first, so that a half-removed one is never restored.
     with contextlib.suppress(OSError):
         old = old.rename(sibling(target, "partial"))
     try:
         _remove(old)
     except BaseException:
-        # Ctrl-C or a signal: half of it is of no use to anybody.
+        # Ctrl-C or a signal: half of it is useless.
         _remove(old)
         raise
 

@@ -1,4 +1,4 @@
-"""Tables as text: read within bounds, and written so that nothing becomes a formula, a link or a command elsewhere."""
+"""Tables as text: read within bounds, and written so that no text acts as a formula, a link or a command."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from cromss.io.plain import Limits, printable, read_file
 
 _LARGEST = Limits(size=2**28)
-"""Some hundred bytes for each of a million rows."""
+"""Limits: some hundred bytes for each of a million rows."""
 
 _FORMULA = re.compile(r"[=+@\-\t\r]")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|[+-](?:nan|inf)", re.ASCII)

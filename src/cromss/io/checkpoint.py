@@ -1,4 +1,4 @@
-"""A checkpoint as typed data: how it came to be, and its tensors. Nothing that it holds is composed or instantiated."""
+"""A checkpoint as typed data: how it came to be, and its tensors. Nothing in it is composed or instantiated."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cromss.io.plain import NotPlainError, Record, check_plain, parse, shown
 from cromss.io.safe_load import UnreadableFileError, read_torch_file
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
-"""How often something happened."""
+"""A count."""
 
 DTYPES = frozenset(
     {
@@ -25,7 +25,7 @@ DTYPES = frozenset(
         *(torch.int8, torch.int16, torch.int32, torch.int64, torch.uint8, torch.bool),
     }
 )
-"""Numbers that weights may be stored as; for complex or packed numbers no network here has a use."""
+"""Types of weights; no network here uses complex or packed numbers."""
 
 MOST_TENSORS = 100_000
 LARGEST_TENSOR = 2**28
@@ -66,8 +66,8 @@ class Provenance(Record):
         epoch: Number of its epoch, from 0.
         global_step: Optimiser steps until then.
         config: The resolved config of its run, by the names of this version.
-        overrides: What the command line of its run said, likewise.
-        weights: What training started from, by branch.
+        overrides: Overrides of the command line of its run, likewise.
+        weights: Weights that training started from, by branch.
     """
 
     epoch: Annotated[int, Field(ge=0, lt=2**31)]
@@ -84,7 +84,7 @@ class Checkpoint:
     Attributes:
         provenance: How it came to be.
         state: Name -> tensor of the module, on the CPU.
-        content: All that the file holds, otherwise unchecked: what else is used of it is checked where it is used.
+        content: The whole content of the file; its other parts are checked where they are used.
     """
 
     provenance: Provenance
@@ -131,7 +131,7 @@ def read_checkpoint(path: Path, checksums: bool = True, mapped: bool = True) -> 
 
 
 def checked_state(state: Any) -> dict[str, Tensor]:
-    """Makes sure that a value is a state dict: dense tensors of numbers on the CPU by name, of a bounded size.
+    """Checks that a value is a state dict: dense tensors of numbers on the CPU by name, of a bounded size.
 
     Raises:
         NotPlainError: It is not; the message names the first tensor that is wrong.

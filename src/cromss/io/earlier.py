@@ -1,4 +1,4 @@
-"""Names that configs of earlier versions have for what has another name now; to be extended with every renaming."""
+"""Names in configs of earlier versions -> current names; to be extended with every renaming."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ TARGETS = {
 """``_target_`` -> its name now."""
 
 _COPIED = {"dataset.validate": "dataset.evaluate"}
-"""Key of now -> the one that told the same where it is missing."""
+"""Current key -> the earlier key with the same meaning."""
 
 _OPTIONS = {
     r"experiments=(dfc2020|dw|osm)_s1_([a-z-]+)": r"experiments=\1 init=s1-\2",
     r"experiments=(dfc2020|dw|osm)_s2_([a-z-]+)-(9b|13b)": r"experiments=\1 init=s2-\3-\2",
 }
-"""Pattern of an override -> what says the same now, several with a space between."""
+"""Pattern of an override -> its current form; several are separated by a space."""
 
 
 def of_this_version(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def of_this_version(config: Mapping[str, Any]) -> dict[str, Any]:
         config: Plain and resolved, of this version or an earlier one; otherwise of unknown content.
 
     Returns:
-        A copy as far as it differs. What is unknown stays as it is.
+        A copy where it differs. Unknown keys are unchanged.
     """
     renamed: dict[str, Any] = _renamed(config)
     for key, before in _COPIED.items():

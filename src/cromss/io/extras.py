@@ -1,4 +1,4 @@
-"""Packages that only some commands need, and a plain installation does without."""
+"""Packages that only some commands need, and that a plain installation does not have."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def extra(name: str, what: str) -> Iterator[None]:
-    """Surrounds the import of packages of an extra, and says how to install them where they are missing.
+    """Wraps the import of packages of an extra; if one is missing, the error says how to install it.
 
     Args:
         name: The extra, as in ``pip install 'cromss[report]'``.
-        what: Needs them, as the user typed it.
+        what: What needs them, as the user typed it.
 
     Raises:
         ValueError: A package is not installed; one sentence with the cure.

@@ -1,7 +1,7 @@
 """Reads the pages of an LMDB file without trusting them.
 
 LMDB itself follows every page number and length that it finds: where one is damaged, the process reads behind the end
-of its memory map and is killed, or an assertion ends it. Here every number is held against the page and the file before
+of its memory map and is killed, or an assertion ends it. Here every number is checked against page and file before
 it is used. Nothing is written, locked or cached, so a map may be shared by threads and inherited by forks.
 
 Format: LMDB 0.9 (data version 1, 64 bit, little-endian), as ``mdb.c`` declares it. Pages have numbers; pages 0 and 1
@@ -65,7 +65,7 @@ class LmdbPages:
         if self._depth > _MOST_LEVELS:
             raise DamagedLmdbError(f"its header names a tree of depth {self._depth}")
         self._map = mmap.mmap(descriptor, self._needed, access=mmap.ACCESS_READ)
-        # Reads are random, so reading ahead would fetch values that nobody asked for.
+        # Reads are random, so reading ahead would fetch values that are not needed.
         self._map.madvise(mmap.MADV_RANDOM)
         self._view = memoryview(self._map)
 
@@ -146,18 +146,18 @@ class LmdbPages:
         if named != number or flags & _KINDS != kind:
             raise DamagedLmdbError(f"page {number} is not what another one names it")
         if not _PAGE.size < lower <= upper < self._page_size or lower % 2:
-            raise DamagedLmdbError(f"page {number} names places outside of itself")
+            raise DamagedLmdbError(f"page {number} names positions outside of itself")
         return base, (lower - _PAGE.size) // 2, upper
 
     def _node(self, base: int, upper: int, position: int) -> tuple[int, int, int, int, int]:
         """Low half, high half and flags of a node, and where its key begins and ends."""
-        (place,) = _HALF.unpack_from(self._view, base + _PAGE.size + 2 * position)
-        if not upper <= place <= self._page_size - _NODE.size:
-            raise DamagedLmdbError(f"page {base // self._page_size} names places outside of itself")
-        low, high, flags, key_size = _NODE.unpack_from(self._view, base + place)
-        if place + _NODE.size + key_size > self._page_size:
+        (offset,) = _HALF.unpack_from(self._view, base + _PAGE.size + 2 * position)
+        if not upper <= offset <= self._page_size - _NODE.size:
+            raise DamagedLmdbError(f"page {base // self._page_size} names positions outside of itself")
+        low, high, flags, key_size = _NODE.unpack_from(self._view, base + offset)
+        if offset + _NODE.size + key_size > self._page_size:
             raise DamagedLmdbError(f"page {base // self._page_size} holds a key that leads out of it")
-        start = base + place + _NODE.size
+        start = base + offset + _NODE.size
         return low, high, flags, start, start + key_size
 
     def _key(self, base: int, upper: int, position: int) -> bytes:
@@ -173,10 +173,10 @@ class LmdbPages:
         first = base + _PAGE.size
         while low < high:
             middle = (low + high) // 2
-            (place,) = _HALF.unpack_from(view, first + 2 * middle)
-            start = place + _NODE.size
-            if place < upper or start > size:
-                raise DamagedLmdbError(f"page {base // size} names places outside of itself")
+            (offset,) = _HALF.unpack_from(view, first + 2 * middle)
+            start = offset + _NODE.size
+            if offset < upper or start > size:
+                raise DamagedLmdbError(f"page {base // size} names positions outside of itself")
             (length,) = _HALF.unpack_from(view, base + start - _HALF.size)
             if start + length > size:
                 raise DamagedLmdbError(f"page {base // size} holds a key that leads out of it")
@@ -201,13 +201,13 @@ class LmdbPages:
             (number,) = _NUMBER.unpack_from(self._view, start)
             if not 2 <= number <= self._last:
                 raise DamagedLmdbError(f"a value lies in page {number}, where 2 to {self._last} are possible")
-            place = number * self._page_size
-            named, _, kind, pages = _OVERFLOW.unpack_from(self._view, place)
+            offset = number * self._page_size
+            named, _, kind, pages = _OVERFLOW.unpack_from(self._view, offset)
             if named != number or kind & _KINDS != _OVERFLOWING:
                 raise DamagedLmdbError(f"page {number} is not what another one names it")
             if number + pages > self._last + 1 or _OVERFLOW.size + size > pages * self._page_size:
                 raise DamagedLmdbError(f"a value of {size} bytes does not fit into the {pages} pages that it names")
-            start = place + _OVERFLOW.size
+            start = offset + _OVERFLOW.size
         return self._view[start : start + size]
 
 
@@ -226,7 +226,7 @@ def _newest(descriptor: int) -> _State:
     second = _state(os.pread(descriptor, _META_BYTES, first.page_size), 1)
     if second.page_size != first.page_size:
         raise DamagedLmdbError(f"its headers name pages of {first.page_size} and of {second.page_size} bytes")
-    # Every transaction describes its state in the place of the last but one.
+    # Every transaction describes its state in the page of the last but one.
     if abs(first.transaction - second.transaction) > 1:
         raise DamagedLmdbError(f"its headers are those of transactions {first.transaction} and {second.transaction}")
     return max(first, second)
@@ -236,8 +236,8 @@ _TREES = _PAGE.size + _META.size
 _META_BYTES = _TREES + 2 * _TREE.size + _STATE.size
 
 
-def _state(header: bytes, place: int) -> _State:
-    """Reads the header at the place 0 or 1."""
+def _state(header: bytes, number: int) -> _State:
+    """Reads the header number 0 or 1."""
     if len(header) < _META_BYTES:
         raise DamagedLmdbError("it is empty or ends within its header")
     flags = _PAGE.unpack_from(header)[2]
@@ -248,7 +248,7 @@ def _state(header: bytes, place: int) -> _State:
         raise DamagedLmdbError(f"its format has the version {version}, where {_VERSION} is supported")
     page_size = _TREE.unpack_from(header, _TREES)[0]
     last, transaction = _STATE.unpack_from(header, _TREES + 2 * _TREE.size)
-    if page_size not in _PAGE_SIZES or last < 1 or (transaction and transaction % 2 != place):
+    if page_size not in _PAGE_SIZES or last < 1 or (transaction and transaction % 2 != number):
         raise DamagedLmdbError("its header is damaged")
     return _State(transaction, page_size, last, _TREE.unpack_from(header, _TREES + _TREE.size))
 

@@ -1,4 +1,4 @@
-"""Read-only LMDBs: found by their path, opened lazily in every process, held against the file that was first seen."""
+"""Read-only LMDBs: opened lazily in every process, and checked to be the file that was first opened."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ FileIdentity = tuple[int, int, int]
 class LmdbReader:
     """One LMDB on disk, a directory with ``data.mdb`` or a single file, opened read-only and without locks.
 
-    Any number of readers may name the same LMDB in one process. A reader that a fork inherits reads on; a copy that is
-    pickled opens the file anew.
+    Any number of readers may name the same LMDB in one process. A reader that a fork inherits stays open; a pickled
+    copy opens the file again.
 
     Args:
         path: The LMDB.
@@ -59,7 +59,7 @@ class LmdbReader:
         if self._pages is None:
             file = data_file(self.path)
             try:
-                # Without waiting, should a pipe have taken the place of the file.
+                # Non-blocking, in case a pipe has replaced the file.
                 descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             except OSError as error:
                 raise ValueError(f"{file} cannot be read: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""Log lines that show no credentials and steer no terminal, in files that are never somebody else's."""
+"""Log lines without credentials and control characters, in files that are never links."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cromss.io.redact import redact
 
 
 class SafeFormatter(logging.Formatter):
-    """Formats a record, hides credentials of addresses, and spells out control characters."""
+    """Formats a record, hides credentials in URLs, and escapes control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The lines of a record, with those of its stack trace."""

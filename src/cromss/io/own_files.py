@@ -1,4 +1,4 @@
-"""Files that a program keeps open in a folder that others may write to: never through a link to somewhere else."""
+"""Opens files in folders that others may write to, without following symbolic links."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def open_own(path: Path, mode: str = "a") -> TextIOWrapper:
         OSError: It cannot be opened.
     """
     access = os.O_RDWR if "+" in mode else os.O_WRONLY
-    # Without waiting: to open a pipe would otherwise take until somebody reads from it.
+    # Non-blocking: opening a pipe would otherwise wait for a reader.
     made = 0 if "r" in mode else os.O_APPEND | os.O_CREAT
     flags = access | made | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
         descriptor = os.open(path, flags, 0o666)
     except OSError as error:
-        # ENXIO: a pipe that nobody reads from.
+        # ENXIO: a pipe without a reader.
         if error.errno in (errno.ELOOP, errno.EMLINK, errno.ENXIO):
             raise LinkError(path) from error
         raise

@@ -1,4 +1,4 @@
-"""Where the project's own files lie, in a checkout and in an installed wheel, and the commit that they are of."""
+"""Finds the project's own files, in a checkout or an installed wheel, and their git commit."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Whatever comes out of a file is data: bounded, plain values in typed records, never composed or instantiated.
+"""Reads files as data: bounded, plain values in typed records, never composed or instantiated.
 
-Every reader of a file that somebody else may have written goes the same way: `read_file` takes the bytes, `read_json`
+Every reader of an untrusted file does the same steps: `read_file` reads the bytes, `read_json`
 or `read_yaml` makes plain values of them (or `check_plain` looks at values that a safe unpickler made), and `parse`
-makes a typed record of the values. What does not fit ends in a `NotPlainError` of one sentence.
+makes a typed record of the values. Mistakes raise a `NotPlainError` of one sentence.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ LONGEST_SHOWN = 120
 
 
 class NotPlainError(ValueError):
-    """What a file holds is not what is expected of it; the message is the reason alone, without the file's name."""
+    """The content of a file is not as expected; the message is only the reason, without the file name."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a file may hold at most.
+    """Limits of the content of a file.
 
     Attributes:
         size: Bytes.
@@ -72,7 +72,7 @@ def read_file(path: Path, limits: Limits = USUAL) -> bytes:
         NotPlainError: It is no regular file, or larger than `limits.size`.
         OSError: It cannot be read.
     """
-    # Without waiting: to open a pipe would otherwise take until somebody writes to it.
+    # Non-blocking: opening a pipe would otherwise wait for a writer.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)
@@ -274,7 +274,7 @@ def listed(lines: Sequence[str], total: int | None = None, most: int = 20) -> st
 
 
 def printable(text: str, keep: str = "") -> str:
-    """A text in which control characters, such as those that steer a terminal, are spelled out.
+    """A text in which control characters, such as those of terminals, are replaced by escape codes.
 
     Args:
         text: Any.
@@ -286,7 +286,7 @@ def printable(text: str, keep: str = "") -> str:
 
 
 def kind_of(value: Any) -> str:
-    """What a plain value is called in messages."""
+    """Name of the kind of a plain value, for messages."""
     names = {dict: "keys with values", list: "a list", tuple: "a list", str: "text", bool: "true or false"}
     return "nothing" if value is None else names.get(type(value), "a number")
 
@@ -303,7 +303,7 @@ def _decoded(content: bytes | memoryview, limits: Limits) -> str:
 def _check_text(text: str, limits: Limits) -> None:
     if len(text) > limits.text:
         raise NotPlainError(f"it holds a text of {len(text)} characters, more than the {limits.text} that are allowed")
-    # JSON can spell half of a surrogate pair, which no file, screen or database takes.
+    # JSON can contain half of a surrogate pair, which cannot be encoded as UTF-8.
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise NotPlainError("it holds text with half of a surrogate pair")
 

@@ -1,4 +1,4 @@
-"""Addresses without their credentials, for whatever is stored or shown: the request alone needs them."""
+"""Removes credentials from URLs in all text that is stored or shown."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def redact_values(value: Any) -> Any:
         return [redact_values(child) for child in value]
     if not isinstance(value, str):
         return value
-    # What is an address as a whole may hold quotes and blanks.
+    # A text that is a URL as a whole may contain quotes and spaces.
     whole = _WHOLE.fullmatch(value)
     return redact(value) if whole is None else whole["start"] + _without_credentials(whole["rest"])
 

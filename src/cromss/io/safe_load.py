@@ -1,4 +1,4 @@
-"""Reads files of `torch.save` as plain data: whatever such a file carries, no code of it runs."""
+"""Reads files of `torch.save` as plain data, without running code from them."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ def read_torch_file(path: Path, classes: Sequence[type] = (), checksums: bool = 
 def _check_archive(path: Path, checksums: bool) -> None:
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()
-        # A few megabytes of zeros, compressed, fill any memory.
+        # Compressed zeros of a few megabytes could fill any memory.
         if any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist()):
             raise zipfile.BadZipFile("it holds compressed entries, which torch does not write")
         if checksums:
-            # torch reads over a flipped byte in a weight.
+            # torch does not notice a flipped byte in a weight.
             damaged = archive.testzip()
         else:
             damaged = None

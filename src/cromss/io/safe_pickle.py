@@ -1,9 +1,9 @@
-"""Reads plain data out of pickles without running anything that they carry.
+"""Reads plain data from pickles without running code from them.
 
 A pickle is a program that names functions and calls them. Here none can be named but the two with which NumPy pickles
 an integer scalar, and those are replaced by stand-ins that only decode eight bytes. Before it runs, the program is read
-through: it has few instructions, none claims more bytes, or a higher place in the memo, than such data need, and few
-take a value a second time.
+through: it has few instructions, none claims more bytes, or a higher index of the memo, than such data need, and few
+use a value a second time.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ _NUMBERS = {"LONG1", "LONG4"}
 def _check_program(data: memoryview) -> None:
     """Reads through the instructions of a pickle, without a copy of what they carry.
 
-    Lengths are believed by the unpickler, which takes memory for them before it looks what is there; the memo is as
-    long as its highest place; nested or repeated instructions take stack and time without need of bytes; and what is
-    made of the same value again and again takes no end of time to compare or to print.
+    The unpickler trusts lengths, and allocates memory before it reads the data; the memo is as long as its highest
+    index; nested or repeated instructions need stack and time, but few bytes; and values that contain the same value
+    again and again take exponential time to compare or print.
 
     Raises:
         UnpicklingError: There are too many instructions, one is unknown or claims too much, or it does not end with
@@ -105,7 +105,7 @@ def _argument_bytes(opcode: pickletools.OpcodeInfo, rest: memoryview) -> int:
         if opcode.name in ("PUT", "GET", "INT", "LONG") and len(parts[0]) > _MOST_DIGITS:
             raise pickle.UnpicklingError(f"its instruction {opcode.name} has more digits than {_MOST_DIGITS}")
         if opcode.name == "PUT" and not (parts[0].isdigit() and int(parts[0]) < _MOST_INSTRUCTIONS):
-            raise pickle.UnpicklingError("it names a place in its memo that it cannot need")
+            raise pickle.UnpicklingError("it uses an index of its memo that is too high")
         return sum(len(part) + 1 for part in parts[:lines])
     claimed = 0
     width = _LENGTH_BYTES.get(opcode.arg.n)
@@ -121,7 +121,7 @@ def _argument_bytes(opcode: pickletools.OpcodeInfo, rest: memoryview) -> int:
         )
     argument = int.from_bytes(rest[:width], "little")
     if opcode.name in _PLACES and argument >= _MOST_INSTRUCTIONS:
-        raise pickle.UnpicklingError("it names a place in its memo that it cannot need")
+        raise pickle.UnpicklingError("it uses an index of its memo that is too high")
     if opcode.name == "FRAME" and argument > len(rest) - width:
         raise pickle.UnpicklingError(f"its frame claims {argument} bytes, {len(rest) - width} follow")
     return width + claimed

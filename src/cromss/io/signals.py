@@ -1,4 +1,4 @@
-"""Lets a program that is asked to end remove what it has not finished."""
+"""Turns signals that end a program into exceptions, so that it can remove incomplete files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasat
 
 
 class EndedBySignal(SystemExit):
-    """The end that a signal asked for, with the exit code of programs that a signal ends.
+    """The end of the program by a signal, with the exit code of that signal.
 
     Args:
         number: The signal.

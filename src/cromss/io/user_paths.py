@@ -31,11 +31,11 @@ def expanded(path: str | Path, key: str) -> Path:
 
 
 def check_new_file(out: Path, overwrite: bool) -> None:
-    """Looks whether a file may be written, before any work.
+    """Checks whether a file may be written, before any work.
 
     Args:
         out: The file.
-        overwrite: Whether one that exists is to be replaced.
+        overwrite: Whether to replace an existing file.
 
     Raises:
         ValueError: It exists or is a folder, or its folder does not exist.

@@ -33,7 +33,7 @@ class Axis:
     weights: np.ndarray
 
     def settled(self, number: int) -> tuple[int, int]:
-        """The pixels that no window after this one covers, and that were not settled before: first, and one past."""
+        """The pixels that this window covers as the last one: first, and one past."""
         is_last = number + 1 == len(self.starts)
         return self.starts[number], self.size if is_last else self.starts[number + 1]
 
@@ -47,7 +47,7 @@ def lay_windows(size: int, window: int, overlap: int) -> Axis:
         overlap: Pixels that neighbours share at least, below `window`.
 
     Returns:
-        The fewest windows that do, at even distances. Towards its ends a window counts less, along a raised cosine
+        The fewest such windows, at even distances. Towards its ends a window counts less, along a raised cosine
         that never reaches 0, but for where no other window is.
     """
     count = 1 + max(0, math.ceil((size - window) / (window - overlap)))
@@ -61,16 +61,16 @@ def lay_windows(size: int, window: int, overlap: int) -> Axis:
 
 
 class Blender:
-    """Adds up weighted windows, row by row and from left to right, and hands on each block as soon as it is complete.
+    """Adds up weighted windows, row by row and from left to right, and passes each block on when it is complete.
 
-    In memory lies what the current window may still change. What the next row of windows adds to waits in a file, a
-    piece for each window of a row.
+    Only the part that the current window may still change is in memory. The part that overlaps the next row of windows
+    is stored in a file, with one piece per window of the row.
 
     Args:
-        rows: Windows down the scene.
-        columns: Windows across.
+        rows: Windows along the height of the scene.
+        columns: Windows along its width.
         layers: Values per pixel K, classes times branches.
-        carry: A file to be, for what waits.
+        carry: The file for these pieces; it is created.
         emit: Takes finished blocks; together they cover the scene once.
     """
 
@@ -106,10 +106,10 @@ class Blender:
         left, right = self.columns.settled(column)
         done = self._strip[:, :, : right - left]
         self._strip = self._strip[:, :, right - left :]
-        self._settle(row, column, left, done)
+        self._finish_rows(row, column, left, done)
 
-    def _settle(self, row: int, column: int, left: int, strip: np.ndarray) -> None:
-        """Adds what earlier rows of windows left for these columns, and hands on the rows that are complete."""
+    def _finish_rows(self, row: int, column: int, left: int, strip: np.ndarray) -> None:
+        """Adds the stored part of earlier rows of windows, and emits the complete rows."""
         if self._heights[column]:
             shape = (self.layers, self._heights[column], strip.shape[2])
             waiting = np.empty(shape, np.float32)

@@ -1,4 +1,4 @@
-"""Brings rasters to one grid, and reports by how much they differ from it."""
+"""Resamples rasters to one grid, and reports by how much they differ from it."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def on_grid(stack: ExitStack, source: Any, header: Header, modality: str) -> Any
             width=header.size[1],
             resampling=Resampling.bilinear,
             nodata=np.nan if is_float else source.nodata,
-            # What borders of S1 are filled with must not be mixed into the values beside it.
+            # Fill values at borders of S1 must not be interpolated with real values.
             src_nodata=0 if source.nodata is None and is_float and modality == "s1" else source.nodata,
             add_alpha=bare,
         )
@@ -70,7 +70,7 @@ def check_overlap(s1: Header, s2: Header, paths: Mapping[str, Path], difference:
         align: Whether S1 is to be resampled.
 
     Raises:
-        ValueError: They do not overlap, nobody knows whether they do, or nobody asked to resample.
+        ValueError: They do not overlap, it is unknown whether they do, or `align` is not set.
     """
     where = f"{paths['s1']} and {paths['s2']}"
     if s1.gcps or s2.gcps:

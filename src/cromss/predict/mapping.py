@@ -32,10 +32,10 @@ log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 
 _AHEAD = 2
-"""Batches that are read before the network is ready for them."""
+"""Batches that are read ahead."""
 
 _MOST_UNKNOWN = 0.5
-"""Share of the scene above which unknown pixels are probably not meant."""
+"""Share of unknown pixels above which a warning is logged."""
 
 CLASSES, CONFIDENCE, PROBABILITIES, PREVIEW, SCORES = "classes", "confidence", "probabilities", "preview", "scores"
 _RASTERS = (CLASSES, CONFIDENCE, PROBABILITIES)
@@ -95,8 +95,8 @@ class Mapper:
                 write_file(beside[SCORES], json.dumps(truth.results(), indent=1).encode())
             for map_ in written.values():
                 map_.sync()
-            # Nothing slow from here on, so that hardly any kill leaves files of two maps. The map itself comes last:
-            # where it is new the others are.
+            # From here on everything is fast, so a kill hardly ever leaves files of two maps. The map is last:
+            # if it is new, the others are, too.
             for name, file in beside.items():
                 file.replace(targets[name])
             for name in sorted(written, key=lambda name: name == CLASSES):
@@ -108,7 +108,7 @@ class Mapper:
             ) from error
         except OSError as error:
             raise OSError(
-                f"cannot write {first}: {error.strerror or error}. What was there before is unharmed; free space or "
+                f"cannot write {first}: {error.strerror or error}. The old content is unchanged; free space or "
                 "write elsewhere"
             ) from error
         finally:
@@ -155,10 +155,10 @@ class Mapper:
 
     @staticmethod
     def _report_unknown(scene: Scene, known: int) -> None:
-        """Says how much of the map is 255; ValueError where all of it is."""
+        """Logs how much of the map is 255; ValueError where all of it is."""
         height, width = scene.size
         share = 1 - known / (height * width)
-        rule = "nodata, masks, alpha bands, values that nobody measures, and what S1 does not cover"
+        rule = "nodata, masks, alpha bands, impossible values, and what S1 does not cover"
         if not known:
             files = " and ".join(str(layer.image.path) for layer in scene.layers)
             raise ValueError(
@@ -203,7 +203,7 @@ class Mapper:
         return found
 
     def _check_space(self, scene: Scene, targets: Mapping[str, Path]) -> None:
-        """OSError before any work where the disk will not do."""
+        """OSError before any work where the disk is too small."""
         height, width = scene.size
         bytes_a_pixel = {CLASSES: 1, CONFIDENCE: 1, PROBABILITIES: len(self.network.classes)}
         # Once as plain bytes and, at the worst, once more encoded, with overviews.

@@ -40,7 +40,7 @@ class SavedInput(Record):
 
     bands: int | str
     normalisation: Literal["quantise", "standardise", "reflectance"]
-    # Checkpoints from before there was a choice do not name it.
+    # Checkpoints of earlier versions do not have this key.
     statistics: Literal["published", "store"] = "published"
     classes: list[str]
     colours: list[Colour]
@@ -55,10 +55,10 @@ class TrainedNetwork:
         net: In evaluation mode.
         bands: Modality that it sees -> positions in `cromss.dataset.bands.BANDS`.
         normalisation: See `cromss.dataset.scaling.scale`.
-        statistics: What it scales by where that is not the published statistics.
+        statistics: Statistics for scaling, if not the published ones.
         classes: Class names.
         colours: One colour per class, as ``"#rrggbb"``.
-        crop: Pixels per side that it was trained on; None where the checkpoint does not tell.
+        crop: Pixels per side that it was trained on; None where the checkpoint has no crop.
     """
 
     net: FusionNetwork

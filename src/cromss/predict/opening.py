@@ -37,7 +37,7 @@ def open_scene(
         paths: Modality -> a raster with all its bands, or a folder with one file per band, e.g. a ``.SAFE`` product.
         bands: Modality -> positions in `BANDS` of the wanted bands.
         units: Modality -> a key of `cromss.dataset.imagery.units.UNITS`, or ``"auto"``.
-        s2_offset: Taken off S2 values; None finds out from metadata.
+        s2_offset: Subtracted from S2 values; None reads it from metadata.
         align: Resamples S1 to the grid of S2 where they differ, bilinearly.
 
     Raises:
@@ -67,10 +67,10 @@ def open_scene(
 
 
 def check_values(scene: Scene) -> None:
-    """Looks at pixels here and there, whether units, offset and order of bands are what they are taken for.
+    """Checks sample pixels for wrong units, a wrong offset or a wrong order of bands.
 
     Raises:
-        ValueError: They clearly are not.
+        ValueError: One of them is clearly wrong.
     """
     for layer in scene.layers:
         judge(layer.image)

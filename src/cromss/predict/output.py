@@ -18,7 +18,7 @@ from cromss.dataset.geotiff import NAMED_BY_USER, Header, opened
 from cromss.types import IGNORE_INDEX
 
 NODATA = IGNORE_INDEX
-"""Of all maps: the pixel has no class."""
+"""Value of pixels without a class, in all maps."""
 
 STEPS = 250
 """Probabilities are stored as whole steps of 1 / 250 = 0.004, so that one byte per class is enough."""
@@ -29,10 +29,10 @@ Classes = Sequence[tuple[str, str]]
 
 
 class RawMap:
-    """A uint8 raster under way: a file of plain bytes, and beside it a description that GDAL reads.
+    """A uint8 raster that is being written: a file of plain bytes, and beside it a description that GDAL reads.
 
     Args:
-        folder: Where both go.
+        folder: Folder of both files.
         name: Of this map, without ending.
         header: Grid of the scene.
         bands: Names of the bands.
@@ -57,7 +57,7 @@ class RawMap:
             for row, line in enumerate(plane):
                 at = band * self._plane + (top + row) * width + left
                 if os.pwrite(self._file, line, at) != line.size:
-                    raise OSError(f"the disk of {self._bytes.parent} takes no more")
+                    raise OSError(f"the disk of {self._bytes.parent} is full")
 
     def encode(self) -> Encoded:
         """Makes a cloud-optimised GeoTIFF, beside the plain bytes.
@@ -80,7 +80,7 @@ class RawMap:
             # GDAL does not always report a full disk.
             with opened(self.description, NAMED_BY_USER) as ours, opened(target) as theirs:
                 if [ours.checksum(band) for band in ours.indexes] != [theirs.checksum(band) for band in theirs.indexes]:
-                    raise OSError("what was written is not what is there, as on a full disk")
+                    raise OSError("the written data cannot be read back, as on a full disk")
         except (RasterioError, ValueError) as error:
             raise OSError(str(error)) from error
         self._bytes.unlink()
@@ -94,7 +94,7 @@ class Encoded:
     file: Path
 
     def sync(self) -> None:
-        """Makes it durable, which takes as long as the disk does; `move_to` takes no time after it."""
+        """Writes it to the disk, which is slow; `move_to` is fast afterwards."""
         with self.file.open("rb") as file:
             os.fsync(file.fileno())
 

@@ -1,1 +1,1 @@
-"""Runs beside the paper's numbers: `python -m cromss.report`."""
+"""Compares runs with the paper's numbers and with each other: `cromss report`."""

@@ -15,7 +15,7 @@ ABSENT = "\N{EN DASH}"
 """Shown where a run has no such setting."""
 
 _NO_GROUPS = ("hydra/", "trainer/hardware")
-"""Beginnings of choices that say where a run is computed, not what it is."""
+"""Prefixes of groups that say where a run is computed, not what it computes."""
 
 Column = tuple[str, ...]
 """One value per run, as JSON; `ABSENT` without."""
@@ -43,11 +43,11 @@ class Setting:
 
 
 def differences(runs: Sequence[Run]) -> list[Setting]:
-    """The settings that tell runs apart, without what follows from another of them.
+    """The settings in which runs differ, without those that follow from another one.
 
     The config is resolved: one override appears at every key that refers to it, and one option of a group changes all
-    keys of the group. Of equal columns the overridden one is kept, else the one with the shortest key. A key that
-    nobody overrode is left out where a column that is kept determines it.
+    keys of the group. Of equal columns the overridden one is kept, else the one with the shortest key. A key without
+    an override is left out where a kept column determines it.
 
     Groups come first, then keys in the order of the config.
     """
@@ -77,7 +77,7 @@ def differing(settings: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _settings(run: Run) -> dict[str, Any]:
-    """Those that make the experiment; of paths that of the weights alone, from which the training started."""
+    """The settings of the experiment; of paths only that of the weights that the training started from."""
     weights = {key: value for key, value in leaves(run.config) if key.startswith("backbone.weights_path")}
     return experiment_settings(run.config) | weights
 
@@ -113,7 +113,7 @@ def _label(key: str, keys: Iterable[str]) -> str:
 def _values(column: Column) -> tuple[float | str, ...]:
     values = [text if text == ABSENT else json.loads(text) for text in column]
     texts = {value for value in values if isinstance(value, str) and "/" in value}
-    # Of paths the end is enough, as long as it tells them apart.
+    # The last part of paths is enough as long as it differs.
     ends = {text: PurePath(text).name for text in texts}
     short = ends if len(set(ends.values())) == len(texts) else {}
     return tuple(short.get(value, value) if isinstance(value, str) else _plain(value) for value in values)

@@ -18,7 +18,7 @@ from cromss.report.table import Mean
 from cromss.runs.results import MEANS
 
 WIDTH = 120
-"""Columns of a terminal that text fits into."""
+"""Width of text tables, in characters."""
 
 HEADER = ("backbone", "weights", "", "OA", "AA", "mIoU", "mF1", "Δ mIoU", "runs")
 
@@ -161,7 +161,7 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _latex_row(cells: Sequence[str]) -> str:
-    # A hyphen is no minus there.
+    # In LaTeX, a minus needs math mode.
     escaped = [re.sub(r"^[+-](?=\d)", r"$\g<0>$", latex(cell.strip())) for cell in cells]
     return " & ".join(escaped) + r" \\"
 

@@ -1,4 +1,4 @@
-"""What a table shows: all experiments beside each other, or beside the rows of the paper that they repeat."""
+"""The content of a table: all experiments, or the rows of the paper with the experiments that repeat them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from cromss.report.table import Experiment, Mean, RunTable
 from cromss.runs.results import MEANS
 
 _WHAT = "mean ± std over seeds, in percent"
-_MODES = {"frozen": "frozen", "finetuned": "fine-tuned", None: "unfrozen on the way"}
+_MODES = {"frozen": "frozen", "finetuned": "fine-tuned", None: "unfrozen later"}
 
 
 @dataclass(frozen=True)
 class Line:
-    """What an experiment reaches in one branch.
+    """The scores of an experiment in one branch.
 
     Attributes:
-        row: Of the paper; None for an experiment that repeats none.
+        row: Row of the paper; None for an experiment that repeats none.
         experiment: None where the runs of a row are missing.
         branch: Of the network; ``"s2 (truth)"`` where scores are against exact labels beside noisy ones; empty where
             nothing was measured yet.
@@ -47,7 +47,7 @@ class Line:
 
     @property
     def difference(self) -> float | None:
-        """Our mIoU less the paper's, in points; None without a row, or where undefined."""
+        """Our mIoU minus that of the paper, in points; None without a row, or where undefined."""
         ours = self.scores["miou"] if self.scores else None
         return None if self.row is None or ours is None else 100 * (ours.mean - self.row.scores["miou"].mean)
 
@@ -89,7 +89,7 @@ def overview(table: RunTable) -> Listing:
 
 
 def beside_paper(paper: PaperTable, table: RunTable) -> Listing:
-    """Puts tested experiments beside the rows of the paper that they repeat; of other runs it tells the number."""
+    """Lists tested experiments below the rows of the paper that they repeat, and counts the other runs."""
     here = [one for one in table.experiments if one.is_tested and one.first.settings.dataset == paper.name]
     repeated = [(row, [one for one in here if row.is_repeated_by(one.first)]) for row in paper_rows(paper.name)]
     groups: list[tuple[str, list[Line]]] = [
@@ -140,7 +140,7 @@ def _paper_notes(
     repeated: Sequence[tuple[PaperRow, Sequence[Experiment]]],
     others: Sequence[Experiment],
 ) -> Iterator[str]:
-    """What was read, what is missing and what cannot be compared."""
+    """Sentences on what was read, what is missing and what cannot be compared."""
     tested = [run for run in table.runs if run.results]
     repeating = [one for _, ours in repeated for one in ours]
     rows, beside = (sum(run.results is not None for one in found for run in one.runs) for found in (repeating, others))

@@ -1,4 +1,4 @@
-"""What is measured of a run: names of metrics, and their values per epoch."""
+"""The metrics of a run: their names, and their values per epoch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Metrics:
 
     Attributes:
         epochs: ``(N,)``, rising.
-        values: Metric -> ``(N,)``, NaN where an epoch lacks it.
+        values: Metric -> ``(N,)``, NaN in epochs without it.
     """
 
     epochs: np.ndarray
@@ -42,7 +42,7 @@ class Metrics:
         return int(np.nanargmax(np.where(np.isfinite(signed), signed, np.nan)))
 
     def at(self, name: str, row: int | None) -> float | None:
-        """A value; without a row, or where that row lacks it, the last one there is; None without any."""
+        """The value in a row; without a row, or without a value there, the last one; None without any."""
         values = self.values[name]
         known = np.flatnonzero(np.isfinite(values))
         if not len(known):
@@ -106,7 +106,7 @@ def class_metrics(group: str, classes: Sequence[str]) -> dict[str, str]:
 
 
 def choose_primary(names: Sequence[str], monitors: Iterable[str]) -> str | None:
-    """What runs are ordered by.
+    """The metric by which runs are ordered.
 
     The metric that all of them watched, where that is a score; else the mean IoU of the last branch, in validation,
     or in a test where nothing was validated; else the first metric there is.

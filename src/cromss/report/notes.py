@@ -1,4 +1,4 @@
-"""What a reader must know before comparing: runs that are missing, and runs that are not alike."""
+"""Warnings for a comparison: missing runs, and runs that cannot be compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a report goes: the terminal, a file, or the folder of a page; never among the files of a run."""
+"""Writes a report to the terminal, a file, or the folder of a page; never into the folder of a run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_page(files: Mapping[str, bytes], out: Path) -> None:
     """Writes the files of a page, by name, into its folder, which appears when it is complete.
 
     Raises:
-        OSError: It cannot be written; what was there before is still there.
+        OSError: It cannot be written; the old content is unchanged.
     """
     out = out.resolve()
     remove_leftovers(out)
@@ -47,7 +47,7 @@ def write_page(files: Mapping[str, bytes], out: Path) -> None:
         move_into_place(partial, out)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
-        raise OSError(f"cannot write {out}: {error.strerror}; what was there before is unharmed") from error
+        raise OSError(f"cannot write {out}: {error.strerror}; the old content is unchanged") from error
     log.info("Page written to %s", out / PAGE)
 
 
@@ -57,7 +57,7 @@ def is_page_folder(out: str) -> bool:
 
 
 def check_page_folder(out: Path, overwrite: bool) -> None:
-    """Looks whether a page may be written, before any work.
+    """Checks whether a page may be written, before any work.
 
     Raises:
         ValueError: `out` is a file, holds a page or anything else, or its parent does not exist.
@@ -78,7 +78,7 @@ def check_page_folder(out: Path, overwrite: bool) -> None:
 
 
 def check_outside_runs(out: Path) -> None:
-    """Makes sure that a report replaces nothing that a run or a sweep has written, by whatever alias `out` names it.
+    """Checks that a report replaces no file of a run or a sweep, even if `out` is a link to it.
 
     Raises:
         ValueError: It is or would be in a run's folder, or is a file of a sweep.

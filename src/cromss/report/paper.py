@@ -19,7 +19,7 @@ _FILE = "paper_results.csv"
 
 @dataclass(frozen=True)
 class PaperTable:
-    """What a table is about.
+    """The subject of a table.
 
     Attributes:
         name: Its dataset, as in `conf/dataset`.
@@ -72,7 +72,7 @@ class PaperRow:
         return self.backbone == "resnet50"
 
     def is_repeated_by(self, run: Run) -> bool:
-        """Whether the settings of a run are those of the row, as far as the paper tells rows apart by them."""
+        """Whether the settings of a run are those of the row, as far as rows of the paper differ in them."""
         settings = run.settings
         return (self.table, self.input, self.backbone, TABLES[self.table].decoder, self.mode, self.weights) == (
             *(settings.dataset, settings.input, settings.backbone, settings.decoder, run.mode),

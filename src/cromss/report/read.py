@@ -1,4 +1,4 @@
-"""The one reader of runs: every run below some folders as its files tell it, and what could not be read."""
+"""The one reader of runs: every run below some folders, and what could not be read."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """A run as its folder tells it.
+    """A run as its folder describes it.
 
     Attributes:
         path: The folder.
-        name: The folder, relative to where was searched.
+        name: The folder, relative to the searched folder.
         state: Of `cromss.runs.record.RunRecord` or `cromss.runs.state.RunState`, or `UNFINISHED`.
         error: Why it failed; None where it did not.
         modified: When its newest file was written, in seconds since 1970.
@@ -48,7 +48,7 @@ class Run:
         settings: The few settings that people compare runs by.
         choices: Group -> option; empty where that is not known.
         overridden: Keys that the command line set; empty where that is not known.
-        weights: Where the training started, one entry per loaded file; empty for random weights.
+        weights: Weights that the training started from, one entry per loaded file; empty for random weights.
         commit: Of the code; None where that is not known.
         metrics: By epoch.
         results: What a test found; None where there was none.
@@ -76,12 +76,12 @@ class Run:
 
     @property
     def monitor(self) -> str:
-        """The metric whose best value tells the best epoch."""
+        """The metric whose best value determines the best epoch."""
         return self.config["trainer"]["monitor"]
 
     @property
     def mode(self) -> str | None:
-        """``"frozen"`` or ``"finetuned"`` as the paper calls it; None for an encoder that is unfrozen on the way."""
+        """``"frozen"`` or ``"finetuned"`` as the paper calls it; None for an encoder that is unfrozen later."""
         return _MODES.get(self.settings.freeze) if self.settings.freeze_epochs is None else None
 
     @property
@@ -126,7 +126,7 @@ class FoundRuns:
     """All runs below some folders.
 
     Attributes:
-        folders: Where was searched.
+        folders: The searched folders.
         runs: Those that could be read, in the order of their names.
         problems: What could not be read, and why; one line each.
     """
@@ -162,8 +162,8 @@ def _below(folder: Path, several: bool, problems: list[str]) -> Iterator[tuple[P
     def unreadable(error: OSError) -> None:
         problems.append(_problem(str(error.filename), error.strerror))
 
-    for place, inner, files in os.walk(folder, onerror=unreadable):
-        path, names = Path(place), set(files)
+    for parent, inner, files in os.walk(folder, onerror=unreadable):
+        path, names = Path(parent), set(files)
         hidden = {name for name in inner if name.startswith(".")}
         if names & {RECORD, RESULTS} or {CONFIG, METRICS} <= names:
             relative = path.relative_to(folder)
@@ -234,7 +234,7 @@ def _settings(config: Any, choices: Mapping[str, str | None]) -> RunSettings:
 
 
 def _config_of(settings: RunSettings) -> dict[str, Any]:
-    """As much of a config as a lone `results.json` says."""
+    """The part of a config that `results.json` alone contains."""
     scores = next(iter(settings.scores.values())) if isinstance(settings, Results) else None
     return {
         "seed": settings.seed,
@@ -251,7 +251,7 @@ def _config_of(settings: RunSettings) -> dict[str, Any]:
 
 
 def _weights(config: Mapping[str, Any]) -> list[StartingWeights]:
-    """What the config says of a training that was never tested; of files the checksums are not known."""
+    """The weights of a training that was not tested, from its config; without checksums of files."""
     origin, paths = config["backbone"]["weights"], config["backbone"]["weights_path"]
     if origin == "none":
         return []
@@ -260,7 +260,7 @@ def _weights(config: Mapping[str, Any]) -> list[StartingWeights]:
 
 
 def _with_living(runs: Sequence[Run]) -> list[Run]:
-    """A record says that its run is under way until the run itself says otherwise, which a killed one never does."""
+    """The runs with corrected states: the record of a killed run still says that it is running."""
     claimed = [run for run in runs if run.state == "running"]
     states = states_of([run.path for run in claimed])
     gone = {run.path for run, state in zip(claimed, states, strict=True) if state.state == "interrupted"}

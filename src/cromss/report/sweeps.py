@@ -1,4 +1,4 @@
-"""The runs of one sweep: what became of each, and what they differ in."""
+"""The runs of one sweep: their states, and the settings in which they differ."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def status(folder: Path) -> str:
-    """One line per run: state, epochs, what tells it from the others, and its score, job or last error line.
+    """One line per run: state, epochs, the settings in which it differs, and its score, job or last error line.
 
     Raises:
         ValueError: There is no sweep in this folder.
@@ -43,7 +43,7 @@ def status(folder: Path) -> str:
 
 @dataclass(frozen=True)
 class Ablation:
-    """A sweep, seen from W&B.
+    """A sweep as W&B shows it.
 
     Attributes:
         name: The sweep's.
@@ -69,7 +69,7 @@ def read_ablation(folder: Path) -> Ablation:
     Raises:
         ValueError: It is no sweep's folder, or no run has measured a mean IoU yet.
     """
-    # From the plan, as runs that have not begun differ, too.
+    # From the plan, to include runs that have not begun.
     said = [dict(_setting(override) for override in run.overrides) for run in planned_runs(folder)]
     found = read_runs([folder])
     for problem in found.problems:

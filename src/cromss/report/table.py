@@ -42,7 +42,7 @@ class Mean:
 
 @dataclass(frozen=True, eq=False)
 class Experiment:
-    """Runs that differ in nothing but the seed.
+    """Runs that differ only in the seed.
 
     Attributes:
         name: What reports call it, ``"E1"`` for the best.
@@ -67,12 +67,12 @@ class Experiment:
 
     @property
     def first(self) -> Run:
-        """The run that stands for all in what they agree in: a tested one where there is one."""
+        """The run that represents all: a tested one, if any."""
         return next((run for run in self.runs if run.results), self.runs[0])
 
     @property
     def states(self) -> list[str]:
-        """Of its runs, each once."""
+        """The states of its runs, each once."""
         return list(dict.fromkeys(run.state for run in self.runs))
 
     @property
@@ -82,7 +82,7 @@ class Experiment:
 
     @property
     def seeds(self) -> tuple[int, ...]:
-        """Of the counted runs, rising."""
+        """Seeds of the counted runs, rising."""
         return tuple(sorted({self.runs[number].seed for number in self.counted}))
 
     @property
@@ -106,7 +106,7 @@ class Experiment:
         return self.scores.get(metric, (None, None))[epoch]
 
     def label(self, settings: Sequence[Setting]) -> str:
-        """What it is in words: its values of the settings that differ, else its runs' name."""
+        """A description: its values of the settings that differ, else the name of its runs."""
         pairs = [f"{s.label}={value}" for s, value in zip(settings, self.settings, strict=True)]
         return ", ".join(pairs) or self.runs[0].name
 
@@ -147,7 +147,7 @@ class RunTable:
         experiments: Best first by the primary metric; those without a finished run, and those without it, last.
         metrics: Names of the scores that can be compared.
         logged: Names of all metrics of the experiments.
-        primary: What experiments are ordered by; None where no run has a score.
+        primary: Metric by which experiments are ordered; None where no run has a score.
     """
 
     folders: Sequence[Path]
@@ -179,7 +179,7 @@ def compared(found: FoundRuns) -> RunTable:
         sign = 1 if primary and metrics.lower_is_better(primary) else -1
         return (mean is None, not experiment.is_done, 0.0 if mean is None else sign * mean.mean)
 
-    named = [replace(one, name=f"E{place}") for place, one in enumerate(sorted(experiments, key=rank), start=1)]
+    named = [replace(one, name=f"E{index}") for index, one in enumerate(sorted(experiments, key=rank), start=1)]
     return RunTable(found.folders, found.runs, found.problems, settings, named, offered, logged, primary)
 
 
@@ -205,25 +205,25 @@ def _groups(runs: Sequence[Run]) -> list[list[int]]:
 
 
 def _experiment(numbers: Sequence[int], runs: Sequence[Run], settings: Sequence[Setting]) -> Experiment:
-    # Two of one seed stand in the order of their files, so that the later one counts.
+    # Runs of one seed are ordered by the time of their files, so that the later one counts.
     numbers = sorted(numbers, key=lambda number: (runs[number].seed, runs[number].modified, str(runs[number].path)))
     own = tuple(runs[number] for number in numbers)
     values = tuple(_values(run) for run in own)
-    done = tuple(place for place, run in enumerate(own) if run.state == DONE)
+    done = tuple(index for index, run in enumerate(own) if run.state == DONE)
     counted = done or tuple(range(len(own)))
-    names = dict.fromkeys(name for place in counted for name in values[place])
+    names = dict.fromkeys(name for index in counted for name in values[index])
     return Experiment(
         name="",
         settings=tuple(setting.values[numbers[0]] for setting in settings),
         runs=own,
         values=values,
         counted=counted,
-        scores={name: _means(name, [(own[place].seed, values[place]) for place in counted]) for name in names},
+        scores={name: _means(name, [(own[index].seed, values[index]) for index in counted]) for name in names},
     )
 
 
 def _values(run: Run) -> Values:
-    """What a run reached, by metric."""
+    """The scores of a run, by metric."""
     row = run.metrics.best_row(run.monitor)
     logged = {name: (run.metrics.at(name, row), run.metrics.at(name, None)) for name in run.metrics.values}
     return {**logged, **{name: (value, value) for name, value in run.test.items()}}

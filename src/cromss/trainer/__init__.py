@@ -1,1 +1,1 @@
-"""How a run goes: the LightningModule, its metrics, pictures, logs and checkpoints."""
+"""Training and testing: the LightningModule, its metrics, pictures, logs and checkpoints."""

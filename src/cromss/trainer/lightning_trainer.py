@@ -87,7 +87,7 @@ def training_callbacks(cfg: DictConfig, folder: Path) -> list[Callback]:
         MovableCheckpoint(
             filename="epoch-{epoch:03d}", every_n_epochs=settings.checkpoint_every, save_top_k=-1, **checkpoints
         ),
-        # After the others, so that it knows what they have saved. `save_last` would follow the best one alone.
+        # After the others, so that it stores their state. `save_last` would only follow the best one.
         MovableCheckpoint(filename=Path(LAST).stem, monitor="epoch", mode="max", **checkpoints),
     ]
 
@@ -106,7 +106,7 @@ def make_trainer(
         config: The same, resolved.
         choices: Group -> chosen option.
         folder: The run's folder.
-        callbacks: What accompanies the run beside the progress bar and the files of predictions.
+        callbacks: Callbacks beside the progress bar and the files of predictions.
     """
     settings = cfg.trainer
     run = RunInfo(folder, config, choices)
@@ -150,7 +150,7 @@ def make_trainer(
         # This folder stays empty and need not exist; all other files of Lightning have a folder of their own.
         default_root_dir=os.devnull,
         use_distributed_sampler=False,  # the data module's own samplers know rank, epoch and padding
-        log_every_n_steps=1,  # nothing is logged within an epoch; this keeps Lightning from saying so
+        log_every_n_steps=1,  # nothing is logged within an epoch; this avoids a warning of Lightning
         num_sanity_val_steps=0,  # settings and data are checked before
         enable_model_summary=False,
         enable_progress_bar=settings.progress_bar,

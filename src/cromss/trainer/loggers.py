@@ -1,4 +1,4 @@
-"""Callbacks and loggers that the groups `callbacks` and `logger` name, and what the project's own loggers are."""
+"""Builds the callbacks and loggers of the groups `callbacks` and `logger`, and the project's own loggers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What a callback or a logger may know of its run.
+    """The information on a run that callbacks and loggers get.
 
     Attributes:
         folder: The run's folder.

@@ -1,4 +1,4 @@
-"""Pictures of what the network sees, is told, and predicts: PNG files, and images with masks for W&B."""
+"""Pictures of the input, the labels and the predictions of a network: PNG files, and images with masks for W&B."""
 
 from __future__ import annotations
 

@@ -115,7 +115,7 @@ def file_stem(location_id: str) -> str:
 
 
 def _moved(grid: Mapping[str, Any] | None, top: int, left: int) -> Mapping[str, Any]:
-    """The grid of what begins `top` rows and `left` columns within another; empty where that one is not known."""
+    """Grid of a part that begins `top` rows and `left` columns within another; empty if that one is not known."""
     if grid is None:
         return {}
     a, b, c, d, e, f = tuple(grid["transform"])[:6]

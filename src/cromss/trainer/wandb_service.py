@@ -25,7 +25,7 @@ except ImportError as error:
 log = logging.getLogger(__name__)
 
 EXIT_CODES = {"done": 0, "failed": 1, "preempted": 143, "stopped": 255}
-"""What W&B is told of a run's end: 0 is shown as finished, 255 is its own code for Ctrl-C, all others are failed, or
+"""Exit codes of runs for W&B: 0 is shown as finished, 255 is its own code for Ctrl-C, all others are failed, or
 preempted where the run was marked so."""
 
 LOST = (wandb.Error, OSError, HandleAbandonedError, MailboxClosedError, ServerResponseError)

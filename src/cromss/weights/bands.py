@@ -19,13 +19,13 @@ Bands = tuple[str, ...] | None
 
 
 class BandFit(NamedTuple):
-    """What `fit_bands` did.
+    """The result of `fit_bands`.
 
     Attributes:
-        kept: Bands whose kernels were taken over.
+        kept: Bands whose kernels were kept.
         new: Bands that got the mean kernel.
-        left_out: Bands of the weights that the network does not see.
-        factor: What all kernels were multiplied by.
+        left_out: Bands of the weights that the network does not use.
+        factor: Factor of all kernels.
     """
 
     kept: tuple[str, ...]
@@ -64,7 +64,7 @@ def bands_of_count(
     Args:
         count: Channels K of the input.
         orders: Number of S2 bands -> name of the subset, where it is not the number itself.
-        branches: What it may see, the likeliest first.
+        branches: Possible branches, the most likely first.
 
     Returns:
         Branch and band names; None where no subset has so many bands.

@@ -23,7 +23,7 @@ RESNETS: Mapping[str, tuple[bool, tuple[int, ...]]] = {
 
 
 def resnet_stages(shapes: Shapes) -> tuple[int, ...]:
-    """Blocks per stage of a ResNet, as far as it goes; empty for other encoders."""
+    """Blocks per stage of a ResNet, for its existing stages; empty for other encoders."""
     blocks = {match.groups() for name in shapes if (match := re.match(r"layer(\d)\.(\d+)\.", name))}
     counts = (sum(stage == number for stage, _ in blocks) for number in "1234")
     return tuple(itertools.takewhile(bool, counts))
@@ -43,7 +43,7 @@ def resnet_name(shapes: Shapes) -> str | None:
 
 
 def encoder_mismatch(encoder: Part, file: WeightsFile) -> str:
-    """Says why an encoder does not fit, apart from its bands."""
+    """The reason why an encoder does not fit, apart from its bands."""
     name, wanted = (resnet_name(shapes(tensors)) for tensors in (encoder.source, encoder.target))
     if name and wanted and name != wanted:
         return f"weights of a {name}, the network has a {wanted}: set backbone.encoder={name}"
@@ -59,7 +59,7 @@ def encoder_mismatch(encoder: Part, file: WeightsFile) -> str:
 
 
 def decoder_mismatch(file: WeightsFile) -> str:
-    """Says why a decoder does not fit."""
+    """The reason why a decoder does not fit."""
     decoder = file.network.decoder or "… (published: unet)"
     return (
         f"the weights' decoder is of another kind or has other channels: set backbone.decoder={decoder} as they were "
@@ -68,7 +68,7 @@ def decoder_mismatch(file: WeightsFile) -> str:
 
 
 def head_mismatch(head: Part) -> str:
-    """Says why a head does not fit."""
+    """The reason why a head does not fit."""
     # Its last tensor is the bias of the last layer, a number per class.
     found, wanted = (len(list(tensors.values())[-1]) for tensors in (head.source, head.target))
     return f"a head for {found} classes, the network has {wanted}: set backbone.load=encoder+decoder for a new head"

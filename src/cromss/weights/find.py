@@ -1,4 +1,4 @@
-"""Looks for the encoders in a file of weights."""
+"""Finds the encoders in a file of weights."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Found:
         return {key: value for key, value in strip_prefix(self.state, name).items() if not key.startswith("fc")}
 
     def parts_for(self, branch: str, modality: str | None) -> tuple[str, Parts]:
-        """Which encoder to take.
+        """Chooses the encoder for a branch.
 
         Args:
             branch: The branch that it is for.
@@ -57,7 +57,7 @@ class Found:
         asked, parts = modality or branch, dict(self.parts)
         if names := parts.pop(ANY, None):
             seen = self.file.network.modality or self._modality_by_channels(names.encoder, asked) or asked
-            # Photographs of ImageNet may start any branch; the bands of the others will tell.
+            # ImageNet weights may be used for any branch; the bands are checked later.
             if self.origin != "cromss" and modality is None:
                 return seen, names
             parts[seen] = names
@@ -80,7 +80,7 @@ class Found:
 
 
 def find(file: WeightsFile, origin: str) -> Found:
-    """Looks for the layout of a file.
+    """Finds the layout of a file.
 
     Args:
         file: An opened file.

@@ -1,4 +1,4 @@
-"""Loads published weights into networks: everything that was asked for, or nothing and an error that says why."""
+"""Loads published weights into networks: all requested parts, or nothing and an error with the reason."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def load_weights(
         net: A network of `cromss.fusion`, or a plain one of segmentation_models_pytorch. Changed in place.
         path: A file of torch or of safetensors, or its address, see `cromss.weights.fetch.fetch`. None for ``"none"``,
             and for ``"imagenet"``, which then fetches what segmentation_models_pytorch or timm publish.
-        origin: Whose file it is: a key of `cromss.weights.origins.ORIGINS`, or ``"none"``, which does nothing.
+        origin: Origin of the file: a key of `cromss.weights.origins.ORIGINS`, or ``"none"``, which does nothing.
         load: ``"encoder"``; ``"encoder+N"``, which adds the first N blocks of the decoder, the deepest first;
             ``"encoder+decoder"``; or ``"all"``, which adds the head. Files of cromss alone have more than encoders.
         modality: The branch of `net` to fill, ``"s1"``, ``"s2"`` or ``"common"``; of a plain network: what it sees.
-        source_modality: Whose encoder to take out of the file; None takes that of `modality`.
+        source_modality: Modality of the encoder in the file; None takes `modality`.
         bands: The S2 bands that the network sees, a key of `cromss.dataset.bands.SUBSETS`; None where their number
-            tells enough: the order of 9 bands then goes unchecked.
+            is enough: the order of 9 bands is then not checked.
         adapt_bands: Fits the first convolution to other bands, see `cromss.weights.bands.fit_bands`.
         sha256: Checksum that the file must have.
         cache: Folder for what is fetched from URLs; None is the user's cache folder.
@@ -66,7 +66,7 @@ def load_weights(
             cure.
     """
     weights = Weights(origin, None if origin == NONE else path, sha256, cache, source_modality, load, adapt_bands)
-    _branch_parts(net, modality)  # reading a large file comes after all that can be wrong without it
+    _branch_parts(net, modality)  # checked before a large file is read
     if origin == NONE:
         return LoadReport(origin, None, None, load, modality)
     return weights.fill(net, weights.open(net, path, sha256), modality, bands)

@@ -1,4 +1,4 @@
-"""What was loaded into a network, for the log and for the files of a run."""
+"""A report on the weights that were loaded into a network, for the log and for the files of a run."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ class LoadReport:
         origin: See `cromss.backbone.load_weights`, likewise `load` and `modality`.
         path: The file or address; a description if the weights are no file, None if there are none.
         sha256: Checksum of the file.
-        load: How much was asked for.
+        load: The parts that were asked for.
         modality: The branch that was filled.
         source_modality: The modality of the weights.
-        layout: What kind of file it is, e.g. ``"late fusion"``.
+        layout: Kind of file, e.g. ``"late fusion"``.
         prefix: Prefix of the encoder in its state dict.
         loaded: Names in the network's state dict that were filled.
-        missing: Names that were not, since they are missing in the file: nothing but counters of batch norm.
+        missing: Names that were not, as they are not in the file: only counters of batch norm.
         unexpected: Names in the file's state dict, within the parts that were used, that the network does not have.
         bands: How the first convolution was fitted to other bands; None where it was not.
         normalisation: How the images were scaled that the weights were trained on; None if unknown.
-        statistics: Whose statistics scaled them, see `cromss.dataset.own_statistics.STATISTICS`; None if unknown.
+        statistics: Source of their statistics, see `cromss.dataset.own_statistics.STATISTICS`; None if unknown.
     """
 
     origin: str

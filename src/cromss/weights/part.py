@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 COUNTER = "num_batches_tracked"
-"""End of the name of batch norm's counter, which hardly anybody uses; it is missing in old files."""
+"""End of the name of the counter of batch norm, which is rarely used and missing in old files."""
 
 _TIMM = "model."
 """What segmentation_models_pytorch puts before the names of encoders that it takes from timm."""
@@ -23,10 +23,10 @@ class Part:
     """Tensors of a file and of a network by the names that both have in common.
 
     Attributes:
-        title: What messages call it.
-        source_prefix: Where the file's lie in its state dict.
+        title: Name in messages.
+        source_prefix: Prefix of the tensors in the state dict of the file.
         source: The file's tensors.
-        target_prefix: Where the network's lie in its state dict.
+        target_prefix: Prefix of the tensors in the state dict of the network.
         target: The network's tensors; writing into them changes the network.
     """
 
@@ -58,7 +58,7 @@ class Part:
         self.target = {name: value for name, value in self.target.items() if name.startswith(prefixes)}
 
     def check(self, where: object, cause: Callable[[Sequence[str]], str]) -> None:
-        """Makes sure that the file fills the network's part with finite numbers.
+        """Checks that the file fills the network's part with finite numbers.
 
         Args:
             where: The file, for the message.
@@ -85,7 +85,7 @@ class Part:
                     f"{where} holds {name} as {self.source[name].dtype}, which are no weights without the scale that "
                     "they were quantised by: take a copy in floating point"
                 )
-            # A sum is finite where all are, and needs no second tensor.
+            # The sum is finite only if all values are, and needs no second tensor.
             if not torch.isfinite(self.source[name].sum(dtype=torch.float64)):
                 raise ValueError(f"{where} holds values that are not finite in {name}: take another copy, or file")
 

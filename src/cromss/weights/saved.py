@@ -61,7 +61,7 @@ class SavedFusion(Record):
                 memory than the weights themselves do.
         """
         try:
-            # The name of an encoder may stand for gigabytes.
+            # An encoder may take gigabytes.
             with torch.device("meta"):
                 planned = self._made().state_dict()
         except ValueError as error:

@@ -82,14 +82,14 @@ KEYS = {
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """What a file of weights holds.
+    """The content of a file of weights.
 
     Attributes:
-        name: What messages call it: a path, or words where the weights are no file.
+        name: Name in messages: a path, or a description where the weights are no file.
         path: The file.
         sha256: Its checksum.
         content: The dict that was saved; of a safetensors file its tensors.
-        metadata: Of a safetensors file.
+        metadata: Metadata of a safetensors file.
         network: The network that its weights come from.
 
     Raises:
@@ -145,7 +145,7 @@ class WeightsFile:
             raise NotPlainError(f"band_names is no list of bands: {error}") from error
 
     def _saved(self) -> dict[str, Any]:
-        """Of a checkpoint of a run; nothing of other files."""
+        """The description in a checkpoint of a run; empty for other files."""
         config = self.content.get("config")
         if not {"state_dict", "config", "epoch"} <= self.content.keys() or not isinstance(config, dict):
             return {}

@@ -1,4 +1,4 @@
-"""What figures draw: learning curves, and what each setting does to a metric, the others averaged out."""
+"""Data of the figures: learning curves, and the effect of each setting on a metric, averaged over the others."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from cromss.report.differences import ABSENT, Setting
 from cromss.report.table import Experiment, Mean
 
 _VALUES = 40
-"""Different values that an axis can name; numbers need no names."""
+"""Most values of an axis with text labels; numbers have no limit."""
 
 _DECADES = 100
 """Greatest over least value from which an axis is logarithmic."""
 
 
 _POINTS = 200
-"""Points per curve at most; more could not be told apart on a screen."""
+"""Most points per curve; more cannot be distinguished on a screen."""
 
 _ALL_POINTS = 30_000
 """Points of a metric at most, all experiments together, so that hundreds load at once."""
@@ -37,7 +37,7 @@ class Effect:
         values: Different ones: numbers rising, else in the order of the runs.
         members: Positions of the experiments that have each value.
         axis: ``"linear"``, ``"log"`` or ``"category"``.
-        note: Why the means are not to be compared as they are; empty where they are.
+        note: Why the means cannot be compared directly; empty where they can.
     """
 
     setting: int
@@ -49,22 +49,22 @@ class Effect:
 
     def means(self, experiments: Sequence[Experiment], metric: str, epoch: int) -> list[Mean | None]:
         """For each value mean and deviation of the experiments' means; None where none has the metric."""
-        known = [[experiments[place].mean(metric, epoch) for place in places] for places in self.members]
+        known = [[experiments[index].mean(metric, epoch) for index in positions] for positions in self.members]
         return [Mean.of([mean.mean for mean in means if mean is not None]) for means in known]
 
 
 def effects_of(experiments: Sequence[Experiment], settings: Sequence[Setting]) -> list[Effect]:
     """An effect for each setting of numbers, or of few enough other values; of experiments that are done, if any is."""
-    done = [place for place, one in enumerate(experiments) if one.is_done] or list(range(len(experiments)))
+    done = [index for index, one in enumerate(experiments) if one.is_done] or list(range(len(experiments)))
     found = []
     for number, setting in enumerate(settings):
-        own = {place: experiments[place].settings[number] for place in done}
+        own = {index: experiments[index].settings[number] for index in done}
         values = list(dict.fromkeys(own.values()))
         numeric = setting.numeric and ABSENT not in values
         if len(values) < 2 or (not numeric and len(values) > _VALUES):
             continue
         values = sorted(values, key=float) if numeric else values
-        members = tuple(tuple(place for place in done if own[place] == each) for each in values)
+        members = tuple(tuple(index for index in done if own[index] == each) for each in values)
         axis = _axis([float(value) for value in values]) if numeric else "category"
         found.append(Effect(number, setting.label, tuple(values), members, axis, _note(experiments, number, members)))
     return found
@@ -75,19 +75,19 @@ def _axis(values: Sequence[float]) -> str:
 
 
 def _note(experiments: Sequence[Experiment], number: int, members: Sequence[Sequence[int]]) -> str:
-    """Says where not every value was tried with the same others."""
+    """A warning where the values were not all tried with the same other settings."""
     others = [
         frozenset(
-            one.settings[:number] + one.settings[number + 1 :] for one in (experiments[place] for place in places)
+            one.settings[:number] + one.settings[number + 1 :] for one in (experiments[index] for index in positions)
         )
-        for places in members
+        for positions in members
     ]
     shared, everything = frozenset.intersection(*others), frozenset.union(*others)
     if shared == everything:
         return ""
     return (
         f"unbalanced: of {len(everything)} combinations of the other settings {len(shared)} were tried with every "
-        "value, so the other settings have a part in the difference"
+        "value, so the other settings contribute to the difference"
     )
 
 

@@ -1,4 +1,4 @@
-"""The page as one HTML file that needs nothing else."""
+"""The page as one HTML file without external resources."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def render(table: RunTable, effects: Sequence[Effect]) -> str:
 
 
 def page_data(table: RunTable, effects: Sequence[Effect], blocks: Sequence[Block]) -> dict[str, Any]:
-    """What the page's script draws from: plain lists, numbers and text."""
+    """The data of the page's script: plain lists, numbers and text."""
     return {
         **_classes(table),
         "effects": [_effect(effect, table) for effect in effects],
@@ -138,10 +138,10 @@ def _number(value: float | None) -> float | None:
 
 
 def _json(value: Any) -> Markup:
-    """JSON that cannot end the element it stands in."""
+    """JSON that cannot end the HTML element that contains it."""
     return Markup(json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"))
 
 
 def _packed(text: str) -> str:
-    """Compressed, in letters; the same text gives the same letters."""
+    """Compressed base64 text; the same input gives the same output."""
     return base64.b64encode(gzip.compress(text.encode(), compresslevel=6, mtime=0)).decode()

@@ -77,16 +77,16 @@ def _draw_effect(axis: Axes, effect: Effect, table: RunTable) -> None:
     name, experiments = str(table.primary), table.experiments
     factor = _factor(name)
     numeric = effect.axis != "category"
-    places = [float(value) if numeric else float(n) for n, value in enumerate(effect.values)]
-    for place, members in zip(places, effect.members, strict=True):
+    positions = [float(value) if numeric else float(n) for n, value in enumerate(effect.values)]
+    for position, members in zip(positions, effect.members, strict=True):
         chosen = [experiments[member] for member in members]
         values = [one.values[run].get(name, (None, None))[0] for one in chosen for run in one.counted]
         points = [factor * value for value in values if value is not None]
-        axis.plot([place] * len(points), points, "o", color=_GREY, alpha=0.45, markersize=4, linewidth=0)
+        axis.plot([position] * len(points), points, "o", color=_GREY, alpha=0.45, markersize=4, linewidth=0)
     means = effect.means(experiments, name, 0)
-    known = [(place, mean) for place, mean in zip(places, means, strict=True) if mean is not None]
+    known = [(position, mean) for position, mean in zip(positions, means, strict=True) if mean is not None]
     axis.errorbar(
-        [place for place, _ in known],
+        [position for position, _ in known],
         [factor * mean.mean for _, mean in known],
         yerr=[factor * (mean.std or 0) for _, mean in known],
         fmt="o-" if numeric else "o",  # nothing lies between two categories
@@ -96,12 +96,12 @@ def _draw_effect(axis: Axes, effect: Effect, table: RunTable) -> None:
     )
     if numeric:
         axis.set_xscale(effect.axis)
-        if len(places) <= _TICKS:
-            axis.set_xticks(places, [f"{place:g}" for place in places])
+        if len(positions) <= _TICKS:
+            axis.set_xticks(positions, [f"{position:g}" for position in positions])
             axis.minorticks_off()
     else:
-        axis.set_xticks(places, [_short(str(value), 14) for value in effect.values], fontsize=8)
-        axis.set_xlim(-0.5, len(places) - 0.5)
+        axis.set_xticks(positions, [_short(str(value), 14) for value in effect.values], fontsize=8)
+        axis.set_xlim(-0.5, len(positions) - 0.5)
     axis.set_title(_short(effect.label) + (" (unbalanced)" if effect.note else ""), fontsize=10)
     axis.set_ylabel(_axis_title(name), fontsize=8.5)
     axis.tick_params(labelsize=8.5)

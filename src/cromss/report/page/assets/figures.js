@@ -101,21 +101,21 @@ async function drawEffects() {
     }
   }
   await Promise.all(DATA.effects.map((effect, n) => {
-    const place = (value) => effect.axis === "category" ? effect.values.indexOf(value) : value;
+    const index = (value) => effect.axis === "category" ? effect.values.indexOf(value) : value;
     const [x, y, texts] = [[], [], []];
     effect.members.forEach((members, v) => members.forEach((position) => {
       const one = DATA.experiments[position];
       for (const run of one.runs.filter((r) => r.counted)) {
         const value = run.values[STATE.metric][STATE.epoch];
         if (value === null) continue;
-        x.push(place(effect.values[v]));
+        x.push(index(effect.values[v]));
         y.push(scale(value));
         texts.push(plain(short(`${one.name} seed ${run.seed}: ${one.label}`, 80)));
       }
     }));
     const means = effect.means[STATE.metric][STATE.epoch];
-    const known = effect.values.map((value, v) => [place(value), means[v]]).filter(([, mean]) => mean !== null);
-    const positions = effect.values.map(place);
+    const known = effect.values.map((value, v) => [index(value), means[v]]).filter(([, mean]) => mean !== null);
+    const positions = effect.values.map(index);
     const few = effect.values.length <= 8;
     const ends = effect.axis === "category" ? { range: [-0.5, effect.values.length - 0.5] } : { type: effect.axis };
     const ticks = effect.axis === "category" || few ? { tickmode: "array", tickvals: positions, ticktext: effect.values.map((v) => plain(short(String(v), 22))) } : {};

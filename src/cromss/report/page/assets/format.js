@@ -30,8 +30,8 @@ function number(value, metric) {
 }
 
 function colourOf(position) {
-  const place = STATE.shown.indexOf(position);
-  return place >= 0 && place < COLOURS.length ? COLOURS[place] : null;
+  const index = STATE.shown.indexOf(position);
+  return index >= 0 && index < COLOURS.length ? COLOURS[index] : null;
 }
 
 function theme(name) {

@@ -20,7 +20,7 @@ function fill(select, options) {
   select.replaceChildren(...options.map(([value, text]) => element("option", { value }, text)));
 }
 
-fill(byId("metric"), DATA.metrics.map((metric, place) => [place, metric.title]));
+fill(byId("metric"), DATA.metrics.map((metric, index) => [index, metric.title]));
 byId("metric").value = String(STATE.metric);
 byId("metric").addEventListener("change", (event) => {
   STATE.metric = Number(event.target.value);
@@ -36,7 +36,7 @@ byId("filter").addEventListener("input", (event) => {
   update();
 });
 if (byId("class-group")) {
-  fill(byId("class-group"), DATA.class_groups.map((group, place) => [place, group.title]));
+  fill(byId("class-group"), DATA.class_groups.map((group, index) => [index, group.title]));
   const own = DATA.class_groups.findIndex((group) => DATA.primary && group.name === DATA.primary.replace("/miou", "/iou"));
   byId("class-group").value = String(Math.max(0, own));
   byId("class-group").addEventListener("change", () => draw("classes"));

@@ -20,7 +20,7 @@ function patchTable(block, chosen) {
   const heads = runs.map((run, n) => element("th", { class: n ? null : "first", title: `seed ${run.seed}, epoch ${run.epoch}` },
     element("b", {}, run.name), element("br"), short(labels.get(run.name), 60)));
   const body = block.locations.map((name, row) => element("tr", {},
-    element("th", { class: "place" }, name),
+    element("th", { class: "location" }, name),
     ...given.map((title) => element("td", {}, png(block.given[title].pictures[row], `${title}, ${name}`))),
     ...runs.map((run, n) => element("td", { class: n ? null : "first" }, png(run.columns[chosen].pictures[row], `${run.name} ${chosen}, ${name}`)))));
   const head = element("tr", {}, element("th"), ...given.map((title) => element("th", {}, title)), ...heads);

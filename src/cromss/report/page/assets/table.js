@@ -2,22 +2,22 @@
 const HAS_STATES = DATA.experiments.some((one) => one.states.join() !== "done");
 
 function columns() {
-  const settings = DATA.settings.map((setting, place) => ({
-    id: `setting ${place}`, title: setting.label, hint: setting.key, numeric: setting.numeric,
-    value: (one) => one.settings[place],
-    cell: (one) => plainCell(one.settings[place], setting.numeric),
+  const settings = DATA.settings.map((setting, index) => ({
+    id: `setting ${index}`, title: setting.label, hint: setting.key, numeric: setting.numeric,
+    value: (one) => one.settings[index],
+    cell: (one) => plainCell(one.settings[index], setting.numeric),
     runCell: () => element("td"),
   }));
   const scores = DATA.metrics
-    .map((metric, place) => ({ metric, place }))
-    .filter(({ metric, place }) => metric.column || place === STATE.metric)
-    .sort((a, b) => nearness(b.metric, b.place) - nearness(a.metric, a.place))
-    .map(({ metric, place }) => ({
-      id: `metric ${place}`, title: metric.title, hint: metric.name, numeric: true, chosen: place === STATE.metric,
+    .map((metric, index) => ({ metric, index }))
+    .filter(({ metric, index }) => metric.column || index === STATE.metric)
+    .sort((a, b) => nearness(b.metric, b.index) - nearness(a.metric, a.index))
+    .map(({ metric, index }) => ({
+      id: `metric ${index}`, title: metric.title, hint: metric.name, numeric: true, chosen: index === STATE.metric,
       lower: metric.lower,
-      value: (one) => one.scores[place][STATE.epoch]?.[0] ?? null,
-      cell: (one) => scoreCell(one, metric, place),
-      runCell: (run) => runScore(run, metric, place),
+      value: (one) => one.scores[index][STATE.epoch]?.[0] ?? null,
+      cell: (one) => scoreCell(one, metric, index),
+      runCell: (run) => runScore(run, metric, index),
     }));
   const states = HAS_STATES ? [{
     id: "state", title: "state", numeric: false,
@@ -52,9 +52,9 @@ function columns() {
 }
 
 // The chosen metric first, then its branch, which is what one looks at with it.
-function nearness(metric, place) {
+function nearness(metric, index) {
   const branch = (name) => name.split("/")[1];
-  return 2 * (place === STATE.metric) + (branch(metric.name) === branch(DATA.metrics[STATE.metric].name));
+  return 2 * (index === STATE.metric) + (branch(metric.name) === branch(DATA.metrics[STATE.metric].name));
 }
 
 function plainCell(value, numeric) {
@@ -62,8 +62,8 @@ function plainCell(value, numeric) {
   return element("td", { class: (numeric ? "number" : "") + absent, title: String(value) }, String(value));
 }
 
-function scoreCell(one, metric, place) {
-  const score = one.scores[place][STATE.epoch];
+function scoreCell(one, metric, index) {
+  const score = one.scores[index][STATE.epoch];
   if (score === null) return element("td", { class: "number absent" }, "–");
   const [mean, std] = score;
   const text = number(mean, metric);
@@ -72,15 +72,15 @@ function scoreCell(one, metric, place) {
   return element("td", { class: "number" }, isBest ? element("b", {}, text) : text, spread);
 }
 
-function runScore(run, metric, place) {
-  const value = run.values[place][STATE.epoch];
+function runScore(run, metric, index) {
+  const value = run.values[index][STATE.epoch];
   return element("td", { class: "number" }, value === null ? "–" : number(value, metric));
 }
 
 // A filter looks at what stands in the row, and at setting=value.
 const TEXTS = DATA.experiments.map((one) => [
   one.name, ...one.states, ...one.runs.map((run) => run.name),
-  ...DATA.settings.flatMap((s, place) => [`${s.label}=${one.settings[place]}`, `${s.key}=${one.settings[place]}`]),
+  ...DATA.settings.flatMap((s, index) => [`${s.label}=${one.settings[index]}`, `${s.key}=${one.settings[index]}`]),
 ].join(" ").toLowerCase());
 
 function order(all) {
@@ -100,7 +100,7 @@ function order(all) {
     const rising = typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y), "en", { numeric: true });
     return down ? -rising : rising;
   };
-  const matching = DATA.experiments.map((_, place) => place).filter((p) => STATE.words.every((word) => TEXTS[p].includes(word)));
+  const matching = DATA.experiments.map((_, index) => index).filter((p) => STATE.words.every((word) => TEXTS[p].includes(word)));
   return { shown: DATA.metrics.length || STATE.sort ? matching.sort(compare) : matching, column, down };
 }
 
