@@ -284,7 +284,7 @@ def test_labels_beyond_the_classes_are_refused(here, capfd):
     ("overrides", "message"),
     [
         (["trainer.checkpoint=nowhere.ckpt"], "trainer.checkpoint=nowhere.ckpt does not exist"),
-        (["backbone.decoder=pan"], "wants one number, e.g. 32; null takes that"),
+        (["backbone.decoder=pan"], "needs one number, e.g. 32; null takes that"),
         (["fusion=mid"], "it was trained with fusion=single, dataset.modality=s2, and this test asks for fusion=mid"),
         (["dataset.bands=9"], "is a checkpoint of another model: it was trained with dataset.bands=13"),
         (["dataset.normalisation=reflectance"], "trained on another input: dataset.normalisation=reflectance"),
@@ -292,7 +292,7 @@ def test_labels_beyond_the_classes_are_refused(here, capfd):
             ["backbone=resnet18", "backbone.decoder=pan"],
             "too small for backbone.decoder=pan, which needs 128",
         ),
-        (["dataset.test=null"], "there is nothing to test on: give dataset.test_path, or dataset.val_fraction"),
+        (["dataset.test=null"], "there is nothing to test on: set dataset.test_path, or dataset.val_fraction"),
     ],
 )
 def test_what_cannot_be_tested_says_why(here, capfd, overrides, message):

@@ -161,7 +161,7 @@ def test_nothing_is_written_over_unless_asked(tiny, tmp_path):
         ({"modality": "s3"}, "modality=s3 must be one of s1, s2, common"),
         ({"origin": "none"}, "origin=none must be one of cromss, moco"),
         ({"overwrite": "yes"}, "overwrite=yes must be true or false"),
-        ({}, "a.ckpt is no file"),
+        ({}, "a.ckpt does not exist"),
     ],
 )
 def test_mistakes_on_the_command_line(tmp_path, changes, message):
@@ -175,7 +175,8 @@ def test_the_command_line(tiny, tmp_path):
     command = [
         sys.executable,
         "-m",
-        "cromss.cli.export",
+        "cromss",
+        "export",
         f"checkpoint={checkpoint}",
         "out=a=b.safetensors",
         "modality=s1",
