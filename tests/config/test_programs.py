@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from cromss.cli.command import run_command
 from cromss.config.programs import PROGRAMS
 from cromss.config.resolvers import register_resolvers
-from cromss.config.settings import problems_of
+from cromss.config.settings import find_problems
 from cromss.io.package_data import config_dir
 
 register_resolvers()
@@ -28,18 +28,18 @@ def test_the_model_has_the_keys_of_the_yaml_and_allows_its_defaults(name):
     settings = defaults(name)
     assert set(PROGRAMS[name].model_fields) == set(settings)
     given = {key for key, value in settings.items() if value is not None}
-    assert not [problem for problem in problems_of(PROGRAMS[name], settings) if problem.partition("=")[0] in given]
+    assert not [problem for problem in find_problems(PROGRAMS[name], settings) if problem.key in given]
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_an_odd_value_of_any_key_is_told_in_one_sentence_with_the_key(name):
     settings = defaults(name)
-    before = set(problems_of(PROGRAMS[name], settings))
+    before = set(find_problems(PROGRAMS[name], settings))
     for key in settings:
         for odd in ODD:
-            for problem in set(problems_of(PROGRAMS[name], settings | {key: odd})) - before:
-                assert key in problem
-                assert "\n" not in problem
+            for problem in set(find_problems(PROGRAMS[name], settings | {key: odd})) - before:
+                assert key in problem.sentence
+                assert "\n" not in problem.sentence
 
 
 BASE = {

@@ -8,8 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from types import NoneType
-from typing import Any, NoReturn, TypeVar, get_args
+from typing import Any, NoReturn, TypeVar
 
 import hydra
 from hydra._internal import utils as hydra_utils
@@ -19,12 +18,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from cromss.config.mistakes import UserError, check_given_once, sentence
+from cromss.config.mistakes import UserError, check_given_once, explain
 from cromss.config.paths import is_sweep, literal_paths, typed_overrides, with_folder_of_lightning
 from cromss.config.program_effects import without_effect
 from cromss.config.programs import PROGRAMS
 from cromss.config.resolvers import register_resolvers
-from cromss.config.settings import problems_of
+from cromss.config.settings import find_problems
 from cromss.io.package_data import config_dir
 from cromss.io.plain import printable
 from cromss.io.redact import redact
@@ -78,22 +77,13 @@ def checked_settings(name: str, settings: Any) -> Any:
     Raises:
         UserError: One sentence for each setting that is missing, unknown, or has a wrong type or range.
     """
-    model = PROGRAMS[name]
-    missing = [
-        key
-        for key, field in model.model_fields.items()
-        if key in settings and settings[key] is None and NoneType not in _members(field.annotation)
+    problems = [
+        f"{key}=… is missing; `cromss {name} --help` shows examples" if settings.get(key, "") is None else sentence
+        for key, sentence in find_problems(PROGRAMS[name], settings)
     ]
-    problems = [f"{key}=… is missing; `cromss {name} --help` shows examples" for key in missing]
-    problems += [problem for problem in problems_of(model, settings) if problem.partition("=")[0] not in missing]
     if problems:
         raise UserError("\n".join(problems))
     return settings
-
-
-def _members(annotation: Any) -> tuple[Any, ...]:
-    found = get_args(annotation)
-    return (*found, *(NoneType for entry in found if entry is None))  # a Literal's None is no type
 
 
 def check_exist(paths: Mapping[str, Any]) -> None:
@@ -152,7 +142,7 @@ def command_line(program: str, interrupted: str) -> Iterator[None]:
     except (HydraException, *_MISTAKES) as error:
         if _full_errors():
             raise
-        _end(sentence(error, sys.argv[1:], program))
+        _end(explain(error, sys.argv[1:], program))
     finally:
         hydra_utils.run_and_report = as_hydra_does
 
@@ -182,7 +172,7 @@ def show_user_errors(program: str) -> Iterator[None]:
         is_mistake = isinstance(error, _MISTAKES)
         words = str(error) if is_mistake else ""
         if isinstance(error, OmegaConfBaseException):
-            words = sentence(error, sys.argv[1:], program)
+            words = explain(error, sys.argv[1:], program)
         if not is_mistake:
             traceback.print_exception(error)
         if HydraConfig.get().mode == RunMode.MULTIRUN:

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from cromss.config import UserError, check
-from cromss.config.mistakes import check_given_once, sentence
+from cromss.config.mistakes import check_given_once, explain
 from cromss.config.paths import literal_paths, output_folder, typed_overrides
 from cromss.config.resolvers import register_resolvers
 from cromss.io.package_data import config_dir
@@ -76,7 +76,7 @@ def compose_config(overrides: Sequence[str] = ()) -> Composed:
         whole = compose_whole(texts)
         composed = Composed(without_hydra(whole), choices_of(whole), texts, whole.hydra, Path(str(whole.hydra.run.dir)))
     except (HydraException, OmegaConfBaseException) as error:
-        raise UserError(sentence(error, texts, "train")) from error
+        raise UserError(explain(error, texts, "train")) from error
     check(composed.cfg, devices=False, overrides=texts)
     return composed
 

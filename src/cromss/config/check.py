@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cromss.config.inert import without_effect
 from cromss.config.instantiation import instantiate
-from cromss.config.job_shape import check_tasks
+from cromss.config.launcher import check_tasks
 from cromss.config.mistakes import UserError
 from cromss.config.reading import Reading
 from cromss.config.resolvers import without_torch

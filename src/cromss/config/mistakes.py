@@ -71,7 +71,7 @@ _NOISE = re.compile(
 )
 
 
-def sentence(error: Exception, arguments: Sequence[str], program: str) -> str:
+def explain(error: Exception, arguments: Sequence[str], program: str) -> str:
     """What a user reads of an error before the work begins.
 
     Args:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from omegaconf import ListConfig, OmegaConf
 
-from cromss.config.job_shape import gpus_per_node
+from cromss.config.launcher import gpus_per_node
 from cromss.io.package_data import config_dir
 from cromss.io.redact import redact
 from cromss.runs.identity import kind_of

@@ -123,8 +123,8 @@ AddressText = Annotated[
 """A path, or the address of a file elsewhere."""
 
 
-def problems_of(model: type[BaseModel], values: Mapping[Any, Any], prefix: str = "") -> list[str]:
-    """Finds mistakes in the values of settings: one sentence per key, in the order of the keys.
+def find_problems(model: type[BaseModel], values: Mapping[Any, Any], prefix: str = "") -> list[Problem]:
+    """Finds mistakes in the values of settings: one per key, in the order of the keys.
 
     Args:
         model: The class that describes the settings.
@@ -134,11 +134,6 @@ def problems_of(model: type[BaseModel], values: Mapping[Any, Any], prefix: str =
     Returns:
         Sentences with the dotted key, the value as typed, and what is allowed; for unknown keys the closest known ones.
     """
-    return [problem.sentence for problem in find_problems(model, values, prefix)]
-
-
-def find_problems(model: type[BaseModel], values: Mapping[Any, Any], prefix: str = "") -> list[Problem]:
-    """The sentences of `problems_of`, each with its key."""
     try:
         model.model_validate(dict(values))
     except ValidationError as error:

@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 
 from cromss.config import backbone, dataset, parts, trainer
 from cromss.config.choices import MODALITIES
+from cromss.config.instantiation import signature_problems
 from cromss.config.reading import Reading, at
 from cromss.config.settings import (
     OPTIONAL,
@@ -22,7 +23,6 @@ from cromss.config.settings import (
     fields_of,
     find_problems,
 )
-from cromss.config.signature import signature_problems
 from cromss.config.words import OneOf, as_typed
 from cromss.io.plain import shown
 

@@ -13,8 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from cromss.config import UserError, check
 from cromss.config.inert import without_effect_in_sweep
-from cromss.config.job_shape import check_shape
-from cromss.config.launcher import SWEEPERS, launcher_problems
+from cromss.config.launcher import SWEEPERS, check_shape, launcher_problems
 from cromss.config.reading import Reading
 from cromss.io.plain import printable
 from cromss.io.redact import redact
