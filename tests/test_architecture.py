@@ -37,16 +37,12 @@ MODULES = {
 }
 
 
-def imports(path, at_once):
-    """Modules of the project that a file imports; `at_once` leaves out those within functions and for types alone."""
+def imports(path):
+    """Modules of the project that a file imports, also within functions and for types alone."""
     found = set()
     nodes = [ast.parse(path.read_text())]
     while nodes:
         node = nodes.pop()
-        if at_once and (
-            isinstance(node, ast.FunctionDef) or (isinstance(node, ast.If) and "TYPE" in ast.unparse(node.test))
-        ):
-            continue
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
             found |= {name if name in MODULES else node.module for name in names}
@@ -70,14 +66,14 @@ def test_a_room_imports_only_from_layers_below(name):
         f"{module} imports {other}"
         for module, path in MODULES.items()
         if module != "cromss" and room(module) == name
-        for other in imports(path, at_once=False)
+        for other in imports(path)
         if other != "cromss" and room(other) != name and RANK[room(other)] >= RANK[name]
     ]
     assert upwards == []
 
 
 def test_no_module_imports_itself_by_way_of_others():
-    below = {module: imports(path, at_once=True) & MODULES.keys() for module, path in MODULES.items()}
+    below = {module: imports(path) & MODULES.keys() for module, path in MODULES.items()}
     while done := {module for module, others in below.items() if not others & below.keys() - {module}}:
         below = {module: others for module, others in below.items() if module not in done}
     assert below == {}

@@ -11,8 +11,8 @@ from cromss.dataset.reader import DatasetInfo, ModalityInfo
 from cromss.dataset.scaling import quantise
 from cromss.dataset.store import open_store
 from cromss.dataset.store_writer import StoreWriter
-from cromss.prepare.stats import measure, stats
-from cromss.prepare.stats_page import class_colours, page
+from cromss.prepare.stats import measure
+from cromss.prepare.stats_page import class_colours, page, stats
 from cromss.prepare.tallies import BandTally, Examples, MapTally, NoiseTally
 from helpers.stores import random_location, small_info, write_store
 

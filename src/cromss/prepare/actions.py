@@ -19,7 +19,6 @@ from cromss.prepare.examples import LABELS, fetch_examples
 from cromss.prepare.export import export_scene
 from cromss.prepare.shards import Outcome, Part, prepare
 from cromss.prepare.sources import SOURCES
-from cromss.prepare.stats import stats
 from cromss.prepare.verify import verify
 
 log = logging.getLogger(__name__)
@@ -72,6 +71,9 @@ def _verify(settings: Mapping[str, Any]) -> None:
 
 
 def _stats(settings: Mapping[str, Any]) -> None:
+    # Imported late: drawing takes seconds to import, and the other actions do not need it.
+    from cromss.prepare.stats_page import stats
+
     log.info("%s", stats(_given(settings, "path"), settings["reference"]["kind"], _given(settings, "out")))
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from tqdm import tqdm
 
 from cromss.dataset.reference import open_dataset
 from cromss.dataset.statistics import Statistics
-from cromss.io.atomic import write_file
 from cromss.prepare.tallies import BandTally, Examples, MapTally, NoiseTally
 
 EXAMPLES = 3
@@ -130,34 +128,6 @@ def measure(path: str | Path, kind: str) -> Measured:
         cells=cells.as_list(),
         examples=examples.found(),
     )
-
-
-def stats(path: Path, kind: str, out: Path) -> str:
-    """Measures a dataset and writes ``stats.json`` and ``index.html``, a page without external resources.
-
-    Args:
-        path: See `measure`.
-        kind: See `measure`.
-        out: Folder; files of these names in it are replaced.
-
-    Returns:
-        A table for the terminal.
-
-    Raises:
-        ValueError: See `measure`; or `out` is a file.
-        OSError: `out` cannot be written.
-    """
-    # Imported late: drawing takes seconds to import, and the other actions do not need it.
-    from cromss.prepare.stats_page import page
-
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"out={out} is a file: give a folder, new or not, for stats.json and index.html")
-    found = measure(path, kind)
-    html = page(found, open_dataset(path, kind))
-    out.mkdir(parents=True, exist_ok=True)
-    write_file(out / "stats.json", json.dumps(asdict(found), indent=1).encode())
-    write_file(out / "index.html", html.encode())
-    return f"{found}\n\n{out / 'index.html'}"
 
 
 def _aligned(table: Sequence[Sequence[str]]) -> str:

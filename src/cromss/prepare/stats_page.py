@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from html import escape
+from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -15,9 +18,11 @@ from matplotlib.figure import Figure
 from cromss.dataset.bands import BANDS, RGB
 from cromss.dataset.classes import CLASSES
 from cromss.dataset.reader import LocationReader
+from cromss.dataset.reference import open_dataset
 from cromss.dataset.scaling import scale
+from cromss.io.atomic import write_file
 from cromss.plotting import Panel, class_labels, draw_panels, fonts_for, image_panels
-from cromss.prepare.stats import EXAMPLES, Measured, Table
+from cromss.prepare.stats import EXAMPLES, Measured, Table, measure
 from cromss.types import IGNORE_INDEX
 
 _SIDE = 1.2
@@ -30,6 +35,30 @@ _STYLE = """body{font:15px/1.5 sans-serif;max-width:1080px;margin:2em auto;paddi
 img{max-width:100%}div{overflow-x:auto}table{border-collapse:collapse;font-size:13px}
 td,th{padding:2px 9px;border-bottom:1px solid #ddd;text-align:right;white-space:nowrap}
 td:first-child,th:first-child{text-align:left}th{font-weight:600}"""
+
+
+def stats(path: Path, kind: str, out: Path) -> str:
+    """Measures a dataset and writes ``stats.json`` and ``index.html``, a page without external resources.
+
+    Args:
+        path: See `cromss.prepare.stats.measure`, likewise `kind`.
+        out: Folder; files of these names in it are replaced.
+
+    Returns:
+        A table for the terminal.
+
+    Raises:
+        ValueError: `path` cannot be read, or `out` is a file.
+        OSError: `out` cannot be written.
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"out={out} is a file: give a folder, new or not, for stats.json and index.html")
+    found = measure(path, kind)
+    html = page(found, open_dataset(path, kind))
+    out.mkdir(parents=True, exist_ok=True)
+    write_file(out / "stats.json", json.dumps(asdict(found), indent=1).encode())
+    write_file(out / "index.html", html.encode())
+    return f"{found}\n\n{out / 'index.html'}"
 
 
 def page(found: Measured, reader: LocationReader) -> str:
