@@ -41,7 +41,8 @@ def stats(path: Path, kind: str, out: Path) -> str:
     """Measures a dataset and writes ``stats.json`` and ``index.html``, a page without external resources.
 
     Args:
-        path: See `cromss.prepare.stats.measure`, likewise `kind`.
+        path: See `cromss.prepare.stats.measure`.
+        kind: See `cromss.prepare.stats.measure`.
         out: Folder; files of these names in it are replaced.
 
     Returns:
