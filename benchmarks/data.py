@@ -1,7 +1,7 @@
 """A ready batch: ours beside the published way, from files with the same content, checked to give the same batch.
 
-The published way keeps all seasons of a location in one pickled value a modality, reads them all to use one, filters 18
-maps a sample with scipy, makes everything float, augments sample by sample with plain kornia and collates.
+The published way keeps all seasons of a location in one pickled value per modality, reads them all to use one, filters
+18 maps per sample with scipy, makes everything float, augments sample by sample with plain kornia and collates.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def compare_data(locations: int = 16, batch: int = 8, batches: int = 16) -> dict
 
     Args:
         locations: Locations in each dataset; a location is 4.5 MB.
-        batch: Samples a batch.
+        batch: Samples per batch.
         batches: Batches, each with other locations, seasons and geometry.
 
     Returns:

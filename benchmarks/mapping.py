@@ -32,8 +32,8 @@ def measure_mapping(side: int, window: int, batch: int) -> dict[str, float]:
     """Maps a scene with a ResNet-50 U-Net, from the GeoTIFF to the finished map.
 
     Args:
-        side: Pixels a side of the scene.
-        window: Pixels a side of a window; a quarter overlaps.
+        side: Pixels per side of the scene.
+        window: Pixels per side of a window; a quarter overlaps.
         batch: Windows a forward pass.
 
     Returns:
@@ -62,8 +62,8 @@ def compare_scenes(small: int, large: int) -> dict[str, float]:
     """Maps a scene and a larger one, each by the real command line.
 
     Args:
-        small: Pixels a side of the smaller scene.
-        large: Pixels a side of the larger one.
+        small: Pixels per side of the smaller scene.
+        large: Pixels per side of the larger one.
 
     Returns:
         Highest anonymous resident memory of the process in MiB, for both, and the ratio.

@@ -20,7 +20,7 @@ from cromss.dataset.reader import DatasetInfo, ModalityInfo
 from cromss.dataset.store import StoreWriter
 
 TRAIN = Path(__file__).parents[1] / "train.py"
-POLL = 0.02  # seconds between two looks at a process
+POLL = 0.02  # seconds between two checks of a process
 
 
 def compare_memory(locations: int) -> dict[str, float]:

@@ -20,7 +20,7 @@ from benchmarks.timing import seconds
 from cromss.prepare.spool import spool
 
 DISK_BYTES = 12 * 2**20
-"""Of a location: in the archive, between archive and store, and in the store, with some to spare."""
+"""Bytes per location: in the archive, between archive and store, and in the store, with some reserve."""
 
 
 def compare_preparing(locations: int = 240, published: int = 60, per_shard: int = 24) -> dict[str, dict[str, float]]:
@@ -103,7 +103,7 @@ def compare_archives(locations: int = 1600, times: int = 4) -> dict[str, float]:
 
 
 def prepare(path: Path, labels: Path | None, ids: Path, out: Path, workers: int, per_shard: int = 128) -> Run:
-    """Runs ``python -m cromss.prepare`` on raw files of SSL4EO-S12; an archive holds its labels itself."""
+    """Runs ``cromss prepare`` on raw files of SSL4EO-S12; an archive holds its labels itself."""
     settings: Mapping[str, object] = {
         "source": "ssl4eo_s12",
         "path": path,

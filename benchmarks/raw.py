@@ -34,7 +34,7 @@ PARTS = {
 
 _FIELDS, _FIELD_SIDE = 6, 768
 _LABELS = 32
-_PLACE = (32632, 400_000, 5_300_000)
+_ORIGIN = (32632, 400_000, 5_300_000)
 
 
 def random_ssl4eo_s12(folder: Path, locations: int, seed: int = 0) -> Path:
@@ -114,7 +114,7 @@ class _Template:
     def __init__(self, metres: int) -> None:
         side = SIZE * 10 // metres
         pixels = np.random.default_rng(0).integers(0, 256, (side, side), np.uint8)
-        code, left, top = _PLACE
+        code, left, top = _ORIGIN
         profile = {"count": 1, "height": side, "width": side, "dtype": "uint8", "crs": f"EPSG:{code}"}
         transform = rasterio.Affine(metres, 0, left, 0, -metres, top)
         with MemoryFile() as memory:

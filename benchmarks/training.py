@@ -111,11 +111,11 @@ def measure_step(batch: int, steps: int) -> dict[str, float]:
     """Trains a ResNet-50 U-Net on 264 px patches, as published, through the real module, data and Trainer.
 
     Args:
-        batch: Samples a step.
+        batch: Samples per step.
         steps: Steps to measure, after `WARM_UP`.
 
     Returns:
-        ``step_s``, seconds a step, and the share of them that each part of `Stopwatch` took.
+        ``step_s``, seconds per step, and the share of them that each part of `Stopwatch` took.
     """
     overrides = ("trainer=pretrain", "dataset.size=264", f"dataset.locations={2 * batch}", "dataset.val_fraction=0")
     # On one thread, as the head alone is measured.

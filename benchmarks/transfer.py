@@ -13,18 +13,18 @@ from benchmarks.training import WARM_UP, Parts, Stopwatch, bare_trainer, resnet5
 from cromss.trainer.freezing import FreezeEncoders
 
 SIZE = 256
-"""Pixels a side of a patch, as in DFC2020."""
+"""Pixels per side of a patch, as in DFC2020."""
 
 
 def compare_frozen(batch: int, steps: int) -> dict[str, float]:
     """Fine-tunes a ResNet-50 U-Net with its encoder trained, and with it frozen.
 
     Args:
-        batch: Samples a step.
+        batch: Samples per step.
         steps: Steps to measure, after `WARM_UP`.
 
     Returns:
-        Seconds a step of both, ``full_s`` and ``frozen_s``, and how many times faster the latter is, ``ratio``.
+        Seconds per step of both, ``full_s`` and ``frozen_s``, and how many times faster the latter is, ``ratio``.
     """
     full, frozen = (_step_seconds(mode, batch, steps) for mode in ("none", "frozen"))
     return {"full_s": full, "frozen_s": frozen, "ratio": full / frozen}
@@ -35,10 +35,10 @@ def measure_test(locations: int, batch: int) -> dict[str, float]:
 
     Args:
         locations: Patches to test.
-        batch: Samples a batch.
+        batch: Samples per batch.
 
     Returns:
-        ``test_s``, seconds a patch, and ``network``, the share of them in the network's own forward pass.
+        ``test_s``, seconds per patch, and ``network``, the share of them in the network's own forward pass.
     """
     with _fine_tuning(batch, f"dataset.test_locations={locations + batch}") as (_, module, data, folder):
         watch = ForwardWatch()

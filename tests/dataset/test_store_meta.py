@@ -78,7 +78,7 @@ def test_every_value_of_a_description_may_be_anything(tmp_path):
         ({"size": [12]}, "size is"),
         ({"size": [12, 10, 1]}, "size is"),
         ({"size": [2**16, 2**16]}, "s1 would take"),
-        ({"modalities__s1__bands": ["VV", "VV"]}, "bands of s1: 'VV' is there twice"),
+        ({"modalities__s1__bands": ["VV", "VV"]}, "bands of s1: 'VV' occurs twice"),
         ({"modalities__s1__bands": ["VV", ""]}, "bands"),
         ({"modalities__s1__bands": "VH"}, "bands is 'VH'"),
         ({"modalities__s1__dtype": "object"}, "dtype is 'object'"),

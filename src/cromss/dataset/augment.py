@@ -1,7 +1,7 @@
-"""One geometry for everything on the same ground: images, labels, truth and prior move together.
+"""One geometry for all arrays of a sample: images, labels, truth and prior are transformed together.
 
-The random numbers are drawn on the host, from a seed per sample: a sample looks the same in whatever batch it comes,
-and the device is never asked for a value. Crop and flip copy pixels; only the samples that rotate are interpolated.
+The random numbers are drawn on the host, from a seed per sample: a sample looks the same in any batch,
+and no value is read from the device. Crop and flip copy pixels; only the samples that rotate are interpolated.
 """
 
 from __future__ import annotations

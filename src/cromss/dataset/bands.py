@@ -1,8 +1,8 @@
 """The bands of Sentinel-1 and Sentinel-2 L1C: names, wavelengths, statistics and subsets.
 
 Means and standard deviations are those of SSL4EO-S12 (Wang et al., IEEE GRSM 2023), which CromSS pretrains on: S1 in
-dB, S2 as reflectance x 10000. Products of S2 processing baseline >= 04.00 carry an offset of +1000 that must be taken
-off before anything here. Wavelengths are those that DOFA takes (Xiong et al., 2024), in um.
+dB, S2 as reflectance x 10000. Products of S2 processing baseline >= 04.00 carry an offset of +1000 that must be
+subtracted first. Wavelengths are those that DOFA takes (Xiong et al., 2024), in um.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ BANDS: Mapping[str, tuple[Band, ...]] = {
 SUBSETS: Mapping[str, tuple[int, ...]] = {
     "3": (3, 2, 1),
     "9": (1, 2, 3, 4, 5, 6, 7, 11, 12),
-    "9_rgb_first": (3, 2, 1, 4, 5, 6, 7, 11, 12),  # the order that Satlas and DOFA weights want
+    "9_rgb_first": (3, 2, 1, 4, 5, 6, 7, 11, 12),  # the order of Satlas and DOFA weights
     "10": (1, 2, 3, 4, 5, 6, 7, 8, 11, 12),
     "12": (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 12),
     "13": tuple(range(13)),

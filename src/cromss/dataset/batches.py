@@ -1,4 +1,4 @@
-"""From a reader of locations to batches: read on the host, made ready on the device."""
+"""From a reader of locations to batches: read on the host, prepared on the device."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LocationDataset(Dataset[RawBatch]):
         images = {}
         for modality, bands in self.bands.items():
             stored = info.modalities[modality]
-            # None asks for all bands in stored order, which a reader serves with one plain copy.
+            # None reads all bands in stored order, which needs only one plain copy.
             wanted = None if list(bands) == list(range(len(stored.bands))) else bands
             out = np.empty((len(samples), len(bands), *info.size), dtype=stored.dtype)
             for sample, image in zip(samples, out, strict=True):
@@ -78,7 +78,7 @@ class TrainDataLoader(DataLoader):
         return {"batches": self.trained()}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Leaves these batches out of the epoch that is read next."""
+        """Skips these batches in the next epoch."""
         assert isinstance(self.batch_sampler, TrainBatchSampler)
         self.batch_sampler.skip(state_dict["batches"])
 
@@ -97,8 +97,8 @@ class BatchView:
     def __init__(self, geometry: Geometry, smoothing: Smoothing, scaling: Scale) -> None:
         self.geometry = geometry
         self.smoothing = smoothing
-        # Quantised pixels are a quarter of the bytes to move, and may be scaled afterwards. Raw units are scaled first,
-        # as their outliers are found in the whole patch.
+        # Quantised pixels are a quarter of the bytes to move, and are scaled afterwards. Raw units are scaled first,
+        # as their outliers are determined over the whole patch.
         compact = all(scaling.quantised.values())
         self.before: Callable[[Images], Images] = dict if compact else scaling
         self.after: Callable[[Images], Images] = scaling if compact else dict

@@ -1,4 +1,4 @@
-"""What has to be true of the values that this project stores or reads."""
+"""Checks of the values that this project stores or reads."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from cromss.dataset.reader import DatasetInfo
 from cromss.types import IGNORE_INDEX, MODALITIES
 
 LONGEST_ID = 256
-"""Bytes of the id of a location, UTF-8."""
+"""Most bytes of the id of a location, UTF-8."""
 
 MOST_BYTES = 2**31
-"""Of one value of a store, as an array: the season of a modality, or the labels of all seasons."""
+"""Most bytes of one value of a store: one season of a modality, or the labels of all seasons."""
 
 DTYPES = ("uint8", "uint16", "float32", "float64")
 """Types that images may have."""
@@ -80,7 +80,7 @@ def check_info(info: DatasetInfo) -> None:
     for name, size in {**largest, "labels": info.seasons * prod(info.size)}.items():
         if size > MOST_BYTES:
             raise ValueError(
-                f"{name} would take {size} bytes for a location, more than the {MOST_BYTES} that are read at once: cut "
+                f"{name} would take {size} bytes per location, more than the {MOST_BYTES} that are read at once: cut "
                 "the locations into smaller ones"
             )
 
@@ -91,4 +91,4 @@ def _check_bands(modality: str, names: Sequence[str]) -> None:
         if not name.strip() or not name.isprintable():
             raise ValueError(f"bands of {modality}: {name!r} is empty or cannot be printed")
         if names.count(name) > 1:
-            raise ValueError(f"bands of {modality}: {name!r} is there twice")
+            raise ValueError(f"bands of {modality}: {name!r} occurs twice")

@@ -1,4 +1,4 @@
-"""Classes of a task: the published label sets, which names are allowed, and how names of metrics spell them."""
+"""Classes of a task: the published label sets, allowed names, and their form in names of metrics."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def check_class_names(names: Any, key: str = "classes") -> tuple[str, ...]:
     """Checks the class names of a task, wherever they come from.
 
     Args:
-        names: What a setting or a file gives.
-        key: What a message calls it, e.g. ``"dataset.classes"``.
+        names: The names in a setting or a file.
+        key: Name of the setting in messages, e.g. ``"dataset.classes"``.
 
     Returns:
         The names.
@@ -135,7 +135,7 @@ def metric_keys(classes: Sequence[str]) -> tuple[str, ...]:
 
 def _spelled(name: str) -> str | None:
     """A name in ``[a-z0-9_]``; None where that would drop letters or leave none."""
-    # As in the files of a run, where control characters are spelled out: both forms of a name have one key.
+    # As in the files of a run, where control characters are escaped: both forms of a name have one key.
     folded = unicodedata.normalize("NFKD", printable(name).casefold())
     if any(letter.isalnum() and not letter.isascii() for letter in folded):
         return None

@@ -24,7 +24,7 @@ def convert(
 
     Args:
         reader: What to convert.
-        out: Directory of the store to be.
+        out: Directory of the new store.
         quantised: True stores raw units as uint8, see `cromss.dataset.quantise`; False stores values as they are.
         compression: See `StoreWriter`.
         overwrite: See `StoreWriter`.
@@ -40,14 +40,14 @@ def convert(
 
 
 class Conversion:
-    """What happens to a location on its way into a store.
+    """Converts locations of a source to those of a store.
 
     Args:
-        info: What is true of all locations of the source.
+        info: Description of the source.
         quantised: True stores raw units as uint8, see `cromss.dataset.quantise`; False stores values as they are.
 
     Attributes:
-        info: What is true of all locations of the store.
+        info: Description of the store.
 
     Raises:
         ValueError: Bands are to be quantised whose statistics are not known.
@@ -72,7 +72,7 @@ class Conversion:
         for name, stored in self.info.modalities.items():
             image = np.stack([reader.read_images(index, season, name) for season in range(self.info.seasons)])
             if name in self._positions:
-                # Once it is uint8 nobody can tell what was not a number.
+                # Checked first, as uint8 has no NaN.
                 check_finite(f"location {location_id!r}, {name}", image, stored.bands)
                 image = quantise(image, name, self._positions[name])
             images[name] = image
@@ -89,7 +89,7 @@ def _stored_info(info: DatasetInfo, quantised: set[str]) -> DatasetInfo:
 
 
 def _positions(modality: str, stored: ModalityInfo) -> list[int]:
-    """Where the stored bands stand among those whose statistics are known."""
+    """The positions of the stored bands among those with known statistics."""
     known = [band.name for band in BANDS[modality]]
     if unknown := [name for name in stored.bands if name not in known]:
         raise ValueError(

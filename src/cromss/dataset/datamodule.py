@@ -1,4 +1,4 @@
-"""The data of a run: splits, loaders, and how batches are made ready for the network."""
+"""The data of a run: splits, loaders, and how batches are prepared for the network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from cromss.smoothing import NoSmoothing, Smoothing
 from cromss.types import RANDOM_SEASON, Batch, RawBatch, check_choice
 
 EVALUATED = ("centre", "whole")
-"""What an evaluation looks at: the crop in the middle of a patch, or all of it."""
+"""The evaluated part of each patch: the crop in the middle, or the whole patch."""
 
 
 class LocationDataModule(L.LightningDataModule):
@@ -39,11 +39,11 @@ class LocationDataModule(L.LightningDataModule):
         season: ``"random"`` draws one per sample; a number fixes it. Training only.
         eval_season: The season of validation and test.
         normalisation: ``"quantise"``, ``"standardise"`` or ``"reflectance"``.
-        statistics: Whose mean and standard deviation scale the images: ``"published"``, or ``"store"``, those that
+        statistics: Source of the mean and deviation that scale the images: ``"published"``, or ``"store"``, those that
             `reader` keeps. The test set is scaled by the same ones.
         crop: Side of the random crop in training, in pixels; ``"auto"`` takes the largest multiple of 32 that fits.
-        validate: What validation looks at, one of `EVALUATED`.
-        evaluate: Likewise the test; ``"whole"`` scores each labelled pixel once.
+        validate: Part of each patch that is validated, one of `EVALUATED`.
+        evaluate: The same for the test; ``"whole"`` scores each labelled pixel once.
         flip: Probability of a flip in [0, 1].
         rotate: Probability of a rotation in [0, 1].
         degrees: Largest angle of a rotation.
@@ -58,7 +58,7 @@ class LocationDataModule(L.LightningDataModule):
 
     Attributes:
         test_pixels: How many pixels of the test set have a label in `eval_season`, scored or not.
-        test_geometry: What the test looks at of each patch.
+        test_geometry: The tested part of each patch.
 
     Raises:
         ValueError: The dataset does not fit the settings; the message names the key to change.
@@ -129,11 +129,11 @@ class LocationDataModule(L.LightningDataModule):
         self.test_view = BatchView(self.test_geometry, NoSmoothing(), test_scaling)
 
     def state_dict(self) -> dict[str, Any]:
-        """The numbers that images are scaled by, for the checkpoint; empty where these are the published ones."""
+        """The statistics that scale images, for the checkpoint; empty if they are the published ones."""
         return self.own_statistics.as_dict()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """ValueError where a checkpoint's images were scaled by other numbers than those of this dataset."""
+        """ValueError where the images of a checkpoint were scaled by other statistics than those of this dataset."""
         if not self.own_statistics.agrees(OwnStatistics.from_dict(state_dict)):
             raise ValueError(
                 "dataset.statistics=store: the checkpoint was trained on images scaled by another mean and standard "
@@ -142,7 +142,7 @@ class LocationDataModule(L.LightningDataModule):
             )
 
     def train_dataloader(self) -> DataLoader:
-        """Loader of training batches; built anew for each fit, when rank and epoch are known."""
+        """Loader of training batches; built again for each fit, when rank and epoch are known."""
         trainer = self.trainer
         assert trainer is not None
         if len(self.train_locations) < trainer.world_size:
@@ -219,7 +219,7 @@ class LocationDataModule(L.LightningDataModule):
             "collate_fn": _as_read,
             "pin_memory": torch.cuda.is_available(),
             "worker_init_fn": ignore_foreign_signals,
-            # Otherwise it draws from torch's global generator, at a moment that a resumed run reaches earlier.
+            # Otherwise it draws from torch's global generator, whose state differs in a resumed run.
             "generator": torch.Generator(),
         }
 

@@ -24,17 +24,17 @@ from cromss.io.plain import listed
 from cromss.types import IGNORE_INDEX
 
 _LARGEST = 10**8
-"""Pixels of a location: 13 bands of them are 2.6 GB."""
+"""Most pixels of a location: 13 bands of them are 2.6 GB."""
 
 _KEPT = 32 * 2**20
-"""Bytes for what is remembered of unknown pixels."""
+"""Bytes of the cache of masks of unknown pixels."""
 
 
 class FolderReader(LocationReader):
     """Reads ``path/<location>[/<season>]/<file>``, in the order of the names.
 
-    The constructor looks at the header of every file and, of images, at some pixels, some ms per location, and reports
-    all that is wrong at once. Pixels are read when asked for and not kept. Images are opened by
+    The constructor checks the header of every file and some pixels of images, some ms per location, and reports all
+    mistakes at once. Pixels are read on request and not kept. Images are opened by
     `cromss.dataset.imagery.image`: values are in published units, uint8 counts as quantised, and what is unknown in any
     modality has no label.
 
@@ -44,7 +44,7 @@ class FolderReader(LocationReader):
         labels: File name of the noisy labels: a class from 0, or 255, masked or nodata where there is none.
         truth: File name of exact labels like `labels`, or None.
         classes: Class names.
-        s2_offset: Taken off the S2 values, which do not fall below 0: 1000 for products of processing baseline 04.00
+        s2_offset: Subtracted from S2 values, which do not fall below 0: 1000 for products of processing baseline 04.00
             and newer that still carry it, else 0. None reads the metadata of each file, and takes 0 where they state
             nothing and the values do not clearly carry it.
         units: Modality -> a key of `cromss.dataset.imagery.units.UNITS`, or ``"auto"``; one left out is ``"auto"``.
@@ -116,7 +116,7 @@ class FolderReader(LocationReader):
         )
 
     def _read(self, index: int, season: int, modality: str) -> np.ndarray:
-        """All bands in stored order; what is unknown is remembered for the labels, which are asked for next."""
+        """All bands in stored order; the mask of unknown pixels is cached for the labels, which are read next."""
         with self._image(self._folders(index)[season], modality) as image:
             # Whether a pixel is known may depend on all bands of the file.
             values, known = image.read(bands=self.info.modalities[modality].bands)
@@ -197,7 +197,7 @@ class FolderReader(LocationReader):
                 )
 
     def _problems(self, folder: Path, found: _Found) -> Iterator[str]:
-        """What is wrong in one folder; `found` records what the first files hold."""
+        """The mistakes in one folder; `found` records the properties of the first files."""
         beside: tuple[str, Header] | None = None
         for name in self._names():
             file = folder / name

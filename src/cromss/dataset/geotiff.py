@@ -1,4 +1,4 @@
-"""The one way in which rasters are opened, what they state about themselves, and whether two of them lie on one grid.
+"""Opens all rasters safely, reads their headers, and compares their grids.
 
 A file that somebody else made is opened by the driver that it was meant for, GeoTIFF or JPEG 2000. A VRT or another
 description that points elsewhere would have GDAL read other files of this computer, so one is opened only where its
@@ -33,7 +33,7 @@ import rasterio  # noqa: E402
 from rasterio.errors import NotGeoreferencedWarning, RasterioError  # noqa: E402
 from rasterio.io import MemoryFile  # noqa: E402
 
-# What GDAL says of a failure stands in the error that is raised as well.
+# The error that is raised contains the message of GDAL.
 for _name in ("rasterio._env", "rasterio._err"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
 
@@ -197,15 +197,15 @@ def grid_difference(one: Header, other: Header) -> str:
 
 
 def absent(path: Path) -> str:
-    """What a message says of a path where there is nothing."""
+    """The message for a path that does not exist."""
     if _ELSEWHERE.fullmatch(str(path)):
         address = re.sub(r"^([\w+.-]+:)/+", r"\1//", redact(str(path)))
-        return f"{address} is no path on this computer: fetch it, and give the path of what was fetched"
+        return f"{address} is no path on this computer: download it, and give the path of the file"
     return f"{path} does not exist: check the path"
 
 
 def _remote_name(file: Path) -> str | None:
-    """What GDAL calls an address or a member of an archive; None for a path."""
+    """GDAL's name for an address or a member of an archive; None for a path."""
     if file.exists():
         return None
     name = str(file)
@@ -271,7 +271,7 @@ def _driver_of(file: Path, drivers: Sequence[str]) -> str:
 
 
 def _check_beside(file: Path) -> None:
-    """ValueError where what GDAL reads beside a raster would block it, or have it read something else."""
+    """ValueError where files beside a raster would block GDAL, or make it read other files."""
     # As text, since 28 names are asked for beside every file of a folder.
     bare = file.with_suffix("")
     there = [name for ending in _RASTERS_BESIDE if os.access(name := f"{file}{ending}", os.F_OK)]

@@ -1,4 +1,4 @@
-"""A store's own mean and standard deviation per band, for scaling in place of the published ones."""
+"""A store's own mean and standard deviation per band, for scaling instead of the published ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from cromss.io.plain import NotPlainError, Record, parse, shown
 PUBLISHED = "published"
 
 STATISTICS = (PUBLISHED, "store")
-"""Whose mean and standard deviation scale the images."""
+"""Sources of the mean and standard deviation that scale the images."""
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -36,7 +36,7 @@ class SavedStatistics(Record):
 
 @dataclass(frozen=True)
 class OwnStatistics:
-    """What images are scaled by in place of the published statistics; empty where these are used.
+    """Statistics that scale images instead of the published ones; empty if the published ones are used.
 
     Attributes:
         bands: Modality -> bands with means and standard deviations in units of the stored values.

@@ -1,4 +1,4 @@
-"""What every source of locations offers, whatever lies on disk: the one base class that datasets are built on."""
+"""The base class of all sources of locations, whatever their format."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ModalityInfo:
-    """One modality as it lies on disk.
+    """One modality as it is stored.
 
     Attributes:
         bands: Band names in stored order, e.g. ``("VV", "VH")``.
@@ -29,7 +29,7 @@ class ModalityInfo:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is true of all locations of a dataset.
+    """The properties that all locations of a dataset share.
 
     Attributes:
         modalities: Modality name -> how it is stored; the key order is ``s1`` before ``s2``.
@@ -56,8 +56,8 @@ class LocationReader(ABC):
     in every process.
 
     Attributes:
-        info: What is true of all locations.
-        name: What messages call the source, such as its path.
+        info: Properties of all locations.
+        name: Name of the source in messages, such as its path.
     """
 
     info: DatasetInfo
@@ -72,7 +72,7 @@ class LocationReader(ABC):
         return self._id(self._checked(index))
 
     def grid(self, index: int) -> Mapping[str, Any] | None:
-        """Where a location lies, as rasterio's ``crs`` and ``transform``; None where that is not known."""
+        """The grid of a location, as ``crs`` and ``transform`` of rasterio; None where it is not known."""
         return self._grid(self._checked(index))
 
     def read_images(
@@ -90,7 +90,7 @@ class LocationReader(ABC):
             season: ``0 <= season < T``.
             modality: ``"s1"`` or ``"s2"``.
             bands: Positions of the wanted bands in the stored order; None reads all.
-            out: Where to write, ``(K, H, W)`` of the stored dtype: saves a copy when a batch is assembled.
+            out: The array to write into, ``(K, H, W)`` of the stored dtype: saves a copy when a batch is assembled.
 
         Returns:
             ``(K, H, W)`` of the stored dtype: `out` where given, else a new writable array.
@@ -154,7 +154,7 @@ class LocationReader(ABC):
 
 
 class ExactLabels(LocationReader):
-    """Hands out another reader's exact labels as its only ones.
+    """Reads the exact labels of another reader as the only labels.
 
     Args:
         reader: Source of locations that has exact labels.

@@ -103,7 +103,7 @@ class ReferenceReader(LocationReader):
     def _count_keys(self, name: str) -> int:
         prefix = self._format.entries[name].prefix.encode()
         try:
-            # All keys, as only then their number is held against the one that the file names.
+            # All keys, as only then their number is compared with that in the header.
             return sum(key.startswith(prefix) for key in self._lmdbs[name].all_keys())
         except DamagedLmdbError as error:
             raise ValueError(f"{self._paths[name]} is damaged ({error}): fetch it again") from error
@@ -184,13 +184,13 @@ def open_dataset(path: str | Path, kind: str = "nol") -> LocationReader:
         path: A store (or a folder of its shards), or what was published. For ``nol`` that is a folder with three LMDBs,
             in whose names the words ``s1``, ``s2`` or ``s2c``, and ``label`` or ``labels`` stand; for the other kinds
             the LMDB itself. Shards of a store may have any name.
-        kind: ``nol``, ``dw``, ``osm`` or ``dfc2020``: which layout the published files have. A store needs no telling.
+        kind: ``nol``, ``dw``, ``osm`` or ``dfc2020``: the layout of published files. A store does not need it.
 
     Returns:
-        The reader of what was found.
+        The reader.
 
     Raises:
-        ValueError: Nothing that can be read lies there, or the kind is unknown.
+        ValueError: There is no readable dataset, or the kind is unknown.
     """
     if kind not in FORMATS:
         raise ValueError(f"kind {kind!r} is unknown: choose one of {', '.join(FORMATS)}")
@@ -230,7 +230,7 @@ def _bears(lmdb: Path, words: Iterable[str]) -> bool:
 def _lmdbs_in(folder: Path) -> list[Path]:
     if not folder.is_dir():
         return []
-    # What a killed writer left behind has a hidden name.
+    # Leftovers of a killed writer have hidden names.
     return sorted(child for child in folder.iterdir() if is_lmdb(child) and not child.name.startswith("."))
 
 

@@ -1,6 +1,6 @@
-"""Which locations and seasons make up a batch: drawn on the host, from numbers alone.
+"""Draws the locations and seasons of each batch, on the host.
 
-Batches depend on ``(seed, epoch)`` and nothing else, so an interrupted run that is resumed sees the same ones as a run
+Batches depend only on ``(seed, epoch)``, so an interrupted run that is resumed sees the same ones as a run
 that never stopped, whatever the number of workers.
 """
 

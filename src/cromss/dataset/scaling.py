@@ -1,4 +1,4 @@
-"""From raw units to what a network sees: quantised, standardised, or as reflectance."""
+"""From raw units to the input of a network: quantised, standardised, or as reflectance."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def scale(
     normalisation: str,
     statistics: Sequence[Band] | None = None,
 ) -> Image:
-    """What a model sees, float32, whether the image was stored quantised or in raw units.
+    """The model input, float32, from an image that was stored quantised or in raw units.
 
     ``quantise`` gives uint8 / 255, in [0, 1]; ``standardise`` gives [-2, 2] for S2 and about that for S1;
     ``reflectance`` gives reflectance clipped to mean +- 2 std, S2 only.

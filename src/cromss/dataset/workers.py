@@ -37,7 +37,7 @@ def _end_with_parent() -> None:
 
 
 class ErrorsAsValues(Dataset[Any]):
-    """Returns errors in place of batches, for `raise_if_error` in the training process.
+    """Returns errors instead of batches, for `raise_if_error` in the training process.
 
     An error that torch itself passes on from a worker arrives with a stack trace in its message.
 
@@ -57,7 +57,7 @@ class ErrorsAsValues(Dataset[Any]):
 
 
 def raise_if_error(batch: Any) -> Any:
-    """The batch itself; raises an error that `ErrorsAsValues` returned in its place."""
+    """The batch itself; raises an error that `ErrorsAsValues` returned instead."""
     if isinstance(batch, Exception):
         raise batch
     return batch

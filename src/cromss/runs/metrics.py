@@ -71,8 +71,8 @@ def read_metrics_table(path: Path) -> MetricsTable:
     if any(later <= earlier for earlier, later in pairwise(epochs)):
         raise NotPlainError("its epochs do not rise")
     steps = [_whole("step", cell) if cell else None for cell in columns.get("step", [""] * len(lines))]
-    columns = [(column, name) for column, name in enumerate(header) if name not in ("epoch", "step")]
-    rows = [{name: _number(name, line[column]) for column, name in columns if line[column]} for line in lines]
+    metrics = [(column, name) for column, name in enumerate(header) if name not in ("epoch", "step")]
+    rows = [{name: _number(name, line[column]) for column, name in metrics if line[column]} for line in lines]
     return MetricsTable(names, epochs, steps, rows)
 
 

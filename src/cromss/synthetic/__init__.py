@@ -1,6 +1,6 @@
 """The embedded dataset: landscapes, two sensors and a land cover map that errs, all drawn from a seed.
 
-`docs/synthetic.md` shows it beside real places and says how it is made.
+`docs/synthetic.md` shows it beside real locations and says how it is made.
 """
 
 from typing import TYPE_CHECKING

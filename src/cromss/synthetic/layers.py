@@ -109,12 +109,12 @@ def settlement(rng: Generator, size: int, centre: tuple[float, float], radius: f
     return town, material
 
 
-def farmsteads(rng: Generator, size: int, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Small groups of buildings under trees, around the ``(n, 2)`` `places`: mask and materials."""
+def farmsteads(rng: Generator, size: int, centres: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Small groups of buildings under trees, around the ``(n, 2)`` `centres`: mask and materials."""
     mask, material = np.zeros((size, size), dtype=bool), np.zeros((size, size), dtype=np.uint8)
-    for place in places:
+    for centre in centres:
         count = int(rng.integers(2, 6))
-        spots = place + rng.normal(0, 3.2, (count + 3, 2))
+        spots = centre + rng.normal(0, 3.2, (count + 3, 2))
         halves = rng.uniform(0.6, 1.7, (count + 3, 2))
         for k, (spot, half) in enumerate(zip(spots, halves, strict=True)):
             top, left = np.clip(np.ceil(spot - half), 0, size).astype(int)

@@ -4,7 +4,7 @@ A pixel of a material in state ``f`` has the value ``low + f (high - low)`` in a
 correlated as they are in nature: when a crop grows, red and shortwave infrared fall while near infrared rises.
 
 Optical values are top-of-atmosphere reflectance x 10000 (Sentinel-2 L1C, with the blue path radiance in them), radar
-values dB. Sources: class means of three real places (`tests/helpers/real_classes.csv`) anchor water, trees, grass,
+values dB. Sources: class means of three real locations (`tests/helpers/real_classes.csv`) anchor water, trees, grass,
 crops, shrub, sand and snow. Roofs, asphalt, flooded reeds, needle-leaved and snowy forest are not (or not reliably)
 labelled there; their rows follow the well-known shapes: man-made surfaces rise slowly to the shortwave infrared,
 reeds are vegetation darkened by the water below them, needles are darker than leaves in the near infrared.

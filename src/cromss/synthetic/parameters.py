@@ -133,7 +133,7 @@ class SceneRates(Rates):
     """Probability that a date has a cloud in the patch."""
 
     variation: Annotated[float, Field(ge=0, le=10)]
-    """Scale of the variation of reflectance and backscatter inside a class; 1 as in real places."""
+    """Scale of the variation of reflectance and backscatter inside a class; 1 as in real locations."""
 
     looks: Annotated[float, Field(ge=0.5, le=1000)]
     """Equivalent number of looks of the radar's speckle."""

@@ -158,10 +158,10 @@ def _quantile(share: float) -> float:
 
 
 def _natural_cover(rng: Generator, size: int, biome: Biome, elevation: np.ndarray, patches: np.ndarray) -> np.ndarray:
-    """Forest in moist places, bare ground in dry ones, between them a mosaic of shrub and grass."""
+    """Forest in moist areas, bare ground in dry ones, between them a mosaic of shrub and grass."""
     dryness = 0.75 * fields.fractal(rng, size, 38, 4, gain=0.55) + 0.4 * patches + 0.35 * elevation
     dryness = dryness / np.sqrt(0.75**2 + 0.4**2 + 0.35**2)
-    # No two places of a biome have the same cover: mostly one or two kinds prevail.
+    # No two locations of a biome have the same cover: mostly one or two kinds prevail.
     weights = np.array([biome.trees, biome.shrub, biome.grass, biome.bare]) * rng.lognormal(0, 0.9, 4)
     trees, shrub, grass, bare = weights / weights.sum()
     stand = fields.smooth_noise(rng, size, 16)
@@ -204,8 +204,8 @@ def _small_objects(rng: Generator, size: int, biome: Biome, ground: np.ndarray, 
         through = (rng.uniform(0, size), rng.uniform(0, size))
         cover[layers.road(rng, size, through, rng.uniform(1.1, 2.2)) & dry] = M_ASPHALT
     if biome.farm > 0:
-        places = rng.uniform(0, size, (int(rng.poisson(biome.farm * 4 * (size / 96) ** 2)), 2))
-        mask, material = layers.farmsteads(rng, size, places)
+        centres = rng.uniform(0, size, (int(rng.poisson(biome.farm * 4 * (size / 96) ** 2)), 2))
+        mask, material = layers.farmsteads(rng, size, centres)
         cover = np.where(mask & dry, material, cover)
     if rng.random() < biome.town:
         centre = (rng.uniform(0, size), rng.uniform(0, size))

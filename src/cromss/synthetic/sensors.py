@@ -43,7 +43,7 @@ def surface_states(rng: Generator, scene: Scene, variation: float) -> np.ndarray
     texture = rng.standard_normal((size, size))
     crop_shift = 0.07 * np.take(rng.standard_normal(64), scene.parcel % 64)
     open_water = 0.2 + 0.3 * rng.random() + 0.12 * rng.standard_normal((seasons,))
-    place = 0.9 * REGIONAL * rng.standard_normal(len(REGIONAL))
+    local = 0.9 * REGIONAL * rng.standard_normal(len(REGIONAL))
     states = np.empty(scene.materials.shape)
     for t in range(seasons):
         material = scene.materials[t].astype(np.intp)
@@ -55,7 +55,7 @@ def surface_states(rng: Generator, scene: Scene, variation: float) -> np.ndarray
         afloat = open_water[t] + 0.55 * scene.shallow + 0.05 * lasting
         state = np.where(material == M_WATER, afloat, state)
         passing = fields.fractal(rng, size, 15, 2)
-        moved = np.take(place, material) + np.take(REGIONAL, material) * (0.8 * lasting + 0.6 * passing)
+        moved = np.take(local, material) + np.take(REGIONAL, material) * (0.8 * lasting + 0.6 * passing)
         moved += np.take(FINE, material) * (0.8 * texture + 0.6 * rng.standard_normal((size, size)))
         moved += farmed * 0.14 * scene.vigour
         states[t] = np.clip(state + variation * moved, -0.25, 1.35)

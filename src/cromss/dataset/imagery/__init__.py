@@ -1,1 +1,1 @@
-"""Satellite images as files: the one opener for everything that the project reads, and what it judges them by."""
+"""Satellite images as files: the one function that opens them all, and checks of their values."""

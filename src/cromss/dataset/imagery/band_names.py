@@ -46,13 +46,14 @@ def name_bands(modality: str, descriptions: Sequence[str | None]) -> BandNames:
             the file's name.
     """
     known = tuple(band.name for band in BANDS[modality])
-    told = _without_counters([(text or "").strip() for text in descriptions])
-    extras = [number for number, name in enumerate(told) if _is_extra(name)]
-    kept = [number for number in range(len(told)) if number not in extras]
-    found = [band_of(modality, told[number]) for number in kept]
-    if "band8a" not in ("".join(_words(name)) for name in told):
-        found = [None if _NUMBER_OR_POSITION.fullmatch(told[n]) else name for n, name in zip(kept, found, strict=True)]
-    assumed = not any(told[number] for number in kept)
+    written = _without_counters([(text or "").strip() for text in descriptions])
+    extras = [number for number, name in enumerate(written) if _is_extra(name)]
+    kept = [number for number in range(len(written)) if number not in extras]
+    found = [band_of(modality, written[number]) for number in kept]
+    if "band8a" not in ("".join(_words(name)) for name in written):
+        pairs = zip(kept, found, strict=True)
+        found = [None if _NUMBER_OR_POSITION.fullmatch(written[n]) else name for n, name in pairs]
+    assumed = not any(written[number] for number in kept)
     if assumed:
         if len(kept) != len(known):
             raise ValueError(
@@ -61,7 +62,7 @@ def name_bands(modality: str, descriptions: Sequence[str | None]) -> BandNames:
             )
         found = list(known)
     if unknown := [
-        f"{shown(told[number]) or 'no name'} (band {number + 1})"
+        f"{shown(written[number]) or 'no name'} (band {number + 1})"
         for number, name in zip(kept, found, strict=True)
         if name is None
     ]:
@@ -72,13 +73,13 @@ def name_bands(modality: str, descriptions: Sequence[str | None]) -> BandNames:
         )
     names = tuple(name for name in found if name is not None)
     if twice := sorted({name for name in names if names.count(name) > 1}, key=known.index):
-        called = [f"{shown(told[n])} (band {n + 1})" for n, name in zip(kept, names, strict=True) if name in twice]
+        called = [f"{shown(written[n])} (band {n + 1})" for n, name in zip(kept, names, strict=True) if name in twice]
         raise ValueError(
             f"it has {', '.join(twice)} several times: {', '.join(called)}; keep one band of each, of one date"
         )
     if not names:
         raise ValueError(f"it has no band of {modality}: {' '.join(known)} are expected")
-    return BandNames(names, tuple(number + 1 for number in kept), tuple(told[number] for number in extras), assumed)
+    return BandNames(names, tuple(number + 1 for number in kept), tuple(written[number] for number in extras), assumed)
 
 
 def band_of(modality: str, name: str) -> str | None:
@@ -150,7 +151,7 @@ _RADAR_WORDS = re.compile(
 _WAVELENGTH = re.compile(
     r"[,(\s]*(?:central wavelength\s*)?\b\d+(?:\.\d+)?\s?(?:nm|nanomet(?:er|re)s?)\b\)?", re.IGNORECASE
 )
-"""As GDAL tells it beside the name."""
+"""Wavelength that GDAL adds to the name."""
 
 _OPTICAL_WORDS = re.compile(
     rf"[126]0m|(?:t|l1c_t)?\d{{2}}[a-z]{{3}}|{_DATE}|s2[abcd]?|msi|msil[12][ac]|l[12][ac]|n\d{{4}}|r\d{{3}}|toa"
@@ -210,10 +211,10 @@ def _is_extra(name: str) -> bool:
     return len(name) <= _LONGEST and _EXTRAS.fullmatch("".join(_words(name))) is not None
 
 
-def _without_counters(told: Sequence[str]) -> list[str]:
+def _without_counters(written: Sequence[str]) -> list[str]:
     """Without names that only count the bands: ``Band 1, Band 2, …``."""
-    bare = [name for name in told if not _is_extra(name)]
+    bare = [name for name in written if not _is_extra(name)]
     numbers = [int(match["number"]) if (match := _COUNTER.fullmatch(name)) else None for name in bare]
     if numbers not in ([*range(1, len(bare) + 1)], [*range(len(bare))]):
-        return list(told)
-    return [name if _is_extra(name) else "" for name in told]
+        return list(written)
+    return [name if _is_extra(name) else "" for name in written]

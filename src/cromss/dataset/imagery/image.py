@@ -1,10 +1,10 @@
-"""The one opener of satellite images: whatever is read goes through here, and comes out in published units.
+"""Opens all satellite images, and reads them in published units.
 
 Every image is read by the same steps, so that training, stores and maps see the same values in the same file:
 
 1. masks, alpha bands, declared nodata and fill values say which pixels are known, see `known`;
 2. scale and offset tags are applied, and units become the published ones, see `units`;
-3. the processing offset of S2 is taken off, and integers become uint16, which no value falls below or exceeds;
+3. the processing offset of S2 is subtracted, and integers become uint16, which no value falls below or exceeds;
 4. unknown pixels hold the mean of their band, which is 127 in quantised values.
 """
 
@@ -37,10 +37,10 @@ class Image:
     Attributes:
         path: The file or folder.
         modality: ``"s1"`` or ``"s2"``.
-        rasters: Where its bands lie.
+        rasters: The rasters of its bands.
         units: A key of `units.UNITS`: what the values are in, once scale and offset tags are applied.
         units_given: Whether the user set these units.
-        offset: What is taken off S2 values.
+        offset: The offset that is subtracted from S2 values.
     """
 
     path: Path
@@ -57,7 +57,7 @@ class Image:
 
     @cached_property
     def header(self) -> Header:
-        """What the raster of the finest resolution says of itself."""
+        """The header of the raster with the finest resolution."""
         return header_of(min((raster.source for raster in self.rasters), key=lambda source: abs(source.transform.a)))
 
     @property
@@ -130,7 +130,7 @@ class Image:
 
     @property
     def removes_offset(self) -> bool:
-        """Whether an offset tag of the file takes the processing offset off."""
+        """Whether an offset tag of the file already removes the processing offset."""
         return any(offset for raster in self.rasters for _, offset in raster.scaling)
 
     def read_stored(self, names: Sequence[str], window: Window | None) -> tuple[np.ndarray, np.ndarray]:
@@ -144,11 +144,11 @@ class Image:
         fills: dict[int, tuple[float, ...]] = {}
         natives = not all(raster.resampled for raster in self.rasters)
         for raster in self.rasters:
-            places = {names.index(name): n for n, name in enumerate(raster.names) if name in names}
-            if not places:
+            positions = {names.index(name): n for n, name in enumerate(raster.names) if name in names}
+            if not positions:
                 continue
-            read = read_planes(raster, [raster.indexes[n] for n in places.values()], window, known)
-            for plane, (position, n) in zip(read, places.items(), strict=True):
+            read = read_planes(raster, [raster.indexes[n] for n in positions.values()], window, known)
+            for plane, (position, n) in zip(read, positions.items(), strict=True):
                 image[position] = plane
                 nodata = raster.nodata[n]
                 scale, offset = raster.scaling[n]
@@ -189,8 +189,8 @@ def open_image(
         modality: ``"s1"`` or ``"s2"``.
         units: A key of `units.UNITS` of the modality. ``"auto"`` takes uint8 for quantised, integers with a scale for
             what that makes of them, and all else for the published units.
-        s2_offset: Taken off S2 values; None asks tags, the product's metadata and its name.
-        unknown_offset: What to take off where none of these tells; None refuses such a file.
+        s2_offset: Subtracted from S2 values; None reads tags, the product's metadata and its name.
+        unknown_offset: What to subtract where none of these states it; None refuses such a file.
         drivers: Formats, see `cromss.dataset.geotiff.opened`.
 
     Raises:

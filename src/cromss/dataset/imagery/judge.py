@@ -1,6 +1,6 @@
-"""Whether the values of an image are what they are taken for: units, the offset of S2, and the order of bands.
+"""Checks the values of an image for wrong units, a wrong offset of S2, and a wrong order of bands.
 
-A few thousand known pixels are decoded once, and all three verdicts look at the same ones.
+A few thousand known pixels are decoded once, and all three checks use the same ones.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _ENOUGH = 64
 
 
 def judge(image: Image, has_setting: bool = True) -> None:
-    """Looks at pixels here and there, whether they are what they are taken for: units, and the offset of S2.
+    """Checks sample pixels for wrong units and a wrong offset of S2.
 
     Warns where the order of bands without names seems to be another one.
 
@@ -44,7 +44,7 @@ def judge(image: Image, has_setting: bool = True) -> None:
         has_setting: Whether the user has settings for units and offset, for the message.
 
     Raises:
-        ValueError: They are not; the message names the file, what is there and the setting that helps.
+        ValueError: They are wrong; the message names the file, the values and the setting that helps.
     """
     values = sample(image)
     if not values.size:
@@ -72,11 +72,11 @@ def judge(image: Image, has_setting: bool = True) -> None:
 
 
 def sample(image: Image) -> np.ndarray:
-    """Known pixels here and there, 1,000 to 10,000: ``(K, n)``, scale and offset tags applied and nothing else."""
+    """A sample of 1,000 to 10,000 known pixels: ``(K, n)``, scale and offset tags applied and nothing else."""
     height, width = image.header.size
     values = np.concatenate([_picked(image, window) for window in _windows(height, width)], axis=1)
     if values.shape[1] < _ENOUGH:
-        # What is known lies elsewhere, as in a location at the rim of a scene.
+        # The known pixels are elsewhere, as in a location at the border of a scene.
         rows = max(1, (_SIDE * len(_PLACES)) ** 2 // width)
         strips = range(0, height, rows)
         decoded = width * max(rows, *(raster.source.block_shapes[0][0] for raster in image.rasters))
@@ -93,7 +93,7 @@ def _picked(image: Image, window: Window) -> np.ndarray:
 
 
 def _windows(height: int, width: int) -> list[Window]:
-    """What is decoded: squares all over a large image, and of a small one some rows, as more would cost more."""
+    """The decoded windows: squares all over a large image, or some rows of a small one, which is faster."""
     rows, columns = min(_SIDE, height), min(_SIDE, width)
     down: tuple[float, ...] = _PLACES
     across: tuple[float, ...] = _PLACES

@@ -29,7 +29,7 @@ def fill_values(modality: str, quantised: bool, nodata: float | None) -> tuple[f
         modality: ``"s1"`` or ``"s2"``.
         quantised: Whether the values are `quantise` output: 0 of S1 is dark water then, and no S2 pixel is 0 in all
             bands.
-        nodata: What the file declares for the band.
+        nodata: The declared nodata of the band.
     """
     undeclared = (0.0,) if quantised and modality == "s2" else () if quantised else _FILL[modality]
     return undeclared if nodata is None or np.isnan(nodata) else (*dict.fromkeys((*undeclared, nodata)),)
@@ -58,7 +58,7 @@ def impossible_nodata(modality: str, quantised: bool, nodata: float | None, publ
 
 
 def impossible(modality: str, image: np.ndarray) -> np.ndarray:
-    """``(h, w)``: where any band of ``(K, h, w)``, in published units, is no number or one that nobody measures."""
+    """``(h, w)``: where any band of ``(K, h, w)``, in published units, is NaN or an impossible value."""
     lowest, highest = POSSIBLE[modality]
     if image.dtype.kind == "u" and np.iinfo(image.dtype).max <= highest:
         return np.zeros(image.shape[1:], bool)

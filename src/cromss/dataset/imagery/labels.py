@@ -1,4 +1,4 @@
-"""The one opener of label files."""
+"""Opens all label files."""
 
 from __future__ import annotations
 

@@ -26,12 +26,12 @@ OFFSET_SINCE = 4.0
 OFFSET = 1000
 
 LARGEST_OFFSET = 10_000
-"""A reflectance of 1: what is more is no offset."""
+"""A reflectance of 1: a larger value is no offset."""
 
 ASK = "set s2_offset=1000 if the values carry the offset of +1000, s2_offset=0 if not"
 
 _METADATA = Limits(size=16 * 2**20)
-"""Metadata of products have some 100 kB."""
+"""Limits: the metadata of products have some 100 kB."""
 
 _BELOW = 0.9
 """Share of the offset that values which carry it hardly fall below: dark pixels are noisy, not negative."""
@@ -47,10 +47,10 @@ _FEWEST = 100
 
 
 class Offset(NamedTuple):
-    """What is to be taken off S2 values.
+    """The value that is subtracted from S2 values.
 
     Attributes:
-        value: What is taken off.
+        value: The offset.
         source: Where it was found; None where the user set it, or nothing states it.
         assumed: Whether nothing states it.
     """
@@ -61,7 +61,7 @@ class Offset(NamedTuple):
 
 
 def find_offset(path: Path, tags: Iterable[Mapping[str, str]], quantised: bool, given: int | None) -> Offset:
-    """The offset of a Sentinel-2 image: what the user set, else what the image says of itself.
+    """The offset of a Sentinel-2 image: the setting of the user, else what the image states.
 
     Args:
         path: The image: a file, or a folder such as a ``.SAFE`` product.
@@ -80,20 +80,20 @@ def find_offset(path: Path, tags: Iterable[Mapping[str, str]], quantised: bool, 
     if given is not None:
         return Offset(given, None)
     found = dict.fromkeys(detect_offset(path, one) for one in tags)
-    if len(offsets := {told and told[0] for told in found}) > 1:
+    if len(offsets := {stated and stated[0] for stated in found}) > 1:
         raise ValueError(
             f"the files of {path} name different offsets ({', '.join(map(str, offsets))}): bring them to one and "
             "set s2_offset=…"
         )
-    told = next(iter(found), None)
-    if told is None:
+    stated = next(iter(found), None)
+    if stated is None:
         raise ValueError(
             f"{path} does not say whether its values carry the offset of +1000 of Sentinel-2 products since 2022 "
             f"(processing baseline 04.00): {ASK}"
         )
-    if not 0 <= told[0] <= LARGEST_OFFSET:
-        raise ValueError(f"{path}: {shown(told[1])} is no offset in [0, {LARGEST_OFFSET}]: set s2_offset=0 or 1000")
-    return Offset(*told)
+    if not 0 <= stated[0] <= LARGEST_OFFSET:
+        raise ValueError(f"{path}: {shown(stated[1])} is no offset in [0, {LARGEST_OFFSET}]: set s2_offset=0 or 1000")
+    return Offset(*stated)
 
 
 def check_offset(
@@ -104,10 +104,10 @@ def check_offset(
     Warns where the values contradict what the user set, or probably contradict metadata or what is assumed.
 
     Args:
-        path: What messages call the image.
-        offset: What is to be taken off.
+        path: Name of the image in messages.
+        offset: The offset to check.
         names: Published names of the K bands.
-        values: ``(K, N)`` values of known pixels in raw units, from which nothing has been taken off.
+        values: ``(K, N)`` values of known pixels in raw units, from which nothing has been subtracted.
         has_setting: Whether the user has a setting for the offset, for the message.
 
     Raises:
@@ -120,16 +120,16 @@ def check_offset(
     if not evidence:
         return
     if offset.value:
-        said = f"{path}: {evidence}, as if an offset of {offset.value:+d}{_as_told(offset)} had been taken off already"
+        said = f"{path}: {evidence}, as if an offset of {offset.value:+d}{_source_clause(offset)} was already taken off"
     else:
         said = f"{path}: {evidence}, as if its values carried the offset of {OFFSET:+d}, and s2_offset is 0"
-        said += _as_told(offset)
+        said += _source_clause(offset)
     if certain and (offset.source is not None or offset.assumed):
         raise ValueError(f"{said}: {ASK if has_setting else 'bring the file to values without it'}")
     log.warning("%s: %s", said, "set s2_offset=0 if it has" if offset.value else f"set s2_offset={OFFSET} if they do")
 
 
-def _as_told(offset: Offset) -> str:
+def _source_clause(offset: Offset) -> str:
     if offset.assumed:
         return ", as nothing states one"
     return "" if offset.source is None else f", which {offset.source} states,"
@@ -138,7 +138,7 @@ def _as_told(offset: Offset) -> str:
 def _missing(names: Sequence[str], values: np.ndarray, offset: int) -> tuple[str, bool]:
     """Evidence against values that carry the offset, and whether nothing else explains it."""
     if "B10" in names:
-        # The atmosphere swallows nearly all of B10: what is left of it is the offset.
+        # The atmosphere absorbs nearly all of B10, so its values are about the offset.
         middle = float(np.median(values[names.index("B10")]))
         return (f"half of B10 lies below {middle:g}", True) if middle < _BELOW * offset else ("", False)
     for share, part, least, certain in ((10, "tenth", _IMPOSSIBLE, True), (1, "hundredth", _BELOW, False)):
@@ -164,24 +164,24 @@ def _carried(names: Sequence[str], values: np.ndarray, offset: int) -> tuple[str
 
 
 def detect_offset(path: Path, tags: Mapping[str, str]) -> tuple[int, str] | None:
-    """Looks for what a Sentinel-2 image states about its offset.
+    """Reads the offset that a Sentinel-2 image states.
 
     Args:
         path: The image: a file, or a folder such as a ``.SAFE`` product.
         tags: Metadata of its raster file.
 
     Returns:
-        What is to be taken off the values, and where that was found; None where nothing states it.
+        The value to subtract, and its source; None where nothing states it.
 
     Raises:
         ValueError: The product's metadata cannot be read, or names different offsets for its bands.
     """
-    if told := _of_tags(tags):
-        return told
+    if stated := _of_tags(tags):
+        return stated
     folders = [path if path.is_dir() else path.parent]
     folders += [folder for folder in folders[0].parents if folder.suffix == ".SAFE"]
     for folder in folders:
-        found = [told for file in sorted(folder.glob("MTD_MSIL*.xml")) if (told := _of_product(file))]
+        found = [stated for file in sorted(folder.glob("MTD_MSIL*.xml")) if (stated := _of_product(file))]
         if len({offset for offset, _ in found}) > 1:
             raise ValueError(f"{folder} holds products with different offsets: set s2_offset=0 or 1000")
         if found:
@@ -204,8 +204,8 @@ def _of_tags(tags: Mapping[str, str]) -> tuple[int, str] | None:
             f"tags name different offsets for the bands ({', '.join(map(shown, offsets))}): bring them to one and set "
             "s2_offset=0"
         )
-    for told, offset in offsets.items():
-        return offset, shown(told)
+    for stated, offset in offsets.items():
+        return offset, shown(stated)
     for name, value in tags.items():
         if name.lower() in ("processing_baseline", "processingbaseline", "s2:processing_baseline"):
             return _of_baseline(value), shown(f"{name}={value}")
@@ -271,7 +271,7 @@ def _whole(text: str, where: str) -> int:
 
 def _of_baseline(text: str) -> int:
     """05.09, N05.09, 0509 and N0509 are one."""
-    told = re.fullmatch(r"N?(\d{1,2})\.?(\d\d)|N?(\d{1,2})\.(\d)", text.strip())
-    if told is None:
+    stated = re.fullmatch(r"N?(\d{1,2})\.?(\d\d)|N?(\d{1,2})\.(\d)", text.strip())
+    if stated is None:
         raise ValueError(f"processing baseline {shown(text)} is no number such as 05.09: set s2_offset=0 or 1000")
-    return OFFSET if float(f"{told[1] or told[3]}.{told[2] or told[4]}") >= OFFSET_SINCE else 0
+    return OFFSET if float(f"{stated[1] or stated[3]}.{stated[2] or stated[4]}") >= OFFSET_SINCE else 0

@@ -1,4 +1,4 @@
-"""One opened raster of an image: which of its bands are meant, and what it says of their pixels."""
+"""One opened raster of an image: its bands of the modality, their scaling and their masks."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from rasterio.windows import Window
 from cromss.dataset.imagery.band_names import name_bands
 
 _named = lru_cache(maxsize=64)(name_bands)
-"""Remembers names, as most of a folder's thousands of files have the same."""
+"""Cached, as most of the thousands of files of a folder have the same names."""
 
 
 class Masks(NamedTuple):
-    """What a raster says of its known pixels, beside nodata.
+    """The masks of a raster, besides nodata.
 
     Attributes:
         alpha: Number of a band that says which are known; None without.
@@ -45,7 +45,7 @@ class Raster:
         names: Their published names.
         nodata: The nodata that the file declares for each of them.
         scaling: Scale and offset that the file declares for each of them.
-        masks: What else says which pixels are known.
+        masks: Its other masks of known pixels.
         extras: Descriptions of what the file holds besides bands of the modality, e.g. ``angle``.
         assumed: Whether the file names no band, so that the published order is assumed.
         resampled: Whether `source` is a view on another grid.
@@ -66,10 +66,10 @@ def raster_of(path: Path, modality: str, source: Any, name: str | None = None) -
     """The bands of an opened raster.
 
     Args:
-        path: What messages call it.
+        path: Name of the raster in messages.
         modality: ``"s1"`` or ``"s2"``.
         source: The opened raster.
-        name: Published name of its only band, where its file name tells that; None reads the band descriptions.
+        name: Published name of its only band, where its file name states it; None reads the band descriptions.
 
     Raises:
         ValueError: Its type is none of the modality, or its bands cannot be identified.
@@ -82,11 +82,11 @@ def raster_of(path: Path, modality: str, source: Any, name: str | None = None) -
             raise ValueError(f"{path} holds {dtype}: {modality} has to be integers or floats that are not complex")
     if name is None:
         try:
-            told = _named(modality, tuple(source.descriptions[index - 1] for index in data))
+            bands = _named(modality, tuple(source.descriptions[index - 1] for index in data))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-        indexes, names = tuple(data[index - 1] for index in told.indexes), told.names
-        extras, assumed = told.extras, told.assumed
+        indexes, names = tuple(data[index - 1] for index in bands.indexes), bands.names
+        extras, assumed = bands.extras, bands.assumed
     else:
         if len(data) != 1:
             raise ValueError(f"{path} has {len(data)} bands: a folder holds one file per band")
@@ -123,7 +123,7 @@ def read_planes(raster: Raster, indexes: Sequence[int], window: Window | None, k
 
 
 def masks_of(source: Any) -> Masks:
-    """What an opened raster says of its known pixels."""
+    """The masks of an opened raster."""
     alphas = alpha_bands(source)
     flags = dict(zip(source.indexes, source.mask_flag_enums, strict=True))
     # GDAL takes an alpha band for a mask in files of two or four bands alone, and there a named band as well.
@@ -133,8 +133,8 @@ def masks_of(source: Any) -> Masks:
 
 def alpha_bands(source: Any) -> list[int]:
     """Numbers of bands that say which pixels are known, as `gdalwarp -dstalpha` writes them; a named band is data."""
-    told = zip(source.indexes, source.colorinterp, source.descriptions, strict=True)
-    return [index for index, meaning, name in told if meaning == ColorInterp.alpha and not name]
+    described = zip(source.indexes, source.colorinterp, source.descriptions, strict=True)
+    return [index for index, meaning, name in described if meaning == ColorInterp.alpha and not name]
 
 
 def _declared(path: Path, source: Any, index: int, tags: Mapping[str, str]) -> tuple[float | None, tuple[float, float]]:
@@ -146,7 +146,7 @@ def _declared(path: Path, source: Any, index: int, tags: Mapping[str, str]) -> t
     if (scale, offset) == (1, 0):
         scale, offset = _number(path, tags, "scalefactor", 1), _number(path, tags, "addoffset", 0)
         if scale >= 100:
-            # 10000 is meant as a divisor: nobody stores values that are to grow.
+            # 10000 is meant as a divisor, as no file stores values that are multiplied by it.
             scale = 1 / scale
     if nodata is None and {"fillvalue", "missingvalue"} & set(tags):
         nodata = _number(path, tags, "fillvalue" if "fillvalue" in tags else "missingvalue", math.nan)

@@ -1,7 +1,7 @@
-"""Whether the values of an image contradict the order that its bands are assumed to have.
+"""Checks whether the values of an image contradict the assumed order of its bands.
 
 Only for images that name no band: a warning then says what speaks against the published order. What it looks at holds
-over water, vegetation, deserts, snow and clouds alike, as the atmosphere makes it: it swallows nearly all of B10 and
+over water, vegetation, deserts, snow and clouds alike, as the atmosphere makes it: it absorbs nearly all of B10 and
 much of B9, and scatters short wavelengths more, so that the darkest pixels darken from B1 to B4. Neighbouring bands
 also resemble each other more than others. Of radar, VV is stronger than VH.
 """
@@ -47,7 +47,7 @@ def doubt_order(modality: str, values: np.ndarray) -> str | None:
     Args:
         modality: ``"s1"`` or ``"s2"``.
         values: ``(K, N)`` of known pixels, of all bands of the modality, in dB or reflectance x 10000 without offset.
-            Quantised values have lost what tells bands apart.
+            Quantised values no longer differ enough between bands.
     """
     if values.shape[1] < _FEWEST:
         return None

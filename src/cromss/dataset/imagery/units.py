@@ -73,7 +73,7 @@ def to_published(values: np.ndarray, units: str) -> np.ndarray:
 
 
 def units_of_scale(modality: str, scale: float) -> str:
-    """The units that values have after a file's own scale was applied, as it tells what the integers stand for.
+    """The units that values have after a file's own scale was applied, as the scale shows what the integers mean.
 
     Reflectance x 10000 is what the integers of products are, so a scale of 0.0001 makes reflectance of them.
     """
@@ -83,7 +83,7 @@ def units_of_scale(modality: str, scale: float) -> str:
 
 
 def verdict(modality: str, values: np.ndarray, bands: Sequence[Band], quantised: bool) -> str | None:
-    """Which units known pixels seem to be in.
+    """The likely units of known pixels.
 
     Args:
         modality: ``"s1"`` or ``"s2"``.
