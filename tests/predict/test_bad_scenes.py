@@ -131,7 +131,7 @@ def test_scenes_that_do_not_lie_together(two, refused, tmp_path):
     assert "set align=true to resample S1 to the grid of S2" in said
 
     write_scene(tmp_path / "bare.tif", pixels("s1", 64, 60), crs=None, corner=None)
-    assert "without a CRS nobody knows where they lie" in refused(*two, "s1=bare.tif", "s2=s2.tif", "align=true")
+    assert "without a CRS their position is unknown" in refused(*two, "s1=bare.tif", "s2=s2.tif", "align=true")
 
 
 def test_a_folder_without_bands(two, refused, tmp_path):

@@ -1,4 +1,4 @@
-"""Mistakes in a command line, each told in one sentence: what is wrong, and the cure."""
+"""Mistakes in a command line, each reported in one sentence: what is wrong, and the cure."""
 
 from __future__ import annotations
 

@@ -213,7 +213,7 @@ def check_target(target: str | Path, overwrite: bool) -> None:
         return
     if not overwrite:
         raise ValueError(f"{target} exists: choose another path, or replace it with overwrite=true")
-    # Nothing but a store is ever deleted, so that a mistyped path costs nobody a folder of images.
+    # Nothing but a store is ever deleted, so that a mistyped path never deletes a folder of images.
     if not _is_store(target):
         raise ValueError(
             f"{target} is no intact store, so it is not overwritten: remove it yourself or choose another path"

@@ -22,7 +22,7 @@ def ignore_foreign_signals(worker: int) -> None:
     """
     for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
-    # macOS does not tell who sent a signal: there SIGTERM ends the worker, whoever sends it.
+    # macOS does not report who sent a signal: there SIGTERM ends the worker, whoever sends it.
     if hasattr(signal, "sigwaitinfo"):
         # The thread inherits the block, and receives the blocked signal by `sigwaitinfo`.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})

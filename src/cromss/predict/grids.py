@@ -79,7 +79,7 @@ def check_overlap(s1: Header, s2: Header, paths: Mapping[str, Path], difference:
             "first, e.g. with SNAP or gdalwarp -tps"
         )
     if "none" in (s1.crs, s2.crs):
-        raise ValueError(f"{where} differ in {difference}, and without a CRS nobody knows where they lie: align them")
+        raise ValueError(f"{where} differ in {difference}, and without a CRS their position is unknown: align them")
     theirs = _bounds(s2)
     try:
         inside = transform_bounds(s1.crs, s2.crs, *_bounds(s1))

@@ -21,7 +21,7 @@ def smooth_labels(
     """Mixes one-hot labels with a prior and the uniform distribution.
 
     With factors ``(a1, a2)``: ``(1 - a1 - a2) onehot + a1 prior + a2 / C``; with one: ``(1 - a1) onehot + a1 prior``.
-    Without a prior the uniform distribution takes its place, ``(1 - a1) onehot + a1 / C``, and ``a2`` means nothing.
+    Without a prior the uniform distribution is used instead, ``(1 - a1) onehot + a1 / C``, and ``a2`` has no meaning.
 
     Args:
         labels: ``(B, H, W)`` integers, classes from 0, 255 where there is no label.

@@ -2,7 +2,7 @@
 
 1. Regions (parcels, patches of natural cover) take a similar class as a whole. Which region errs has nothing to do with
    its looks, so a network cannot learn the error, only the truth behind it.
-2. Small objects (houses, roads, streams) are swallowed by their surroundings, region by region.
+2. Small objects (houses, roads, streams) get the label of their surroundings, region by region.
 3. Borders are displaced and corners rounded.
 4. Most regions share their fate over the seasons, the others draw anew; hazy dates err more; under opaque clouds there
    is no label.

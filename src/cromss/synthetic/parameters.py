@@ -185,7 +185,7 @@ class NoiseRates(Rates):
     """Relative rise of the confusion on a fully hazy date."""
 
     lost: Rate
-    """Probability that a region's small objects (houses, roads, streams) are swallowed by their surroundings."""
+    """Probability that a region's small objects (houses, roads, streams) get the label of their surroundings."""
 
     shift: Annotated[float, Field(ge=0, le=10)]
     """Deviation in pixels by which borders are displaced, smoothly."""

@@ -37,7 +37,7 @@ class Scene:
     Attributes:
         biome: Name of its biome.
         materials: uint8 ``(T, H, W)``: row of the material table.
-        ground: The same without small objects (houses, roads, streams): what swallows them when they are missed.
+        ground: The same without small objects (houses, roads, streams): the labels where these are missed.
         parcel: int ``(H, W)``: name of the parcel from 1, 0 outside farmland.
         crop: uint8 ``(H, W)``: row of the crop calendar.
         vigour: float ``(H, W)``: deviation of the parcel from the mean state of its cover, in deviations.

@@ -134,7 +134,7 @@ class Image:
         return any(offset for raster in self.rasters for _, offset in raster.scaling)
 
     def read_stored(self, names: Sequence[str], window: Window | None) -> tuple[np.ndarray, np.ndarray]:
-        """Stored values with scale and offset tags applied, and where they are known, as far as these tell."""
+        """Stored values with scale and offset tags applied, and where they are known according to masks and nodata."""
         if missing := [name for name in names if name not in self.bands]:
             raise ValueError(f"{self.path} has no {', '.join(missing)}; it holds {', '.join(self.bands)}")
         first = self.rasters[0].source

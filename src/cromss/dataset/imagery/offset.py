@@ -155,7 +155,7 @@ def _carried(names: Sequence[str], values: np.ndarray, offset: int) -> tuple[str
         return "", False
     if "B10" in names:
         position = names.index("B10")
-        # Only high clouds that cover everything, which nobody labels, shine in B10, and hardly as evenly.
+        # Only high clouds that cover everything, which are not labelled, are bright in B10, and hardly as evenly.
         even = float(np.median(values[position])) < _CLOUDS * offset
         return f"nearly all of B10 lies above {lowest[position]:g}", even
     # Without B10 a bright desert has no dark values either, but none that end just above the offset.
