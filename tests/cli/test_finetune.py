@@ -182,7 +182,7 @@ def test_maps_of_places_lie_where_the_places_lie(here):
 
 
 def labelled(path, *labels):
-    """A store of places of 32 px with the given labels, one a place, in the classes of Dynamic World."""
+    """A store of locations of 32 px with the given labels, one per location, in the classes of Dynamic World."""
     info = replace(small_info(seasons=1, size=(32, 32)), classes=tuple(CLASSES["dynamic_world"]))
     with StoreWriter(path, info, {}, overwrite=False) as writer:
         for i, label in enumerate(labels):

@@ -99,7 +99,7 @@ def test_a_member_of_an_archive_that_the_user_named_is_read(tmp_path, monkeypatc
     ("name", "words"),
     [
         ("http://me:secret@127.0.0.1:1/a.tif?key=abc", r"http://\*\*\*@127.0.0.1:1/a.tif\?key=\*\*\* cannot be read"),
-        ("s3://bucket/a.tif", "s3://bucket/a.tif is no path on this computer: fetch it"),
+        ("s3://bucket/a.tif", "s3://bucket/a.tif is no path on this computer"),
         ("/vsistdin/", "is no path on this computer"),
         ("/vsizip//vsicurl/http://127.0.0.1:1/a.zip/a.tif", "is no path on this computer"),
         ("S2A.SAFE.zip", "it is an archive, which has to be unpacked first"),

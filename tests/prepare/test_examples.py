@@ -101,7 +101,7 @@ def test_a_checksum_is_compared(tmp_path, published, url, monkeypatch, right):
 
 def test_what_is_no_image_is_refused(tmp_path, published, url):
     (published / "S1RTC" / f"{NAMES[2]}.tif").write_text("<VRTDataset/>")
-    with pytest.raises(ValueError, match="not what is published"):
+    with pytest.raises(ValueError, match="not the published ones"):
         fetch_examples(tmp_path / "examples", url)
 
 

@@ -74,7 +74,7 @@ def signature_problems(target: str, settings: Mapping[str, Any], prefix: str, is
     try:
         called: Any = pydoc.locate(target)
     except pydoc.ErrorDuringImport as error:
-        if not isinstance(error.value, Exception):
+        if isinstance(error.value, BaseException) and not isinstance(error.value, Exception):
             raise error.value from None  # pydoc also catches Ctrl-C and signals
         yield Problem(key, f"{key}={name_shown} cannot be imported: {type(error.value).__name__}: {error.value}")
         return
