@@ -1,6 +1,7 @@
 import pytest
 
-from helpers.entrypoint import finish, start
+from cromss.cli.train import main
+from helpers.entrypoint import finish, latest, start
 
 
 @pytest.fixture(scope="session")
@@ -25,5 +26,23 @@ def prepare(tmp_path, cache):
 
     def call(*overrides, check=True, **options):
         return finish(start("-m", "cromss.prepare", *overrides, cwd=tmp_path, cache=cache, **options), check)
+
+    return call
+
+
+@pytest.fixture
+def refused(tmp_path, cache, monkeypatch, capfd):
+    """Runs train.py in this process, as its imports take seconds, and returns the words with which it refuses."""
+
+    def call(*overrides):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+        monkeypatch.setattr("sys.argv", ["train.py", *latest(overrides)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        assert end.value.code == 1
+        said = capfd.readouterr().err
+        assert "Traceback" not in said
+        return said
 
     return call

@@ -1,9 +1,6 @@
 """Scenes become maps through the command line."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -203,21 +200,11 @@ def test_a_real_place_is_mapped_with_a_picture(predict, tmp_path):
         assert {found.colormap(1)[c][:3] for c in classes} & drawn
 
 
-def test_a_kill_leaves_nothing_under_the_final_name_and_the_same_command_starts_again(predict, tmp_path, capfd):
+def test_a_kill_leaves_nothing_and_the_same_command_starts_again(predict, mapping, tmp_path, capfd):
     trained(tmp_path / "net.ckpt", "dataset.modality=s1")
     write_scene(tmp_path / "s1.tif", pixels("s1", 1500, 1500))
     command = ["checkpoint=net.ckpt", "s1=s1.tif", "out=map.tif", "batch_size=1"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cromss.predict", *command],
-        cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        while "window" not in process.stderr.readline():
-            assert process.poll() is None
+    with mapping(*command) as process:
         time.sleep(0.2)
         process.send_signal(signal.SIGKILL)
     assert len(list(tmp_path.glob(".map.tif.partial-*"))) == 1

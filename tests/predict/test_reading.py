@@ -1,9 +1,6 @@
 """Scenes are mapped by what their files say: names, offset, units, holes, and where they lie."""
 
-import os
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -231,21 +228,11 @@ def test_ground_control_points_stand_in_the_map(predict, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
-def test_a_signal_leaves_nothing_behind(tmp_path, number):
+def test_a_signal_leaves_nothing_behind(tmp_path, mapping, number):
     trained(tmp_path / "net.ckpt", "dataset.modality=s1")
     write_scene(tmp_path / "s1.tif", pixels("s1", 1500, 1500))
     before = sorted(path.name for path in tmp_path.iterdir())
-    process = subprocess.Popen(
-        [sys.executable, "-m", "cromss.predict", "checkpoint=net.ckpt", "s1=s1.tif", "out=map.tif", "batch_size=1"],
-        cwd=tmp_path,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        while "window" not in process.stderr.readline():
-            assert process.poll() is None
+    with mapping("checkpoint=net.ckpt", "s1=s1.tif", "out=map.tif", "batch_size=1") as process:
         assert list(tmp_path.glob(".map.tif.partial-*"))
         process.send_signal(number)
         said = process.stderr.read()
