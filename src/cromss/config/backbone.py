@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
 from cromss.backbone.options import DECODERS, FREEZE_MODES, NORMS
 from cromss.config.choices import BRANCHES
-from cromss.config.settings import OPTIONAL, AddressText, Count, Means, PathText, Settings, Text, part_of
+from cromss.config.settings import OPTIONAL, AddressText, Count, Means, Part, PathText, Settings, Text, part_of
 from cromss.config.words import OneOf
 from cromss.weights.origins import LOAD_PATTERN, LOADS, NONE, ORIGINS
 
@@ -47,7 +47,6 @@ WeightsPath = Annotated[AddressText | BranchPaths | None, Means("a path, a URL, 
 WeightsChecksum = Annotated[
     Checksum | BranchChecksums | None, Means("64 hexadecimal digits in quotes, {s1: ..., s2: ...}, or null")
 ]
-Part = Annotated[dict[str, Any], Means("keys with values, among them _target_")]
 
 
 class Network(Settings):

@@ -21,6 +21,8 @@ from cromss.config.settings import (
     Count,
     CountOrZero,
     Means,
+    NumClasses,
+    Part,
     PathText,
     Seed,
     Settings,
@@ -79,7 +81,7 @@ class BandCounts(Settings):
 class View(Settings):
     """How patches become batches, the same for every source."""
 
-    reader: Annotated[dict[str, Any], Means("keys with values, among them _target_")]
+    reader: Part
     """Opens the data; its keys refer to those of the group."""
 
     modality: Modality
@@ -136,7 +138,7 @@ class View(Settings):
     test: Annotated[dict[str, Any] | None, Means("keys with values of dataset.reader, or null")]
     """Settings of the reader that differ for the test set; null tests on the validation split."""
 
-    num_classes: Annotated[int, Field(ge=2, le=255)]
+    num_classes: NumClasses
     """Number of classes; follows from ``dataset.classes``."""
 
     classes: Classes

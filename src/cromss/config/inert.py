@@ -190,10 +190,9 @@ RULES: tuple[Rule, ...] = (
         ("dataset.units.s1",), is_one_of("dataset.files.s1", None), "dataset.files.s1=null reads no Sentinel-1 images"
     ),
     Rule(
-        ("dataset.units.s2",), is_one_of("dataset.files.s2", None), "dataset.files.s2=null reads no Sentinel-2 images"
-    ),
-    Rule(
-        ("dataset.s2_offset",), is_one_of("dataset.files.s2", None), "dataset.files.s2=null reads no Sentinel-2 images"
+        ("dataset.units.s2", "dataset.s2_offset"),
+        is_one_of("dataset.files.s2", None),
+        "dataset.files.s2=null reads no Sentinel-2 images",
     ),
     Rule(
         ("backbone.load", "backbone.adapt_bands", "backbone.weights_modality"),

@@ -15,8 +15,10 @@ from cromss.config.settings import (
     Count,
     CountOrZero,
     Means,
+    Part,
     Positive,
     Problem,
+    Seconds,
     Seed,
     Settings,
     Share,
@@ -26,7 +28,6 @@ from cromss.config.settings import (
 from cromss.config.words import as_typed
 
 Minutes = Annotated[int, Field(ge=1, le=60 * 24 * 366)]
-Seconds = Annotated[float, Field(gt=0, le=1e7)]
 Processes = Annotated[int, Field(ge=1, le=100_000)]
 
 
@@ -140,7 +141,7 @@ class Sampler(Settings):
 class Search(Settings):
     """``hydra/sweeper=optuna``: a search by Optuna."""
 
-    sampler: Annotated[dict[str, Any], Means("keys with values, among them _target_")]
+    sampler: Part
     """Sampler: an option of the group hydra/sweeper/sampler, one of tpe, random, cmaes, nsgaii."""
 
     direction: Literal["minimize", "maximize"]
@@ -182,13 +183,16 @@ SAMPLERS = tuple(f"optuna.samplers.{name}Sampler" for name in ("TPE", "Random", 
 """``_target_`` of the samplers that propose settings for one score from a seed; a grid is a plain sweep."""
 
 
-def launcher_problems(values: Mapping[str, Any]) -> list[Problem]:
-    """Finds mistakes in the settings of a launcher.
+def launcher_problems(values: Mapping[str, Any], prefix: str = "hydra.launcher") -> list[Problem]:
+    """Finds mistakes in the settings of a launcher or a sweeper.
 
     Args:
-        values: The plain values of ``hydra.launcher``.
+        values: Of ``hydra.launcher`` or ``hydra.sweeper``, plain.
+        prefix: Which of the two.
     """
-    return _problems(LAUNCHERS, values, "hydra.launcher")
+    model = {**LAUNCHERS, **SWEEPERS}.get(str(values.get("_target_")))
+    own = {key: value for key, value in values.items() if key not in ("_target_", "_recursive_")}
+    return [] if model is None else find_problems(model, own, prefix)
 
 
 def check_sweeper(values: Mapping[str, Any]) -> None:
@@ -200,7 +204,7 @@ def check_sweeper(values: Mapping[str, Any]) -> None:
     Raises:
         UserError: One message with every problem, each with its cure.
     """
-    problems = _problems(SWEEPERS, values, "hydra.sweeper")
+    problems = launcher_problems(values, "hydra.sweeper")
     sampler = values.get("sampler")
     if values.get("_target_") in SWEEPERS and isinstance(sampler, Mapping):
         if sampler.get("_target_") in SAMPLERS:
@@ -217,12 +221,6 @@ def check_sweeper(values: Mapping[str, Any]) -> None:
             )
     if problems:
         raise UserError("\n".join(["This search cannot start:", *(f"  - {problem.sentence}" for problem in problems)]))
-
-
-def _problems(table: Mapping[str, type[Settings]], values: Mapping[str, Any], prefix: str) -> list[Problem]:
-    model = table.get(str(values.get("_target_")))
-    own = {key: value for key, value in values.items() if key not in ("_target_", "_recursive_")}
-    return [] if model is None else find_problems(model, own, prefix)
 
 
 def check_shape(cfg: DictConfig) -> Iterator[str]:

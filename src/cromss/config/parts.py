@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
 from cromss.config.choices import BRANCHES, CONFIDENCES, CONSISTENCIES, PRIORS, RAMPS, SCOPES, SEGMENTATION_LOSSES
 from cromss.config.dataset import BandCounts
-from cromss.config.settings import Count, Means, Settings, Share
+from cromss.config.settings import Count, Means, NumClasses, Part, Settings, Share
 from cromss.config.words import OneOf
 
 
@@ -25,9 +25,6 @@ def _together(factors: list[float]) -> list[float]:
     return factors
 
 
-NumClasses = Annotated[int, Field(ge=2, le=255)]
-
-
 class Nothing(Settings):
     """An option without settings."""
 
@@ -35,7 +32,7 @@ class Nothing(Settings):
 class Fusion(Settings):
     """The keys that all fusions have."""
 
-    backbone: Annotated[dict[str, Any], Means("keys with values, among them _target_")]
+    backbone: Part
     """Encoder and decoder; that of the backbone group."""
 
     bands: BandCounts

@@ -103,6 +103,15 @@ CountOrZero = Annotated[int, Field(ge=0, le=LARGEST)]
 Seed = Annotated[int, Field(ge=0, le=LARGEST)]
 """Start of a random sequence."""
 
+NumClasses = Annotated[int, Field(ge=2, le=255)]
+"""Number of classes."""
+
+Seconds = Annotated[float, Field(gt=0, le=1e7)]
+"""A duration."""
+
+Part = Annotated[dict[str, Any], Means("keys with values, among them _target_")]
+"""Something that is built, and its arguments."""
+
 Text = Annotated[str, Field(min_length=1), AfterValidator(_without_nul), Means("non-empty text")]
 """Non-empty text."""
 

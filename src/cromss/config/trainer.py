@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from cromss.config.settings import OPTIONAL, Count, CountOrZero, Means, PathText, Settings, Share, Text
+from cromss.config.settings import OPTIONAL, Count, CountOrZero, Means, Part, PathText, Seconds, Settings, Share, Text
 from cromss.config.words import OneOf
 
-Part = Annotated[dict[str, Any], Means("keys with values, among them _target_")]
 Rate = Annotated[float, Field(ge=0, le=100)]
-Seconds = Annotated[float, Field(gt=0, le=1e7)]
 Gamma = Annotated[float, Field(gt=0, le=1)]
 RATES = ("equal", "rising", "falling")
 """How the learning rate changes from block to block of a decoder, from the deepest features to the head."""

@@ -15,6 +15,7 @@ from cromss.config.reading import Reading, at
 from cromss.config.settings import (
     OPTIONAL,
     Means,
+    Part,
     PathText,
     Problem,
     Seed,
@@ -29,7 +30,7 @@ from cromss.io.plain import shown
 Group = Annotated[dict[str, Any], Means("keys with values, see `cromss train --help`")]
 
 Parts = Annotated[
-    dict[str, Annotated[dict[str, Any], Means("keys with values, among them _target_")]],
+    dict[str, Part],
     Means("names, each with keys and values, among them _target_"),
 ]
 
