@@ -2,7 +2,7 @@ import tarfile
 
 import rasterio
 
-from helpers.places import REAL_IDS
+from helpers.locations import REAL_IDS
 from helpers.raw_layouts import as_tar_gz, dfc2020, ssl4eo_s12, tiles
 from helpers.shared import needs_shared
 

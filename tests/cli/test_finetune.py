@@ -18,7 +18,7 @@ from cromss.dataset.geotiff import opened
 from cromss.dataset.reference import open_reference
 from cromss.dataset.store import StoreWriter
 from helpers.entrypoint import SMALL, latest, metrics
-from helpers.places import random_places
+from helpers.locations import random_places
 from helpers.published import published_lmdbs
 from helpers.shared import REAL_PLACES, needs_shared
 from helpers.stores import flip_byte, random_location, small_info

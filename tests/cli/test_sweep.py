@@ -74,7 +74,7 @@ def test_a_run_that_is_under_way_is_left_alone_by_a_second_command(train, tmp_pa
         finish(running, check=False)
 
 
-def test_a_killed_run_goes_on_by_the_same_command_in_the_same_folder(train, tmp_path, cache):
+def test_a_killed_run_resumes_by_the_same_command_in_the_same_folder(train, tmp_path, cache):
     many = [*SMALL, "trainer.limit_batches=1"]
     running = start("train.py", *many, "trainer.epochs=500", cwd=tmp_path, cache=cache)
     deadline = time.monotonic() + 120

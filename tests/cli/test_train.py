@@ -164,7 +164,7 @@ def interrupted(running):
     raise AssertionError(running.communicate())
 
 
-def test_ctrl_c_ends_cleanly_and_the_run_goes_on_later(train, tmp_path, cache):
+def test_ctrl_c_ends_cleanly_and_the_run_resumes_later(train, tmp_path, cache):
     running = start(
         "train.py",
         *SMALL,

@@ -186,7 +186,7 @@ def test_a_tilde_is_the_home_folder_and_nothing_else(tmp_path, monkeypatch):
     assert arrived("train", "hydra.run.dir=~/runs (1)")["hydra.run.dir"] == f"{tmp_path}/runs (1)"
 
 
-def test_no_home_folder_and_names_that_are_no_text_are_told(monkeypatch):
+def test_no_home_folder_and_names_that_are_no_text_are_reported(monkeypatch):
     monkeypatch.setattr("cromss.config.paths._expanded", lambda text: text)
     with pytest.raises(UserError, match=r"out=~/x needs a home folder.*HOME"):
         literal_paths(["out=~/x"], "predict")

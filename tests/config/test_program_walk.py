@@ -61,7 +61,7 @@ def check(program, key, odd, monkeypatch, capfd):
     return "taken"
 
 
-def test_some_odd_values_are_taken_or_told_in_a_sentence(tmp_path, monkeypatch, capfd):
+def test_some_odd_values_are_accepted_or_reported_in_a_sentence(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     for form in random.Random(0).sample(FORMS, 12):
         check(*form, monkeypatch, capfd)
@@ -70,7 +70,7 @@ def test_some_odd_values_are_taken_or_told_in_a_sentence(tmp_path, monkeypatch, 
 @pytest.mark.slow
 @pytest.mark.timeout(3000)  # some 70 keys of prepare, each composed 39 times
 @pytest.mark.parametrize("program", PROGRAMS)
-def test_every_odd_value_of_every_key_is_taken_or_told_in_a_sentence(program, tmp_path, monkeypatch, capfd):
+def test_every_odd_value_of_every_key_is_accepted_or_reported_in_a_sentence(program, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     ends, wrong = [], []
     for form in FORMS:

@@ -32,7 +32,7 @@ def test_the_model_has_the_keys_of_the_yaml_and_allows_its_defaults(name):
 
 
 @pytest.mark.parametrize("name", PROGRAMS)
-def test_an_odd_value_of_any_key_is_told_in_one_sentence_with_the_key(name):
+def test_an_odd_value_of_any_key_is_reported_in_one_sentence_with_the_key(name):
     settings = defaults(name)
     before = set(find_problems(PROGRAMS[name], settings))
     for key in settings:
@@ -118,7 +118,7 @@ def test_an_encoder_is_exported_from_an_address_too(monkeypatch, capfd):
 
 
 @pytest.mark.parametrize("module", ["cromss.cli.prepare", "cromss.cli.export", "cromss.cli.predict"])
-def test_mistakes_are_told_before_torch_is_loaded(module):
+def test_mistakes_are_reported_before_torch_is_loaded(module):
     """The name of the classes is looked up by every command."""
     code = f"import sys, {module}, cromss.dataset.classes; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

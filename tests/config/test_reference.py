@@ -32,7 +32,7 @@ def test_the_help_of_a_group_has_its_keys_with_defaults_ranges_and_sentences(gro
     assert f"- {line}" in help_text(group)
 
 
-def test_a_group_that_does_not_exist_is_told_with_those_that_do():
+def test_a_group_that_does_not_exist_is_reported_with_those_that_do():
     with pytest.raises(UserError, match="--help trianer: .* trainer"):
         help_text("trianer")
 

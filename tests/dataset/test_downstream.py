@@ -80,7 +80,7 @@ def test_tiles_are_those_of_the_reference(opened, kind, tile, bands):
     np.testing.assert_array_equal(batch.labels[tile][rows, columns], labels)
 
 
-def test_the_path_of_a_folder_is_told_which_files_lie_in_it():
+def test_the_path_of_a_folder_is_reported_which_files_lie_in_it():
     with pytest.raises(ValueError, match="is no LMDB: for kind dw give the LMDB itself. There are: .*dw_test_lmdb"):
         open_dataset(published_lmdbs(), "dw")
     with pytest.raises(ValueError, match="nowhere does not exist"):

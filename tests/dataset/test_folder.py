@@ -112,7 +112,7 @@ def test_one_modality_is_enough(tmp_path):
         read(tmp_path, files={"s3": "s2.tif"})
 
 
-def test_a_selection_of_bands_is_told_by_its_names(tmp_path):
+def test_a_selection_of_bands_is_known_by_its_names(tmp_path):
     write_place(tmp_path / "a")
     write_tif(tmp_path / "a" / "s2.tif", np.zeros((3, *SIZE), np.uint8), names=("B4", "B3", "B2"))
     stored = read(tmp_path).info.modalities["s2"]

@@ -155,7 +155,7 @@ def with_odd_pixels(image):
 
 @pytest.mark.parametrize("change", [lambda image: image, with_odd_pixels], ids=["plain", "odd pixels"])
 @pytest.mark.parametrize(("modality", "stored", "units"), OTHER_UNITS.values(), ids=OTHER_UNITS)
-def test_other_units_are_refused_and_converted_once_they_are_told(tmp_path, modality, stored, units, change):
+def test_other_units_are_refused_and_converted_once_they_are_reported(tmp_path, modality, stored, units, change):
     file = write(tmp_path / "a.tif", change(stored))
     with pytest.raises(ValueError, match=rf"a\.tif: values of 1 % .*set units\.{modality}="):
         image_of(file, modality)
@@ -463,7 +463,7 @@ def test_types_and_descriptions_may_differ_between_locations(tmp_path):
         np.testing.assert_array_equal(reader.read_labels(index)[0], LABELS)
 
 
-def test_a_folder_without_s1_is_told_how_to_go_without(tmp_path):
+def test_a_folder_without_s1_is_reported_how_to_go_without(tmp_path):
     write(tmp_path / "a" / "s2.tif", values("s2").astype(np.uint16))
     write(tmp_path / "a" / "dw.tif", LABELS[None].astype(np.uint8))
     with pytest.raises(ValueError, match=r"(?s)s1\.tif is missing.*dataset\.files\.s1=null.*folder\.files\.s1=null"):

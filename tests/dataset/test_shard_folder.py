@@ -145,7 +145,7 @@ def test_what_is_no_regular_file_is_not_waited_for(folder, tmp_path, name, kind)
     assert damages.damaged.total
 
 
-def test_a_plan_of_very_many_shards_is_told_within_a_second(folder):
+def test_a_plan_of_very_many_shards_is_reported_within_a_second(folder):
     before = time.monotonic()
     for locations in (10**6, 10**8):
         (folder / PLAN).write_text(json.dumps({**PLANNED, "locations": locations, "per_shard": 1}))

@@ -26,7 +26,7 @@ def write_published(folder, names):
         ("NoL_S1.LMDB", "NoL_S2C.LMDB", "NoL_Labels.LMDB"),
     ],
 )
-def test_published_files_are_told_by_the_words_in_their_names(tmp_path, names):
+def test_published_files_are_known_by_the_words_in_their_names(tmp_path, names):
     write_published(tmp_path, names)
     # Another LMDB beside them is none of their business, nor what a killed writer left behind.
     write_published(tmp_path, ("tiles", ".s2.partial", "other.lmdb"))

@@ -9,7 +9,7 @@ import lmdb
 import numpy as np
 
 from cromss.dataset.scaling import quantise
-from helpers.places import random_places
+from helpers.locations import random_places
 
 FILES = {"nol": "", "dw": "dw_test_lmdb", "osm": "osm_test_lmdb", "dfc2020": "DFC2020_s12_test.lmdb"}
 """Kind -> where `published_lmdbs` writes it; NoL is three LMDBs in the folder itself."""

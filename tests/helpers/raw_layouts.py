@@ -10,7 +10,7 @@ import rasterio
 
 from cromss.dataset.bands import BANDS
 from cromss.dataset.scaling import quantise
-from helpers.places import random_places, real_places, sized, turned
+from helpers.locations import random_places, real_places, sized, turned
 
 METRES = {"B1": 60, "B9": 60, "B10": 60, "B5": 20, "B6": 20, "B7": 20, "B8A": 20, "B11": 20, "B12": 20}
 """Of a pixel; the bands that are not named have 10."""

@@ -337,7 +337,7 @@ def test_verify_holds_the_store_against_its_manifest(tmp_path):
         prepared("action=verify", f"path={tmp_path / 'out'}", "accept_missing=true")
 
 
-def test_a_disk_that_is_too_small_is_told_before_any_work(tmp_path, monkeypatch):
+def test_a_disk_that_is_too_small_is_reported_before_any_work(tmp_path, monkeypatch):
     raw = random_ssl4eo_s12(tmp_path / "raw", 2, size=SIZE)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=4_000))
     for action in ("plan", "convert"):
@@ -477,7 +477,7 @@ def _killed_and_gone_on_with(command, out, moments, expected):
 
 
 @pytest.mark.parametrize("source", [pytest.param("folder", marks=pytest.mark.slow), "archive"])
-def test_a_killed_run_goes_on(tmp_path, source):
+def test_a_killed_run_resumes(tmp_path, source):
     raw = random_ssl4eo_s12(tmp_path / "raw", 60, size=SIZE)
     prepared(*_settings(raw, tmp_path / "expected"))
     path = as_tar_gz(raw, tmp_path / "a.tar.gz", parts=("s1", "s2c", "labels")) if source == "archive" else raw

@@ -345,7 +345,7 @@ def test_nodata_that_is_declared_and_not_there_is_fine(tmp_path):
     np.testing.assert_array_equal(dw(tmp_path).read_labels(0), expected["dw"] - 1)
 
 
-def test_bands_are_told_by_their_descriptions(tmp_path):
+def test_bands_are_known_by_their_descriptions(tmp_path):
     s2 = arrays()["s2"]
     write_tile(tmp_path, "a")
     write_tile(tmp_path, "b")

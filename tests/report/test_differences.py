@@ -16,7 +16,7 @@ def test_what_was_swept_has_one_column_and_what_follows_none(tmp_path):
     assert columns(tmp_path) == {"fusion": ("mid", "late", "mid"), "prop": (0.3, 0.5, 0.5)}
 
 
-def test_of_a_reference_that_shows_at_two_places_the_shorter_key_counts(tmp_path):
+def test_of_a_reference_that_shows_at_two_keys_the_shorter_key_counts(tmp_path):
     for name in ("resnet18", "resnet50"):
         settings = config()
         settings["backbone"] |= {"encoder": name, "network": {"encoder": name}}
@@ -52,7 +52,7 @@ def test_the_weights_that_training_starts_from_are_a_setting_and_named_by_their_
     assert columns(tmp_path) == {"weights_path": ("/weights/dino.pth", "/weights/moco.pth", "/other/dino.pth")}
 
 
-def test_a_setting_that_a_run_lacks_is_absent_and_others_are_plain(tmp_path):
+def test_a_setting_that_a_run_does_not_have_is_absent_and_others_are_plain(tmp_path):
     for name, more in (("a", {"smooth": [0.1, 0.2]}), ("b", {}), ("c", {"smooth": None}), ("d", {"smooth": True})):
         settings = config()
         settings["trainer"] |= more

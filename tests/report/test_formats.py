@@ -90,7 +90,7 @@ def test_latex_takes_every_sign_literally():
     assert latex(r"50%_&{a}#~^$\ ±") == (r"50\%\_\&\{a\}\#\textasciitilde{}\textasciicircum{}\$\textbackslash{} $\pm$")
 
 
-def test_csv_has_a_line_a_row_and_experiment(report):
+def test_csv_has_a_line_per_row_and_experiment(report):
     rows = list(csv.DictReader(io.StringIO(as_csv(report))))
     assert len(rows) == 40 + 3
     (ours,) = [row for row in rows if row["experiment"] == "E1"]

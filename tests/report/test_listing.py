@@ -148,7 +148,7 @@ def test_what_repeats_no_row_is_shown_below(invent, report, change):
     assert bool(repeated) == is_row
 
 
-def test_a_row_is_told_by_the_settings_of_a_run(invent, report):
+def test_a_row_is_known_by_the_settings_of_a_run(invent, report):
     satlas = [{"origin": "satlas", "path": "elsewhere/x.pth", "sha256": None, "modality": "s2"}]
     cromss = [{"origin": "cromss", "path": "elsewhere/x.ckpt", "sha256": None, "modality": "s2"}]
     invent("a", row=None)

@@ -99,7 +99,7 @@ def test_a_page_without_its_packages_says_what_to_install(settings, tmp_path, mo
     run(settings | {"out": None})
 
 
-def test_a_folder_is_told_from_a_file(tmp_path):
+def test_a_folder_is_distinguished_from_a_file(tmp_path):
     (tmp_path / "with.dot").mkdir()
     assert [is_page_folder(out) for out in ("a/", "a", "a.v2/", str(tmp_path / "with.dot"))] == [True] * 4
     assert not is_page_folder("a.csv")

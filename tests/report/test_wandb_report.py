@@ -180,7 +180,7 @@ def test_a_server_that_knows_no_such_key_is_named(sweep, monkeypatch):
         ("wandb.sdk.lib.service.service_connection", r"another version than this program knows.*'wandb<"),
     ],
 )
-def test_a_package_that_is_missing_is_told_in_one_sentence(monkeypatch, module, message):
+def test_a_package_that_is_missing_is_reported_in_one_sentence(monkeypatch, module, message):
     monkeypatch.delitem(sys.modules, "cromss.report.wandb_report", raising=False)
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ValueError, match=message):

@@ -59,7 +59,7 @@ def test_runs_that_differ_in_credentials_alone_have_one_name():
     assert one != run_name("backbone.weights_path=https://u:a@h/v.pth?sig=a,seed=1")
 
 
-def test_mistakes_are_told_without_credentials():
+def test_mistakes_are_reported_without_credentials():
     assert SECRET not in str(UserError(f"http://u:{SECRET}@h/x is no file"))
 
 

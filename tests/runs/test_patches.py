@@ -38,7 +38,7 @@ HEAD = {"format": 1, "epoch": 0, "locations": ["a"], "columns": [{"title": "labe
         ({"format": 1}, np.zeros(1), "is damaged"),
     ],
 )
-def test_what_is_damaged_is_told(tmp_path, head, values, message):
+def test_what_is_damaged_is_reported(tmp_path, head, values, message):
     np.savez(tmp_path / PATCHES, head=np.array(json.dumps(head)), column_0=values)
     with pytest.raises(ValueError, match=message):
         read_patches(tmp_path)

@@ -43,7 +43,7 @@ def test_a_run_that_ends_well_leaves_its_score(tmp_path):
         (SystemExit(-1), "preempted", None),
     ],
 )
-def test_how_a_run_ended_is_told_apart(tmp_path, error, state, said):
+def test_how_a_run_ended_is_distinguished(tmp_path, error, state, said):
     with pytest.raises(type(error)), recorded(begun(tmp_path), tmp_path):
         raise error
     record = read_record(tmp_path)

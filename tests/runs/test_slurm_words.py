@@ -24,7 +24,7 @@ def command(tmp_path, monkeypatch):
     slurm._is_installed.cache_clear()
 
 
-def test_jobs_that_have_not_ended_are_told_with_their_state(command):
+def test_jobs_that_have_not_ended_are_reported_with_their_state(command):
     command(
         "squeue",
         "17_3|RUNNING|None\n17_4|PENDING|Priority\n18|PENDING|Nodes required for job are DOWN|odd\n9|RUNNING|None",
@@ -42,7 +42,7 @@ def test_a_slurm_that_does_not_answer_is_not_one_without_jobs(command):
     assert live_jobs(["17"]) is None
 
 
-def test_partitions_are_told_with_their_time_limits(command):
+def test_partitions_are_reported_with_their_time_limits(command):
     command("sinfo", "debug|1:00:00\nlong|infinite\ngpu|2-00:30:00")
     assert partitions() == {"debug": 60, "long": math.inf, "gpu": 2 * 1440 + 30}
 

@@ -41,7 +41,7 @@ def test_the_example_searches_by_the_score_that_it_names():
 
 
 @pytest.mark.slow
-def test_a_search_by_the_real_command_goes_on_where_it_was_killed(tmp_path):
+def test_a_search_by_the_real_command_resumes_where_it_was_killed(tmp_path):
     arguments = [*SEARCH, "experiments=search_prop", "selection.ramp_epochs=range(1,3)", "hydra.sweeper.n_trials=3"]
     seen = ""
     with start("train.py", *arguments, cwd=tmp_path, cache=tmp_path / "cache") as killed:

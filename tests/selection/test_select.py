@@ -101,7 +101,7 @@ def test_wrong_options(wrong, message):
         CrossModalSelection(**OPTIONS | wrong)
 
 
-def test_one_modality_is_told_what_to_do():
+def test_one_modality_is_reported_what_to_do():
     with pytest.raises(ValueError, match=r"s1 is missing.*selection=none"):
         CrossModalSelection(**OPTIONS)({"s2": torch.randn(1, 2, 2, 2)}, torch.zeros(1, 2, 2, dtype=torch.long), 0)
 

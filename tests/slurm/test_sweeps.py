@@ -122,7 +122,7 @@ def test_a_sweep_runs_and_the_same_again_runs_nothing(cluster, train, status, tm
     assert cluster.jobs() == before
 
 
-def test_a_failing_arm_is_told_from_one_that_ended_well(train, status):
+def test_a_failing_arm_is_distinguished_from_one_that_ended_well(train, status):
     sweep = ["-m", *SMALL, "trainer.limit_batches=1", "trainer.epochs=2", *SLURM]
     # Of an optimiser of the user's own no range of the rate is known, so that one arm may diverge.
     sweep += ["trainer.optimizer._target_=torch.optim.Adagrad", "trainer.optimizer.lr=1e-3,1e36"]
@@ -160,7 +160,7 @@ def test_requeued_preempted_and_cancelled_jobs(cluster, start, train, status, tm
         assert_equal_weights(folders[seed], tmp_path / f"whole{seed}")
 
 
-def test_a_job_goes_on_after_its_time_limit(cluster, start, tmp_path):
+def test_a_job_resumes_after_its_time_limit(cluster, start, tmp_path):
     # Slurm sends the signal 100 s before the limit, or up to a minute earlier: to a job that has just started it would
     # come before anybody listens, so that the limit falls when it is at work.
     settings = [*LONG, "trainer.epochs=400", *SLURM, "hydra.launcher.signal_delay_s=100"]

@@ -152,7 +152,7 @@ def test_other_changes_are_warned_of_unless_they_change_nothing(run_folder, capl
     assert "loss.consistency=kl (checkpoint: ce)" in caplog.text
 
 
-def test_a_run_that_goes_on_in_its_folder_stays_what_it_is(run_folder):
+def test_a_run_that_resumes_in_its_folder_stays_what_it_is(run_folder):
     path = run_folder / "checkpoints" / "last.ckpt"
     check_checkpoint(path, nn.Linear(3, 2), changed(epochs=9, workers=4), own=True)
     with pytest.raises(
@@ -226,7 +226,7 @@ def test_what_a_test_looks_at_changes_nothing_that_is_learned(run_folder):
         check_checkpoint(path, nn.Linear(3, 2), changed(epochs=9) | {"dataset": now | {"validate": "whole"}}, own=True)
 
 
-def test_networks_are_told_apart_in_the_words_of_settings():
+def test_networks_are_distinguished_in_the_words_of_settings():
     backbone = {"encoder": "resnet50", "decoder": "unet"}
     late = {"_target_": "cromss.fusion.LateFusion", "backbone": backbone, "classes": 9, "common": False}
     single = {"_target_": "cromss.fusion.SingleFusion", "backbone": backbone, "classes": 9, "modality": "s2"}

@@ -32,7 +32,7 @@ def whole(tmp_path_factory, cache):
 @pytest.mark.parametrize(
     ("killed_after", "workers"), [(4, 0), (9, 2), pytest.param(2, 0, marks=pytest.mark.slow)], ids=str
 )
-def test_a_run_goes_on_after_whole_epochs(tmp_path, cache, whole, killed_after, workers):
+def test_a_run_resumes_after_whole_epochs(tmp_path, cache, whole, killed_after, workers):
     fit(tmp_path, cache, *SETTINGS, kill_after=killed_after)
     fit(tmp_path, cache, *SETTINGS, f"trainer.workers={workers}")
     assert_same_run(whole, tmp_path)
@@ -44,7 +44,7 @@ def test_a_run_goes_on_after_whole_epochs(tmp_path, cache, whole, killed_after, 
     [(3, 0), (7, 2), *(pytest.param(*case, marks=pytest.mark.slow) for case in [(3, 2), (7, 0), (5, 0), (1, 2)])],
     ids=str,
 )
-def test_a_run_goes_on_within_an_epoch(tmp_path, cache, whole, killed_after, workers):
+def test_a_run_resumes_within_an_epoch(tmp_path, cache, whole, killed_after, workers):
     settings = [*SETTINGS, "trainer.checkpoint_steps=2"]
     fit(tmp_path, cache, *settings, kill_after=killed_after)
     assert (tmp_path / "checkpoints" / "step.ckpt").exists() == (killed_after > 1)
@@ -106,7 +106,7 @@ def test_a_finished_run_trains_no_further_and_may_have_been_moved(tmp_path, cach
 
 
 @pytest.mark.slow
-def test_the_scaler_of_half_precision_goes_on(tmp_path, cache):
+def test_the_scaler_of_half_precision_resumes(tmp_path, cache):
     def plugins():
         # Grows and shrinks from step to step, which changes when steps are left out.
         scaler = torch.amp.GradScaler("cpu", init_scale=2.0**24, growth_interval=2)

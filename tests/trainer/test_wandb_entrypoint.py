@@ -11,7 +11,7 @@ from helpers.wandb_files import offline_runs
 
 
 @pytest.mark.slow
-def test_a_preempted_job_says_so_and_goes_on_as_the_same_run(tmp_path):
+def test_a_preempted_job_says_so_and_resumes_as_the_same_run(tmp_path):
     settings = [*SMALL, "trainer.wandb=offline", "trainer.progress_bar=false", "trainer.limit_batches=1"]
     settings += ["trainer.panels_every=1000", "trainer.checkpoint_every=1000", "hydra.run.dir=run"]
     running = start(

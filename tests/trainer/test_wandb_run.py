@@ -91,7 +91,7 @@ def test_a_run_of_a_sweep_says_what_it_is_and_keeps_its_config_nested(tmp_path):
 
 
 @pytest.mark.parametrize(("state", "code", "is_preempting"), STATES)
-def test_how_a_run_ended_is_told_offline(tmp_path, state, code, is_preempting):
+def test_how_a_run_ended_is_reported_offline(tmp_path, state, code, is_preempting):
     begun(tmp_path / "run", group=None)
     finish_wandb(state)
     (found,) = offline_runs(tmp_path / "run")
@@ -150,7 +150,7 @@ def test_a_server_that_cannot_be_reached_means_offline_soon(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(("state", "code", "is_preempting"), STATES)
-def test_how_a_run_ended_is_told_online(tmp_path, monkeypatch, state, code, is_preempting):
+def test_how_a_run_ended_is_reported_online(tmp_path, monkeypatch, state, code, is_preempting):
     with WandbServer() as server:
         online(monkeypatch, server.url)
         begun(tmp_path / "run", job_type="test", entity="ours").log_metrics({"val/loss": 2.0, "epoch": 0})

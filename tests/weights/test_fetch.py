@@ -94,7 +94,7 @@ def test_files_of_one_name_do_not_collide(server, cache):
     assert [path.read_bytes() for path in paths] == [b"a", b"b"]
 
 
-def test_without_a_checksum_the_found_one_is_told_once(server, cache, caplog):
+def test_without_a_checksum_the_found_one_is_reported_once(server, cache, caplog):
     for _ in range(2):
         fetch(f"{server.url}/weights.pth", None, cache)
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]

@@ -50,13 +50,13 @@ def file_of(*names, container="state_dict", metadata=None, **more):
         ("imagenet", ["conv1.weight", "fc.weight"], "", "plain", {ANY: ""}),
     ],
 )
-def test_a_layout_is_told_by_its_keys(origin, names, container, title, encoders):
+def test_a_layout_is_known_by_its_keys(origin, names, container, title, encoders):
     found = find(file_of(*names, container=container), origin)
     assert found.layout.title == title
     assert {modality: parts.encoder for modality, parts in found.parts.items()} == encoders
 
 
-def test_an_exported_encoder_is_told_by_its_metadata():
+def test_an_exported_encoder_is_known_by_its_metadata():
     found = find(file_of("stem.weight", container="", metadata={EXPORTED: "1", "band_names": "null"}), "cromss")
     assert found.layout.title == "exported"
     with pytest.raises(ValueError, match="holds no weights of cromss"):

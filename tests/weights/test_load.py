@@ -88,7 +88,7 @@ def test_every_tensor_of_a_published_file_arrives(late_resnet50, tmp_path, kind,
         assert (report.missing, report.unexpected, report.source_modality) == ((), (), branch)
 
 
-def test_what_a_published_file_lacks_is_said(late_resnet50, tmp_path):
+def test_what_a_published_file_does_not_have_is_said(late_resnet50, tmp_path):
     path = tmp_path / "published.ckpt"
     published("mid_13B_resnet50", path)
     with pytest.raises(
@@ -198,7 +198,7 @@ def test_a_run_on_one_branch_says_what_it_saw(tmp_path, modality, encoder, targe
         load_weights(small(), tmp_path / "a.ckpt", "cromss", modality=other)
 
 
-def test_one_branch_without_a_config_is_told_by_its_channels(tmp_path):
+def test_one_branch_without_a_config_is_known_by_its_channels(tmp_path):
     torch.save({"state_dict": resnet_state(2, "net.encoder.", classifier=False)}, tmp_path / "a.ckpt")
     assert load_weights(small(), tmp_path / "a.ckpt", "cromss", modality="s1").source_modality == "s1"
     with pytest.raises(ValueError, match="holds encoders of s1 only"):
@@ -276,7 +276,7 @@ def test_another_decoder_is_refused_with_the_one_that_it_is(tmp_path):
 # What does not fit, and why.
 
 
-def test_stages_that_the_network_lacks_are_unexpected(tmp_path):
+def test_stages_that_the_network_does_not_have_are_unexpected(tmp_path):
     foreign("moco", tmp_path / "moco.pth")
     report = load_weights(
         single(encoder="tu-resnet18", encoder_depth=3, decoder_channels=[64, 32, 16]), tmp_path / "moco.pth", "moco"
@@ -286,7 +286,7 @@ def test_stages_that_the_network_lacks_are_unexpected(tmp_path):
     assert "60 of the file are not used" in str(report)
 
 
-def test_stages_that_the_file_lacks_are_an_error(tmp_path):
+def test_stages_that_the_file_does_not_have_are_an_error(tmp_path):
     trained = single(encoder="tu-resnet18", encoder_depth=3, decoder_channels=[64, 32, 16])
     run_checkpoint(trained, tmp_path / "a.ckpt", fusion={"modality": "s2"})
     with pytest.raises(
@@ -329,7 +329,7 @@ def test_a_wrong_origin_is_named(tmp_path, origin):
         load_weights(LITTLE, tmp_path / "foreign.pth", "cromss")
 
 
-def test_a_file_of_nobody_shows_its_keys(tmp_path):
+def test_a_file_of_unknown_origin_shows_its_keys(tmp_path):
     torch.save({"state_dict": {"some.weight": torch.rand(2)}}, tmp_path / "a.pth")
     with pytest.raises(
         ValueError, match="holds no weights of moco, nor of cromss.*keys are some.weight, .*module.encoder_q"
@@ -372,7 +372,7 @@ def test_the_projection_of_moco_and_the_head_of_dino_are_left_out(tmp_path):
     assert load_weights(single(), tmp_path / "dino.pth", "dino").unexpected == ()
 
 
-def test_a_branch_that_the_network_lacks():
+def test_a_branch_that_the_network_does_not_have():
     with pytest.raises(ValueError, match="modality='s1' is unknown: choose one of s2"):
         load_weights(single("s2"), "nowhere.ckpt", "cromss", modality="s1")
 
@@ -456,7 +456,7 @@ def test_what_is_no_file_or_no_state_dict_is_refused(tmp_path):
         load_weights(LITTLE, tmp_path / "list.pth", "moco")
 
 
-def test_safetensors_are_told_by_their_content(tmp_path):
+def test_safetensors_are_known_by_their_content(tmp_path):
     save_file({name: value.contiguous() for name, value in resnet_state(13).items()}, tmp_path / "weights.bin")
     assert len(load_weights(single(), tmp_path / "weights.bin", "imagenet").loaded) == 120
     (tmp_path / "weights.bin").write_bytes((tmp_path / "weights.bin").read_bytes()[:-1000])

@@ -56,7 +56,7 @@ def test_a_file_is_fetched(server, target, network):
     assert names(target) == ["a.tar.gz"]
 
 
-def test_an_unknown_checksum_is_told(server, target, network, caplog):
+def test_an_unknown_checksum_is_reported(server, target, network, caplog):
     fetch(server, Host(), target, network, None)
     assert f"was not checked against anything: its sha256 is {SHA256}" in caplog.text
 

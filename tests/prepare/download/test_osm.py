@@ -195,7 +195,7 @@ def test_a_busy_service_is_asked_again(server, network, tile, tmp_path, paint, c
     assert min(pauses) >= 3
 
 
-def test_a_refusal_is_told(server, network, tile, tmp_path, paint):
+def test_a_refusal_is_reported(server, network, tile, tmp_path, paint):
     serve(server, paint, refuse=lambda _: True)
     with pytest.raises(RefusedError, match="refuses: Outside"):
         fetch_labels(open_service(server, network), drawing(), tile, tmp_path / "a.tif")

@@ -28,7 +28,7 @@ def test_a_table_is_read(table, tile):
         (",bbox4", "", r"line 1: the columns bbox4 are missing"),
     ],
 )
-def test_a_mistake_is_told_with_its_place(table, old, new, message):
+def test_a_mistake_is_reported_with_its_place(table, old, new, message):
     text = table.read_text()
     assert old in text
     table.write_text(text.replace(old, new))
