@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -84,11 +85,13 @@ def _groups(root: Path) -> str:
     """One line per group. Hydra's own list would include files that options share, which are no options."""
     entries = [entry for entry in _loaded(root / "config.yaml")["defaults"] if entry != "_self_"]
     defaults = {key: value for entry in entries for key, value in entry.items()}
+    parts = [folder.relative_to(root).as_posix() for folder in root.glob("trainer/*/")]
     lines = []
-    folders = [path for path in (*root.glob("*/"), *root.glob("trainer/*/")) if path.name != "hydra"]
-    for group in sorted(["experiments", *(folder.relative_to(root).as_posix() for folder in folders)]):
-        names = [f"{name}*" if name == defaults.get(group) else name for name in option_files(group)]
-        lines.append(f"  {group:18} " + "  ".join(names))
+    for group in sorted([*(key for key in defaults if not key.startswith("override")), *parts]):
+        chosen = defaults.get(group)
+        chosen = chosen if isinstance(chosen, list) else [chosen]
+        names = "  ".join(f"{name}*" if name in chosen else name for name in option_files(group))
+        lines += textwrap.wrap(names, 120, initial_indent=f"  {group:18} ", subsequent_indent=" " * 21)
     return "\n".join(lines)
 
 
