@@ -21,7 +21,10 @@ def test_the_page_shows_a_loss_a_selection_a_dataset_and_an_encoder():
     assert {"loss", "selection", "dataset", "encoder"} <= {word for title in SECTIONS for word in title.lower().split()}
 
 
-@pytest.mark.parametrize("title", SECTIONS)
+@pytest.mark.parametrize(
+    "title",
+    [pytest.param(title, marks=[pytest.mark.slow] * (title in ("A dataset", "A selection"))) for title in SECTIONS],
+)
 def test_an_example_of_the_page_trains(title, tmp_path, train):
     for name, content in FILES.findall(SECTIONS[title]):
         path = tmp_path / name

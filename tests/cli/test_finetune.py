@@ -103,6 +103,7 @@ def test_weights_that_saw_other_values_are_warned_of(here, capfd):
     assert "saw images of dataset.normalisation=quantise, and now see standardise" in capfd.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_test_alone_gives_the_same_scores_whatever_the_batch_size(here):
     folder = here("tuned", *EXACT, *QUICK)
     for size in (1, 4):
@@ -124,7 +125,8 @@ def test_a_test_alone_is_set_up_as_the_checkpoint_was_trained(here):
     assert results(fewer)["tested"]["locations"] == 2
 
 
-def test_an_encoder_thaws_and_a_run_resumes_on_either_side(here):
+@pytest.mark.slow
+def test_an_encoder_is_unfrozen_and_a_run_resumes_on_either_side(here):
     settings = [*EXACT, *QUICK, "backbone.freeze=frozen", "backbone.freeze_epochs=2", "trainer.test=null"]
     whole = here("whole", *settings, "trainer.epochs=4")
     for resumed_at in (1, 3):

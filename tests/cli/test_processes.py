@@ -36,14 +36,14 @@ def test_two_processes_train_as_one_does_with_batches_twice_as_large(train, tmp_
 
 
 @pytest.mark.slow
-def test_two_processes_fine_tune_a_network_with_idle_weights_that_thaws_and_test_it_as_one_does(train, tmp_path):
+def test_two_processes_fine_tune_a_network_with_idle_weights_that_is_unfrozen_and_test_it_as_one_does(train, tmp_path):
     # Five tiles to test: one process has a sample more than the other.
     small = ["dataset=synthetic_exact", "dataset.size=40", "dataset.crop=32", "dataset.locations=6"]
     small += ["dataset.test_locations=5", "trainer=finetune", "trainer.batch_size=2", "trainer.workers=0"]
     small += ["trainer.wandb=disabled", "backbone=resnet18", "backbone.decoder=pspnet"]
-    thaws = ["backbone.freeze=frozen", "backbone.freeze_epochs=1", "trainer.epochs=2"]
+    unfreezes = ["backbone.freeze=frozen", "backbone.freeze_epochs=1", "trainer.epochs=2"]
     # Without a word of the strategy: Lightning then takes the same.
-    train(*small, *TWO[:2], *thaws, "hydra.run.dir=two")
+    train(*small, *TWO[:2], *unfreezes, "hydra.run.dir=two")
     train(*small, "trainer.test_only=true", "trainer.checkpoint=two/checkpoints/last.ckpt", "hydra.run.dir=one")
     one, two = (json.loads((tmp_path / name / "results.json").read_text()) for name in ("one", "two"))
     assert one["scores"] == two["scores"]

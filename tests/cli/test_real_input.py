@@ -48,6 +48,7 @@ def test_real_places_pretrain_as_they_are(train, tmp_path):
     assert float(metrics(folder)[-1]["val/loss"]) > 0
 
 
+@pytest.mark.slow
 def test_published_files_pretrain_as_they_are(train, tmp_path):
     train("dataset=nol", f"dataset.path={published_lmdbs()}", *SMOKE)
     (folder,) = (tmp_path / "outputs").iterdir()

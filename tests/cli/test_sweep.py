@@ -46,6 +46,7 @@ def test_a_sweep_again_repeats_what_failed_and_runs_nothing_twice(train, tmp_pat
     assert status(sweep).splitlines()[-1] == "2 runs: 2 done"
 
 
+@pytest.mark.slow
 def test_processes_of_this_machine_run_a_sweep_side_by_side(train, tmp_path):
     train("-m", *ONE, "seed=1,2", "hydra/launcher=slurm_local", "hydra.launcher.parallel=2")
     sweep, folders = runs(tmp_path)
@@ -55,6 +56,7 @@ def test_processes_of_this_machine_run_a_sweep_side_by_side(train, tmp_path):
     assert all(len(metrics(folder)) == 1 for folder in folders.values())
 
 
+@pytest.mark.slow
 def test_a_run_that_is_under_way_is_left_alone_by_a_second_command(train, tmp_path, cache):
     running = start("train.py", *SMALL, "trainer.epochs=500", "hydra.run.dir=run", cwd=tmp_path, cache=cache)
     try:
@@ -74,6 +76,7 @@ def test_a_run_that_is_under_way_is_left_alone_by_a_second_command(train, tmp_pa
         finish(running, check=False)
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_by_the_same_command_in_the_same_folder(train, tmp_path, cache):
     many = [*SMALL, "trainer.limit_batches=1"]
     running = start("train.py", *many, "trainer.epochs=500", cwd=tmp_path, cache=cache)

@@ -37,7 +37,10 @@ def test_a_run_leaves_everything_that_it_names(train, tmp_path):
     "overrides",
     [
         ["fusion=late", "selection.prop=0.3", "dataset.bands=9", "loss=ce_dice_focal", "smoothing=none"],
-        ["fusion=mid", "fusion.common=true", "selection.ramp=none", "loss.consistency=kl", "trainer/optimizer=sgd"],
+        pytest.param(
+            ["fusion=mid", "fusion.common=true", "selection.ramp=none", "loss.consistency=kl", "trainer/optimizer=sgd"],
+            marks=pytest.mark.slow,
+        ),
         ["fusion=single", "fusion.modality=s1", "selection=none", "loss.consistency=none", "smoothing=uniform"],
     ],
     ids=["late", "common", "single"],
@@ -48,6 +51,7 @@ def test_other_parts_train_too(train, tmp_path, overrides):
     assert float(metrics(folder)[-1]["val/loss"]) > 0
 
 
+@pytest.mark.slow
 def test_the_same_command_twice_keeps_both_runs(train, tmp_path):
     for _ in range(2):
         train(*SMALL, "trainer.epochs=1")
@@ -112,6 +116,7 @@ def test_a_mistake_ends_the_program_without_a_stack_trace(train):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_with_what_and_where(train, tmp_path):
     def call_with_small_files():
         resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
@@ -126,6 +131,7 @@ def test_a_full_disk_ends_with_what_and_where(train, tmp_path):
     assert (tmp_path / "run" / "checkpoints" / "last.ckpt").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_model_is_refused(train, tmp_path):
     train(*SMALL, "trainer.epochs=1", "hydra.run.dir=mid")
     done = train(*SMALL, "fusion=late", f"trainer.resume={tmp_path}/mid/checkpoints/last.ckpt", check=False)
@@ -134,6 +140,7 @@ def test_a_checkpoint_of_another_model_is_refused(train, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_of_a_score_is_that_of_its_highest_value(train, tmp_path):
     train(*SMALL, "trainer.epochs=4", "trainer.limit_batches=1", "trainer.monitor=val/s2/miou", "hydra.run.dir=run")
     scores = [float(row["val/s2/miou"]) for row in metrics(tmp_path / "run")]
@@ -200,6 +207,7 @@ def test_ctrl_c_before_the_training_ends_cleanly_too(tmp_path, cache):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_network_that_breaks_in_the_last_step_of_an_epoch_is_not_saved(train, tmp_path):
     # Of an optimiser of the user's own no range of the rate is known.
     diverging = ["trainer.optimizer._target_=torch.optim.Adagrad", "trainer.optimizer.lr=1e36"]

@@ -41,7 +41,7 @@ def call(folder, *command, **variables):
     )
 
 
-@pytest.mark.parametrize("home", [None, "/nonexistent"])
+@pytest.mark.parametrize("home", [None, pytest.param("/nonexistent", marks=pytest.mark.slow)])
 def test_without_a_home_one_sentence_says_where_to_write(folder, home):
     end = call(folder, str(ROOT / "train.py"), *SMALL, **({} if home is None else {"HOME": home}))
     assert end.returncode == 1

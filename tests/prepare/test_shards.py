@@ -79,6 +79,7 @@ def test_damaged_locations_are_left_out_of_their_shard(tmp_path):
     assert statuses(tmp_path / "out")["n4"] == ("failed", "n4 is damaged")
 
 
+@pytest.mark.slow
 def test_retry_writes_again_what_failed_and_nothing_else(tmp_path):
     written(Numbered(8, damaged=(1, 4)), tmp_path / "out")
     before = {shard: (tmp_path / "out" / f"0000{shard}.lmdb").stat().st_ino for shard in range(3)}
@@ -112,6 +113,7 @@ def test_another_source_or_other_settings(tmp_path):
         written(Numbered(4), tmp_path / "out", per_shard=2)
 
 
+@pytest.mark.slow
 def test_overwrite_replaces_the_store_at_the_end(tmp_path):
     written(Numbered(4), tmp_path / "out")
     written(Numbered(7), tmp_path / "out", overwrite=True)
@@ -154,7 +156,7 @@ def dies_at(step, monkeypatch, can_exchange, replace):
     return False
 
 
-@pytest.mark.parametrize("can_exchange", [True, False])
+@pytest.mark.parametrize("can_exchange", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_kill_at_any_step_of_a_replacement_costs_no_store(tmp_path, monkeypatch, can_exchange):
     written(Numbered(2), tmp_path / "old", per_shard=2)
     written(Numbered(3), tmp_path / "new", per_shard=2)
@@ -252,6 +254,7 @@ def test_a_signal_while_the_old_store_is_removed_leaves_nothing_hidden(tmp_path,
     ]
 
 
+@pytest.mark.slow
 def test_another_replacement_under_way_names_the_folder_to_remove(tmp_path):
     written(Numbered(2), tmp_path / "out", per_shard=2)
     written(Numbered(3), tmp_path / ".out.new", per_shard=2)
@@ -273,7 +276,8 @@ def test_a_lock_that_leads_elsewhere_is_refused(tmp_path, kind):
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_store_is_not_replaced_by_one_that_lacks_locations(tmp_path):
+@pytest.mark.slow
+def test_a_store_is_not_replaced_by_one_that_has_missing_locations(tmp_path):
     written(Numbered(4), tmp_path / "out")
     before = content(tmp_path / "out")
     assert written(Numbered(4, damaged=(2,)), tmp_path / "out", overwrite=True).folder == tmp_path / ".out.new"
@@ -311,6 +315,7 @@ with hold(Path(sys.argv[1]), [1]):
 """
 
 
+@pytest.mark.slow
 def test_a_second_run_stops_at_once(tmp_path):
     (tmp_path / "out").mkdir()
     first = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "out")], stdout=subprocess.PIPE)

@@ -12,7 +12,7 @@ from helpers.entrypoint import metrics
 from helpers.fits import KilledError, assert_same_run, fit
 
 # All that changes from epoch to epoch at once: a rate that is halved after every epoch but the first, a selection that
-# sets in, an encoder that thaws after the first epoch; and dropout within each step. Four steps an epoch.
+# sets in, an encoder that is unfrozen after the first epoch; and dropout within each step. Four steps an epoch.
 SETTINGS = ["trainer.epochs=3", "trainer.scheduler.patience=0", "trainer.scheduler.threshold=0.9"]
 SETTINGS += ["trainer.ramp_epochs=3", "backbone.freeze=frozen", "backbone.freeze_epochs=1"]
 
@@ -40,7 +40,7 @@ def test_a_run_resumes_after_whole_epochs(tmp_path, cache, whole, killed_after, 
 
 @pytest.mark.parametrize(
     ("killed_after", "workers"),
-    # Frozen, thawed, and where the newest checkpoint is that of an epoch.
+    # Frozen, unfrozen, and where the newest checkpoint is that of an epoch.
     [(3, 0), (7, 2), *(pytest.param(*case, marks=pytest.mark.slow) for case in [(3, 2), (7, 0), (5, 0), (1, 2)])],
     ids=str,
 )
