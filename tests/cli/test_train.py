@@ -229,6 +229,7 @@ def test_help_is_short_and_names_every_group(train):
     assert done.stdout.count("  cromss train ") >= 5
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_its_jobs_in_folders_named_after_what_differs(train, tmp_path):
     train("-m", *SMALL, "trainer.epochs=1", "trainer.limit_batches=1", "seed=1,2")
     (sweep,) = (tmp_path / "outputs" / "sweeps").iterdir()
