@@ -493,7 +493,7 @@ def test_a_killed_run_resumes(tmp_path, source):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
-@pytest.mark.parametrize("source", ["folder", pytest.param("archive", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("source", ["folder", "archive"])
 def test_a_run_killed_at_many_moments_ends_with_the_same_content(tmp_path, source):
     raw = random_ssl4eo_s12(tmp_path / "raw", 400, size=SIZE)
     prepared(*_settings(raw, tmp_path / "expected"))
