@@ -15,6 +15,7 @@ from rasterio.windows import Window
 from cromss.dataset.checks import check_labels
 from cromss.dataset.geotiff import NAMED_BY_USER, Header, grid_difference, header_of, opened
 from cromss.dataset.imagery.labels import codes_of
+from cromss.runs.results import MEANS
 from cromss.trainer.metrics import SegmentationScores
 from cromss.types import IGNORE_INDEX
 
@@ -60,7 +61,7 @@ class Truth:
         found = self._scores.compute()
         pixels = int(found["confusion"].sum())
         return {
-            **{name: _or_none(float(found[name])) for name in ("oa", "aa", "miou", "mf1")},
+            **{name: _or_none(float(found[name])) for name in MEANS},
             "iou": dict(zip(self._classes, map(_or_none, found["iou"].tolist()), strict=True)),
             "pixels": pixels,
             "pixels_left_out": self._pixels - pixels,

@@ -12,6 +12,7 @@ import numpy as np
 
 from cromss.dataset.classes import metric_keys
 from cromss.runs.metrics import read_metrics_table
+from cromss.runs.results import MEANS
 
 _CLASS = re.compile(r"(?P<group>\w+/\w+/iou(_true)?)/(?P<label>\w+)")
 _NAMES = {"oa": "OA", "aa": "AA", "miou": "mIoU", "mf1": "mF1", "iou": "IoU", "loss": "loss", "selected": "selected"}
@@ -77,7 +78,7 @@ def is_share(metric: str) -> bool:
 
 def compared(names: Iterable[str]) -> list[str]:
     """Of logged names those worth a choice in the page: scores and whole losses, without those of single classes."""
-    last = (*_NAMES, *(f"{name}{TRUTH}" for name in ("oa", "aa", "miou", "mf1")))
+    last = (*_NAMES, *(f"{name}{TRUTH}" for name in MEANS))
     chosen = [name for name in names if name.rpartition("/")[2] in last]
     return sorted(chosen, key=_order)
 

@@ -14,13 +14,11 @@ from torchmetrics import Metric
 from cromss.dataset.classes import check_class_names, metric_keys
 from cromss.fusion import FUSED, FusionNetwork, fused_probs
 from cromss.loss import Loss, Objective
+from cromss.runs.results import MEANS
 from cromss.selection import CrossModalSelection, NoSelection
 from cromss.trainer.guard import FiniteGuard
 from cromss.trainer.metrics import SegmentationScores, SelectionQuality, WeightedMean
 from cromss.types import MODALITIES, Batch, PixelWeights, Prediction, labelled
-
-MEAN_SCORES = ("oa", "aa", "miou", "mf1")
-"""What is logged of `SegmentationScores` beside the IoU of every class."""
 
 
 class SegmentationModule(L.LightningModule):
@@ -106,7 +104,7 @@ class SegmentationModule(L.LightningModule):
         self.log("val/loss", _compute_and_reset(self.val_loss), prog_bar=True)
         for (kind, branch), score in self.scores.items():
             values = _compute_and_reset(score)
-            numbers = [*(values[name] for name in MEAN_SCORES), *values["iou"]]
+            numbers = [*(values[name] for name in MEANS), *values["iou"]]
             for name, value in zip(self._score_names(kind, branch), numbers, strict=True):
                 self.log(name, value, prog_bar="/miou" in name)
 
@@ -173,7 +171,7 @@ class SegmentationModule(L.LightningModule):
     def _score_names(self, kind: str, branch: str) -> list[str]:
         """``val/s2/miou``, ``val/s2/miou_true``, ``val/s2/iou/built_area``: the means, then the IoU of each class."""
         suffix = "" if kind == "noisy" else f"_{kind}"
-        means = [f"val/{branch}/{name}{suffix}" for name in MEAN_SCORES]
+        means = [f"val/{branch}/{name}{suffix}" for name in MEANS]
         return [*means, *(f"val/{branch}/iou{suffix}/{key}" for key in self._class_keys)]
 
     def _predict(self, batch: Batch, step: int) -> dict[str, Prediction]:
