@@ -84,7 +84,7 @@ def test_a_disk_that_is_full_leaves_nothing(settings, tmp_path, monkeypatch):
     def full(partial, target):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("cromss.report.output.move_into_place", full)
+    monkeypatch.setattr("cromss.io.atomic.move_into_place", full)
     with pytest.raises(OSError, match="cannot write .*report: No space left on device"):
         run(settings)
     assert listed(tmp_path) == ["outputs"]

@@ -59,10 +59,27 @@ def new_folder(target: Path) -> Iterator[Path]:
     if os.path.lexists(target):
         raise ValueError(f"{target} exists: choose another folder, which does not exist yet")
     target.parent.mkdir(parents=True, exist_ok=True)
+    with replaced_folder(target) as partial:
+        yield partial
+
+
+@contextmanager
+def replaced_folder(target: Path) -> Iterator[Path]:
+    """Creates a folder that replaces `target`, if there is one, when this context ends without an error.
+
+    Args:
+        target: The folder; its parent exists.
+
+    Yields:
+        The folder to fill, which is removed after an error.
+
+    Raises:
+        OSError: It cannot be written; what stood at `target` still stands there.
+    """
     remove_leftovers(target)
     partial = sibling(target, "partial")
-    partial.mkdir()
     try:
+        partial.mkdir()
         yield partial
         move_into_place(partial, target)
     finally:

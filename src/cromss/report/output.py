@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from cromss.io.atomic import move_into_place, remove_leftovers, sibling, write_file
+from cromss.io.atomic import replaced_folder, write_file
 from cromss.io.plain import printable
 from cromss.runs import names
 
@@ -38,15 +37,11 @@ def write_page(files: Mapping[str, bytes], out: Path) -> None:
         OSError: It cannot be written; the old content is unchanged.
     """
     out = out.resolve()
-    remove_leftovers(out)
-    partial = sibling(out, "partial")
     try:
-        partial.mkdir()
-        for name, content in files.items():
-            (partial / name).write_bytes(content)
-        move_into_place(partial, out)
+        with replaced_folder(out) as folder:
+            for name, content in files.items():
+                (folder / name).write_bytes(content)
     except OSError as error:
-        shutil.rmtree(partial, ignore_errors=True)
         raise OSError(f"cannot write {out}: {error.strerror}; the old content is unchanged") from error
     log.info("Page written to %s", out / PAGE)
 
