@@ -6,9 +6,11 @@ that these names equal those of the tables.
 
 from __future__ import annotations
 
+from cromss.dataset.bands import SUBSETS
+
 MODALITIES = ("s1", "s2")
 BRANCHES = (*MODALITIES, "common")
-BAND_SUBSETS = (3, 9, "9_rgb_first", 10, 12, 13)
+BAND_SUBSETS = tuple(int(name) if name.isdigit() else name for name in SUBSETS)
 NORMALISATIONS = ("quantise", "standardise", "reflectance")
 STATISTICS = ("published", "store")
 UNITS = {
